@@ -1,0 +1,109 @@
+//! Decoded events: the columns that the pipeline names, as Arrow arrays, and what could not be read.
+
+use crate::time::Time;
+use arrow_array::{BooleanArray, Float64Array, Int64Array, StringArray};
+
+/// Raw bytes of whole records, as a driver cuts them from a partition.
+#[derive(Debug, Clone, Copy)]
+pub struct Block<'a> {
+    /// The partition (a file, a Kafka partition) they come from.
+    pub partition: u32,
+    /// Number of the block in the whole input, from 0, without gaps.
+    pub number: u64,
+    /// Position of the first byte in the (decompressed) partition.
+    pub first_byte: u64,
+    /// Whole records.
+    pub bytes: &'a [u8],
+}
+
+/// A block, decoded. Row i of every column is the same event; bad records have no row.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The partition it comes from.
+    pub partition: u32,
+    /// Number of the block it was decoded from.
+    pub number: u64,
+    /// Number of events.
+    pub rows: usize,
+    /// Event time of each row; empty when the source has no time.
+    pub times: Vec<Time>,
+    /// One column per [`crate::spec::Source::fields`].
+    pub columns: Vec<Column>,
+    /// Records that could not be read, in order.
+    pub bad: Vec<Bad>,
+    /// Newlines in the block: what later blocks of the partition add to their line numbers.
+    pub lines: u64,
+    /// Raw record of each row with its line (from 0 in the block) and byte position in the partition; filled only when
+    /// late events are quarantined.
+    pub raw: Vec<Raw>,
+}
+
+/// The bytes of one record and where it stood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raw {
+    /// Line in the block, from 0. The driver of the partition's clock makes it absolute.
+    pub line: u64,
+    /// Position of its first byte in the partition.
+    pub byte: u64,
+    /// The bytes, without the line end.
+    pub bytes: Box<[u8]>,
+}
+
+/// A column of one [`crate::spec::Kind`].
+#[derive(Debug, Clone)]
+pub enum Column {
+    /// Text.
+    String(StringArray),
+    /// Integers.
+    Int64(Int64Array),
+    /// Doubles.
+    Float64(Float64Array),
+    /// Booleans.
+    Bool(BooleanArray),
+}
+
+/// A record that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bad {
+    /// Why.
+    pub reason: Reason,
+    /// The field that is to blame, as an index into [`crate::spec::Source::fields`], where one is.
+    pub field: Option<usize>,
+    /// Where it stood; the bytes are empty unless bad records are quarantined.
+    pub raw: Raw,
+}
+
+/// Why a record could not be read. The words are part of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Not a JSON object.
+    Json,
+    /// Not UTF-8.
+    Utf8,
+    /// More or fewer columns than the header names.
+    Columns,
+    /// A value that does not convert to the type of its field.
+    Type,
+    /// No event time, or one that does not convert.
+    Time,
+    /// Longer than `record_bytes_max`.
+    TooLong,
+}
+
+impl Reason {
+    /// All reasons, in the order of the report.
+    pub const ALL: [Reason; 6] =
+        [Reason::Json, Reason::Utf8, Reason::Columns, Reason::Type, Reason::Time, Reason::TooLong];
+
+    /// The word used in reports and quarantine.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Json => "json",
+            Reason::Utf8 => "utf8",
+            Reason::Columns => "columns",
+            Reason::Type => "type",
+            Reason::Time => "time",
+            Reason::TooLong => "too_long",
+        }
+    }
+}

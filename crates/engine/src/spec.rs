@@ -1,0 +1,256 @@
+//! What to measure, as data. Validated once, at the door (`plan`), into types that cannot be wrong.
+
+use crate::time::{Span, Time};
+
+/// A whole pipeline: its sources, each with the metrics that read it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// Name of the pipeline.
+    pub name: String,
+    /// Hard cap for accounted state (open panes, totals), in bytes.
+    pub memory_bytes: u64,
+    /// Where events come from.
+    pub sources: Vec<Source>,
+}
+
+/// One stream of events and what is measured of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// Name in the pipeline file.
+    pub name: String,
+    /// How records are written.
+    pub format: Format,
+    /// The fields that metrics use, in the order in which a [`crate::batch::Batch`] holds them; no duplicates.
+    pub fields: Vec<Field>,
+    /// Words that stand for a missing value where a value does not convert (`NA`, `-`).
+    pub nulls: Vec<String>,
+    /// Event time; absent means totals only.
+    pub time: Option<TimeSpec>,
+    /// What happens to bad records besides being counted.
+    pub bad: BadPolicy,
+    /// Longest record accepted, in bytes; a longer one is bad (`too_long`).
+    pub record_bytes_max: usize,
+    /// Confidence of every probabilistic bound, for example 0.95.
+    pub confidence: f64,
+    /// What is measured.
+    pub metrics: Vec<Metric>,
+}
+
+/// How records are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Ndjson,
+    /// CSV, TSV and their kin.
+    Delimited(Delimited),
+}
+
+/// The shape of a delimited file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delimited {
+    /// Byte between fields.
+    pub delimiter: u8,
+    /// Whether `"` quotes fields (RFC 4180). Off for TSV unless asked for.
+    pub quoted: bool,
+    /// Names of the columns when the file has no header line; `None` means that each file's first line names them.
+    pub columns: Option<Vec<String>>,
+}
+
+/// A field of the event that metrics use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Its path: `user`, or `actor.login` for a member of a nested object.
+    pub path: String,
+    /// Its type, from the pipeline file and never from the data.
+    pub kind: Kind,
+}
+
+/// Type of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8 text. Numbers and booleans convert to their text.
+    String,
+    /// 64-bit signed integer.
+    Int64,
+    /// Double.
+    Float64,
+    /// true or false.
+    Bool,
+}
+
+/// Event time of a source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TimeSpec {
+    /// Path of the field that holds it.
+    pub path: String,
+    /// How it is written.
+    pub format: TimeFormat,
+    /// How far the watermark stays behind the clock.
+    pub lateness: Span,
+    /// What happens to late events.
+    pub later: Later,
+    /// How far one record may push the clock; `None` is no limit.
+    pub ahead: Option<Span>,
+    /// How many records in a row must agree before the clock jumps further than `ahead`.
+    pub agree: usize,
+}
+
+/// How a time is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TimeFormat {
+    /// RFC 3339 (`2015-09-12T00:46:58.771Z`); a blank may stand for the `T`.
+    Rfc3339,
+    /// A number of units since 1970, integer or decimal; the text of one is accepted too. Holds microseconds per unit
+    /// as a fraction (numerator, denominator): ms = (1000, 1), ns = (1, 1000).
+    Unix(i64, i64),
+    /// A strptime pattern. Without an offset in the pattern the time is UTC.
+    Pattern(String),
+}
+
+/// What happens to an event behind the watermark. It is counted in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Later {
+    /// Folded into its own pane, as a correction.
+    Correct,
+    /// Left out; its raw bytes are kept.
+    Quarantine,
+    /// Left out.
+    Drop,
+}
+
+/// What happens to a record that cannot be read. It is counted by reason in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadPolicy {
+    /// Only counted.
+    Count,
+    /// Raw bytes, reason and position are kept.
+    Quarantine,
+}
+
+/// One measure of one source, per group and pane.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// Name in the pipeline file.
+    pub name: String,
+    /// What is kept of the events.
+    pub measure: Measure,
+    /// Grouping sets: each a list of indices into [`Source::fields`]; `[]` is the total over all events.
+    pub by: Vec<Vec<usize>>,
+    /// How many groups of one grouping set are kept apart; the rest is folded into the other group.
+    pub groups_max: usize,
+    /// The ladder of panes, finest first; each size divides the next. Empty: no panes.
+    pub levels: Vec<Level>,
+    /// Whether the total over all time is kept.
+    pub total: bool,
+}
+
+/// One level of the ladder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level {
+    /// Length of a pane.
+    pub size: Span,
+    /// A pane is dropped (rolled up first, when there is a coarser level) once the watermark has passed its end by this.
+    pub keep: Span,
+}
+
+/// What is kept of the events. Field numbers index [`Source::fields`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Measure {
+    /// Number of events.
+    Count,
+    /// Sum of a number.
+    Sum(usize),
+    /// Smallest number.
+    Min(usize),
+    /// Largest number.
+    Max(usize),
+    /// Arithmetic mean.
+    Avg(usize),
+    /// Sample standard deviation.
+    Stddev(usize),
+    /// Number of distinct values.
+    Unique {
+        /// Field.
+        field: usize,
+        /// log2 of the number of HLL registers.
+        lg_k: u8,
+    },
+    /// How often each value occurs.
+    Freq {
+        /// Field.
+        field: usize,
+        /// log2 of the width of the Count-Min rows.
+        lg_width: u8,
+        /// Number of Count-Min rows.
+        depth: u8,
+        /// Entries of the exact hot table.
+        hot: usize,
+    },
+    /// The most frequent values.
+    Top {
+        /// Field.
+        field: usize,
+        /// How many are reported.
+        k: usize,
+        /// How many counters are kept.
+        counters: usize,
+    },
+    /// Quantiles of a number.
+    Quantiles {
+        /// Field.
+        field: usize,
+        /// log2 of the number of bins per doubling of the value.
+        bits: u8,
+        /// Which quantiles are reported, each in [0, 1].
+        at: Vec<f64>,
+    },
+    /// Cumulative counts of a number.
+    Histogram {
+        /// Field.
+        field: usize,
+        /// Ascending upper bounds; `None` is one bucket per power of two.
+        bounds: Option<Vec<f64>>,
+    },
+}
+
+impl Measure {
+    /// The field it reads, if any.
+    pub fn field(&self) -> Option<usize> {
+        match self {
+            Measure::Count => None,
+            Measure::Sum(field)
+            | Measure::Min(field)
+            | Measure::Max(field)
+            | Measure::Avg(field)
+            | Measure::Stddev(field)
+            | Measure::Unique { field, .. }
+            | Measure::Freq { field, .. }
+            | Measure::Top { field, .. }
+            | Measure::Quantiles { field, .. }
+            | Measure::Histogram { field, .. } => Some(*field),
+        }
+    }
+}
+
+/// What is asked of a source's metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// The total over all events.
+    Total,
+    /// Windows of length `window`, one starting every `every`: equal means tumbling, shorter means sliding.
+    Windows {
+        /// Length of a window.
+        window: Span,
+        /// Distance between starts of windows.
+        every: Span,
+    },
+}
+
+/// The half-open slice of event time that an answer is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Window {
+    /// First instant inside.
+    pub start: Time,
+    /// First instant outside.
+    pub end: Time,
+}

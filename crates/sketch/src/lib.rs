@@ -1,0 +1,57 @@
+//! Mergeable sketches: small summaries of large streams, with honest bounds on every number.
+//!
+//! Every structure here is pure: no IO, no clock, no thread, no randomness that was not given as a seed.
+//! What it needs to know is an argument, what it cannot know it says in the bounds of its [`Estimate`].
+//!
+//! | question | structure | small and exact until | after that |
+//! |---|---|---|---|
+//! | how many distinct | [`hll::Distinct`] | K/8·¾ values | HyperLogLog, 1.04/√K |
+//! | how often | [`countmin::Freq`] | the hot table is full | Count-Min, \[f − εN, f\] |
+//! | which are the most frequent | [`frequent::Counters`] | the table is full | counters with two-sided bounds |
+//! | quantiles | [`quantile::Quantiles`] | 256 values | value-relative bins, ½ bin either way |
+//! | how many at most x | [`histogram::Histogram`] | always exact | |
+//! | sum, mean, deviation, extremes | [`exact::Moments`] | always exact, in any order | |
+//!
+//! All feed on one hash per value, the [`Token`] of `hash.rs`, so a value is hashed once for all of them.
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod estimate;
+pub mod hash;
+
+pub use codec::{DecodeError, Reader};
+pub use estimate::{Estimate, Guarantee};
+pub use hash::Token;
+
+/// Two sketches that cannot be merged: a parameter that must agree does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incompatible {
+    /// The parameter in words, for example `"count-min depth"`.
+    pub what: &'static str,
+    /// Its value here.
+    pub ours: u64,
+    /// Its value in the other sketch.
+    pub theirs: u64,
+}
+
+impl std::fmt::Display for Incompatible {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cannot merge: {} is {} here and {} there", self.what, self.ours, self.theirs)
+    }
+}
+
+impl std::error::Error for Incompatible {}
+
+/// What a merge cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeNote {
+    /// Nothing: the result is what one sketch over all events would be, or is within the same bounds.
+    Exact,
+    /// The finer of the two was folded to the precision of the coarser one (both as log2 of the size).
+    Folded {
+        /// Precision before.
+        from: u8,
+        /// Precision after.
+        to: u8,
+    },
+}
