@@ -1,7 +1,7 @@
 //! Decoded events: the columns that the pipeline names, as Arrow arrays, and what could not be read.
 
 use crate::time::Time;
-use arrow_array::{BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow_array::{Array, BooleanArray, Float64Array, Int64Array, StringArray};
 
 /// Raw bytes of whole records, as a driver cuts them from a partition.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +60,19 @@ pub enum Column {
     Float64(Float64Array),
     /// Booleans.
     Bool(BooleanArray),
+}
+
+impl Column {
+    /// Whether any row has a value.
+    pub fn has_value(&self) -> bool {
+        let array: &dyn Array = match self {
+            Column::String(a) => a,
+            Column::Int64(a) => a,
+            Column::Float64(a) => a,
+            Column::Bool(a) => a,
+        };
+        array.null_count() < array.len()
+    }
 }
 
 /// A record that could not be read.

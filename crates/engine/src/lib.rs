@@ -10,7 +10,18 @@
 //! Threads, files, channels and clocks belong to whoever drives it (`runtime`).
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod batch;
+pub mod cell;
 pub mod decode;
+pub mod engine;
+pub mod groups;
+pub mod intake;
+pub mod outlet;
+pub mod series;
+pub mod shard;
 pub mod spec;
 pub mod time;
+
+pub use engine::Engine;
+pub use sketch::{Estimate, Guarantee};

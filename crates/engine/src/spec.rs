@@ -246,6 +246,42 @@ pub enum Question {
     },
 }
 
+impl Question {
+    /// The source with only what this question can ask of it: for totals the total alone, for windows the one level
+    /// whose panes tile them. Metrics without panes, and rings without a total, stay as they are.
+    ///
+    /// # Errors
+    /// The name of the first metric that has panes, none of which tile the windows.
+    pub fn restrict(&self, source: &Source) -> Result<Source, String> {
+        let mut source = source.clone();
+        for metric in source.metrics.iter_mut().filter(|m| !m.levels.is_empty()) {
+            match *self {
+                Question::Total if metric.total => metric.levels.clear(),
+                Question::Total => {}
+                Question::Windows { window, every } => {
+                    let level =
+                        Level::tiling(&metric.levels, window, every).ok_or_else(|| metric.name.clone())?;
+                    metric.levels = vec![level];
+                    metric.total = false;
+                }
+            }
+        }
+        Ok(source)
+    }
+}
+
+impl Level {
+    /// The coarsest of these levels whose panes tile windows of length `window` that start every `every`.
+    pub fn tiling(levels: &[Level], window: Span, every: Span) -> Option<Level> {
+        levels.iter().rev().copied().find(|l| window.0 % l.size.0 == 0 && every.0 % l.size.0 == 0)
+    }
+
+    /// Whether the pane of this level that holds `t` is still kept at this watermark.
+    pub fn retains(&self, t: Time, watermark: Time) -> bool {
+        t.floor_to(self.size).plus(self.size).plus(self.keep) > watermark
+    }
+}
+
 /// The half-open slice of event time that an answer is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Window {

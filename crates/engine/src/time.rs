@@ -39,7 +39,13 @@ impl fmt::Display for Time {
         let (days, in_day) = (self.0.div_euclid(86_400 * SECOND), self.0.rem_euclid(86_400 * SECOND));
         let (year, month, day) = civil_from_days(days);
         let (seconds, micros) = (in_day / SECOND, in_day % SECOND);
-        write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60
+        )?;
         match micros {
             0 => write!(f, "Z"),
             m if m % 1000 == 0 => write!(f, ".{:03}Z", m / 1000),
@@ -82,10 +88,15 @@ impl std::str::FromStr for Span {
             "h" => 3_600 * SECOND,
             "d" => 86_400 * SECOND,
             "w" => 7 * 86_400 * SECOND,
-            _ => return Err(format!("`{s}` is not a length of time: write a number and a unit, as in 30s, 5m, 1h, 2d")),
+            _ => {
+                return Err(format!(
+                    "`{s}` is not a length of time: write a number and a unit, as in 30s, 5m, 1h, 2d"
+                ));
+            }
         };
-        let number: i64 =
-            digits.parse().map_err(|_| format!("`{s}` is not a length of time: the number is missing or too large"))?;
+        let number: i64 = digits
+            .parse()
+            .map_err(|_| format!("`{s}` is not a length of time: the number is missing or too large"))?;
         number.checked_mul(unit).map(Span).ok_or_else(|| format!("`{s}` is longer than time itself here"))
     }
 }

@@ -1,1 +1,35 @@
-//! Not built yet.
+//! The language of Streamgauge: a pipeline file in, the validated spec of the engine out.
+//!
+//! ```text
+//! TOML text, --set overrides -> file/ (tables as plain structs, every key known) -> pipeline.rs (names, types, sizes) -> Spec
+//!                                     measure.rs (`top(page, 50)`)                  accuracy.rs (`2% @ 95%`)
+//! ```
+//!
+//! A wrong file is answered with all of its [`Problems`] at once, each pointing at a line and a column. What this
+//! version does not know yet is a problem too: nothing in a file is ever ignored. The words of the file are described
+//! in `docs/pipeline-file.md`. This crate opens no file and reads no data: texts come in, values go out.
+//!
+//! ```
+//! let text = r#"
+//! source.events = { kind = "file", path = "events.ndjson" }
+//! metric.visitors = "unique(user_id)"
+//! "#;
+//! let pipeline = plan::Pipeline::parse("shop.toml", text, &[]).unwrap();
+//! assert_eq!(pipeline.spec.name, "shop");
+//! assert_eq!(pipeline.spec.sources[0].metrics[0].name, "visitors");
+//!
+//! let problems = plan::Pipeline::parse("shop.toml", &text.replace("unique", "unqiue"), &[]).unwrap_err();
+//! assert!(problems.to_string().contains("did you mean `unique`?"));
+//! ```
+#![forbid(unsafe_code)]
+
+mod accuracy;
+mod file;
+mod measure;
+mod pipeline;
+mod problem;
+
+pub use accuracy::{Accuracy, Choice};
+pub use file::overrides::Override;
+pub use pipeline::{Input, InputKind, Pipeline};
+pub use problem::{Place, Problem, Problems, SHOWN_MAX};

@@ -1,1 +1,16 @@
-//! Not built yet.
+//! The local driver: files and standard input, threads, and the quarantine, around the engine's pure machines.
+//!
+//! It owns every byte of IO and every thread (all of them in `pump.rs`); it knows nothing of the pipeline file or of
+//! how answers are shown.
+#![forbid(unsafe_code)]
+
+mod error;
+mod input;
+mod pump;
+mod quarantine;
+mod reader;
+mod turn;
+
+pub use error::RunError;
+pub use input::{InputFile, expand};
+pub use pump::{Finished, Job, Status, run};

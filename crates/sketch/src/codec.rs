@@ -105,7 +105,12 @@ impl<'a> Reader<'a> {
 
     /// A `u32` count of elements of at least `element_bytes` each: refused when it is beyond `limit` or when the
     /// bytes at hand cannot hold it. Call it before allocating.
-    pub fn count(&mut self, what: &'static str, limit: usize, element_bytes: usize) -> Result<usize, DecodeError> {
+    pub fn count(
+        &mut self,
+        what: &'static str,
+        limit: usize,
+        element_bytes: usize,
+    ) -> Result<usize, DecodeError> {
         let declared = self.u32()? as usize;
         if declared > limit {
             return Err(DecodeError::TooLarge { what, declared: declared as u64, limit: limit as u64 });

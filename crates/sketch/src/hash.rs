@@ -148,7 +148,9 @@ fn partial_word(bytes: &[u8]) -> u64 {
         let high = u64::from(u32::from_le_bytes([bytes[n - 4], bytes[n - 3], bytes[n - 2], bytes[n - 1]]));
         low | (high >> (8 * (8 - n)) << 32)
     } else if n > 0 {
-        u64::from(bytes[0]) | u64::from(bytes[n / 2]) << (8 * (n / 2)) | u64::from(bytes[n - 1]) << (8 * (n - 1))
+        u64::from(bytes[0])
+            | u64::from(bytes[n / 2]) << (8 * (n / 2))
+            | u64::from(bytes[n - 1]) << (8 * (n - 1))
     } else {
         0
     }
@@ -187,7 +189,11 @@ pub fn tokens_of_strings(values: &[u8], offsets: &[i32], out: &mut Vec<Token>) {
         let len = end - start;
         let token = if len < 16 && start + 16 <= values.len() {
             let (k1, k2) = (word(&values[start..start + 8]), word(&values[start + 8..start + 16]));
-            let (k1, k2) = if len < 8 { (k1 & !(u64::MAX << (8 * len)), 0) } else { (k1, k2 & !(u64::MAX << (8 * (len - 8)))) };
+            let (k1, k2) = if len < 8 {
+                (k1 & !(u64::MAX << (8 * len)), 0)
+            } else {
+                (k1, k2 & !(u64::MAX << (8 * (len - 8))))
+            };
             let (h1, h2) = murmur3_short(k1, k2, len);
             Token::of_hash(h1, h2)
         } else {

@@ -16,8 +16,14 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod countmin;
 pub mod estimate;
+pub mod exact;
+pub mod frequent;
 pub mod hash;
+pub mod histogram;
+pub mod hll;
+pub mod quantile;
 
 pub use codec::{DecodeError, Reader};
 pub use estimate::{Estimate, Guarantee};

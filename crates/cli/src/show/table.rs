@@ -1,0 +1,177 @@
+//! The report for people: one block per metric, numbers with their bounds, wide values cut.
+
+use engine::answer::{Answer, Key, List, Number, Reading};
+use std::io::{self, Write};
+
+/// Longest label shown whole, in characters.
+const LABEL_MAX: usize = 48;
+/// Entries of a list shown; the other formats have all of them.
+const ENTRIES_MAX: usize = 20;
+
+/// Writes the report.
+pub fn write(out: &mut impl Write, answers: &[Answer]) -> io::Result<()> {
+    let (counters, metrics): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.metric == "sg.source");
+    let mut rest = &metrics[..];
+    while let Some(first) = rest.first() {
+        let same = |a: &&&Answer| a.metric == first.metric && names(a) == names(first);
+        let block = rest.iter().take_while(same).count();
+        write_block(out, &rest[..block])?;
+        rest = &rest[block..];
+    }
+    write_counters(out, &counters)
+}
+
+/// One metric under one grouping set.
+fn write_block(out: &mut impl Write, answers: &[&Answer]) -> io::Result<()> {
+    let first = answers[0];
+    let by = names(first);
+    let rows: Vec<[String; 4]> = answers.iter().flat_map(|a| rows(a)).collect();
+    let label =
+        if by.is_empty() { first.metric.clone() } else { format!("{} by {}", first.metric, by.join(", ")) };
+    let lone = rows.len() == 1 && rows[0][0].is_empty();
+    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
+    let (w0, w1, w2) = (width(0).max(20), width(1), width(2));
+    if !lone {
+        writeln!(out, "{label}")?;
+    }
+    for [name, value, bounds, sketch] in &rows {
+        let (indent, name, pad) = if lone { ("", label.as_str(), w0 + 2) } else { ("  ", name.as_str(), w0) };
+        let line = format!("{indent}{name:pad$}  {value:>w1$}  {bounds:w2$}  {sketch}");
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn names(answer: &Answer) -> Vec<&str> {
+    answer.by.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+/// Label, value, bounds and sketch of an answer, one row per number.
+fn rows(answer: &Answer) -> Vec<[String; 4]> {
+    let reading = &answer.reading;
+    let group = if answer.other {
+        "(other)".to_string()
+    } else {
+        answer.by.iter().map(|(_, v)| shown(v)).collect::<Vec<_>>().join(" · ")
+    };
+    let label = match answer.start {
+        None => group,
+        Some(start) if group.is_empty() => start.to_string(),
+        Some(start) => format!("{start}  {group}"),
+    };
+    let sketch = reading.sketch.clone().unwrap_or_default();
+    let entry = |name: String| if label.is_empty() { name } else { format!("{label}  {name}") };
+    match &reading.list {
+        List::None => vec![[label, number(reading.value), bounds(reading), sketch]],
+        List::Items(items) => items
+            .iter()
+            .take(ENTRIES_MAX)
+            .map(|i| {
+                let range = (i.low != i.high)
+                    .then(|| format!("{} – {}", grouped(i.low.into()), grouped(i.high.into())));
+                [
+                    entry(shown(&i.item)),
+                    grouped(i.value.into()),
+                    range.unwrap_or_else(|| "exact".into()),
+                    sketch.clone(),
+                ]
+            })
+            .collect(),
+        List::Quantiles(quantiles) => quantiles
+            .iter()
+            .map(|q| {
+                let range = match (q.low, q.high) {
+                    (Some(l), Some(h)) if l != h => format!("{} – {}", float(l), float(h)),
+                    (Some(_), Some(_)) => "exact".into(),
+                    _ => String::new(),
+                };
+                let value = q.value.map_or_else(|| "-".into(), float);
+                [entry(format!("p{}", float(q.q * 100.0))), value, range, sketch.clone()]
+            })
+            .collect(),
+        List::Buckets(buckets) => buckets
+            .iter()
+            .map(|(le, count)| {
+                let le = if le.is_finite() { float(*le) } else { "+Inf".into() };
+                [entry(format!("≤ {le}")), grouped((*count).into()), "exact".into(), sketch.clone()]
+            })
+            .collect(),
+    }
+}
+
+fn bounds(reading: &Reading) -> String {
+    match (reading.low, reading.high) {
+        _ if reading.value.is_none() => String::new(),
+        _ if reading.is_exact() => "exact".into(),
+        (Some(low), Some(high)) if reading.confidence < 1.0 => {
+            format!("{} – {}  {} %", number(Some(low)), number(Some(high)), float(reading.confidence * 100.0))
+        }
+        (Some(low), Some(high)) => format!("{} – {}", number(Some(low)), number(Some(high))),
+        _ => "no bounds".into(),
+    }
+}
+
+/// What was read, in one line.
+fn write_counters(out: &mut impl Write, counters: &[&Answer]) -> io::Result<()> {
+    let mut last: Option<&Key> = None;
+    for answer in counters {
+        let [(_, source), (_, reason)] = &answer.by[..] else { continue };
+        if last != Some(source) {
+            let name = shown(source);
+            let complete = answer.complete_to.map(|t| format!(", complete to {t}")).unwrap_or_default();
+            write!(out, "{}source {name}{complete}:", if last.is_some() { "\n" } else { "\n" })?;
+        } else {
+            write!(out, ",")?;
+        }
+        last = Some(source);
+        write!(out, " {} {}", number(answer.reading.value), shown(reason).replace('_', " "))?;
+    }
+    if last.is_some() { writeln!(out) } else { Ok(()) }
+}
+
+fn shown(key: &Key) -> String {
+    let text = match key {
+        Key::Null => "(none)".to_string(),
+        other => super::csv::key(other),
+    };
+    let text: String = text.chars().map(|c| if c.is_control() { '·' } else { c }).collect();
+    if text.chars().count() > LABEL_MAX {
+        text.chars().take(LABEL_MAX - 1).chain(['…']).collect()
+    } else {
+        text
+    }
+}
+
+fn number(number: Option<Number>) -> String {
+    match number {
+        None => "-".into(),
+        Some(Number::Int(i)) => grouped(i),
+        Some(Number::Float(f)) => float(f),
+    }
+}
+
+fn float(f: f64) -> String {
+    if f.fract() == 0.0 && f.abs() < 1e15 {
+        return grouped(f as i128);
+    }
+    if f.abs() >= 1e15 || f.abs() < 1e-4 {
+        return format!("{f:e}");
+    }
+    // Six significant digits, without trailing zeros.
+    let digits = (5 - f.abs().log10().floor() as i32).max(0) as usize;
+    let text = format!("{f:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
+}
+
+/// Thousands apart.
+fn grouped(i: i128) -> String {
+    let digits = i.unsigned_abs().to_string();
+    let mut out = String::new();
+    for (n, c) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    if i < 0 { format!("-{out}") } else { out }
+}

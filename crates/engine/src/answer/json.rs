@@ -1,0 +1,119 @@
+//! The JSON contract: the keys of an answer, always present, in a fixed order. Schema: docs/answer.schema.json.
+
+use super::{Answer, Key, List, Number};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// Integers beyond ±2^53 are written as strings, so that no reader rounds them.
+const EXACT_MAX: i128 = 1 << 53;
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Number::Int(i) if (-EXACT_MAX..=EXACT_MAX).contains(&i) => s.serialize_i64(i as i64),
+            Number::Int(i) => s.collect_str(&i),
+            Number::Float(f) if f.is_finite() => s.serialize_f64(f),
+            // A sum beyond the range of doubles: JSON has no infinity.
+            Number::Float(f) if f > 0.0 => s.serialize_str("+Inf"),
+            Number::Float(f) if f < 0.0 => s.serialize_str("-Inf"),
+            Number::Float(_) => s.serialize_none(),
+        }
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Key::Null => s.serialize_none(),
+            Key::String(text) => s.serialize_str(text),
+            Key::Int(i) => Number::Int(i128::from(*i)).serialize(s),
+            Key::Float(f) => Number::Float(*f).serialize(s),
+            Key::Bool(b) => s.serialize_bool(*b),
+        }
+    }
+}
+
+struct By<'a>(&'a [(String, Key)]);
+
+impl Serialize for By<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let reading = &self.reading;
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("metric", &self.metric)?;
+        map.serialize_entry("by", &By(&self.by))?;
+        if self.other {
+            map.serialize_entry("other", &true)?;
+        }
+        map.serialize_entry("start", &self.start.map(|t| t.to_string()))?;
+        map.serialize_entry("end", &self.end.map(|t| t.to_string()))?;
+        map.serialize_entry("value", &reading.value)?;
+        map.serialize_entry("low", &reading.low)?;
+        map.serialize_entry("high", &reading.high)?;
+        map.serialize_entry("confidence", &reading.confidence)?;
+        map.serialize_entry("guarantee", reading.guarantee.as_str())?;
+        map.serialize_entry("exact", &reading.is_exact())?;
+        map.serialize_entry("complete_to", &self.complete_to.map(|t| t.to_string()))?;
+        map.serialize_entry("late", &self.late)?;
+        map.serialize_entry("sketch", &reading.sketch)?;
+        match &reading.list {
+            List::None => {}
+            List::Items(items) => {
+                map.serialize_entry("items", &items.iter().map(ItemRow).collect::<Vec<_>>())?
+            }
+            List::Quantiles(quantiles) => {
+                map.serialize_entry("quantiles", &quantiles.iter().map(QuantileRow).collect::<Vec<_>>())?;
+            }
+            List::Buckets(buckets) => {
+                map.serialize_entry("buckets", &buckets.iter().map(BucketRow).collect::<Vec<_>>())?;
+            }
+        }
+        map.end()
+    }
+}
+
+struct ItemRow<'a>(&'a super::Item);
+
+impl Serialize for ItemRow<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(Some(4))?;
+        map.serialize_entry("item", &self.0.item)?;
+        map.serialize_entry("value", &Number::Int(i128::from(self.0.value)))?;
+        map.serialize_entry("low", &Number::Int(i128::from(self.0.low)))?;
+        map.serialize_entry("high", &Number::Int(i128::from(self.0.high)))?;
+        map.end()
+    }
+}
+
+struct QuantileRow<'a>(&'a super::Quantile);
+
+impl Serialize for QuantileRow<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(Some(4))?;
+        map.serialize_entry("q", &self.0.q)?;
+        map.serialize_entry("value", &self.0.value.map(whole))?;
+        map.serialize_entry("low", &self.0.low.map(whole))?;
+        map.serialize_entry("high", &self.0.high.map(whole))?;
+        map.end()
+    }
+}
+
+struct BucketRow<'a>(&'a (f64, u64));
+
+impl Serialize for BucketRow<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(Some(2))?;
+        map.serialize_entry("le", &whole(self.0.0))?;
+        map.serialize_entry("count", &Number::Int(i128::from(self.0.1)))?;
+        map.end()
+    }
+}
+
+/// A double that is a whole number is written without a fraction.
+fn whole(f: f64) -> Number {
+    if f.fract() == 0.0 && f.abs() < 9e15 { Number::Int(f as i128) } else { Number::Float(f) }
+}

@@ -1,0 +1,518 @@
+//! Rows under construction: column builders that can take back a row, and what stands beside the columns of a [`Batch`].
+//!
+//! A row is appended value by value and then either committed or rolled back, so readers write straight into the columns
+//! and still leave no trace of a record that turns out bad. Buffers are handed to Arrow, so what is kept from block to
+//! block is not memory but the knowledge of how much will be needed.
+
+use super::time::TimeReader;
+use super::value::{Decimal, Scalar, load_two};
+use crate::batch::{Bad, Batch, Block, Column, Raw, Reason};
+use crate::spec::{BadPolicy, Kind, Later, Source};
+use crate::time::Time;
+use arrow_array::{BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+
+/// A record of the block that is being decoded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record<'a> {
+    /// Newlines before it in the block.
+    pub(super) line: u64,
+    /// Its first byte in the block.
+    pub(super) start: usize,
+    /// Its bytes without the line end.
+    pub(super) bytes: &'a [u8],
+}
+
+/// The rows of the block that is being decoded.
+pub(super) struct Rows {
+    pub(super) columns: Vec<ColumnBuilder>,
+    nulls: Nulls,
+    times: Vec<Time>,
+    time: Option<TimeReader>,
+    /// The field that is the time as well.
+    time_field: Option<usize>,
+    rows: usize,
+    rows_expected: usize,
+    bad: Vec<Bad>,
+    raw: Vec<Raw>,
+    keep_bad: bool,
+    keep_raw: bool,
+    record_bytes_max: usize,
+    first_byte: u64,
+    /// Newlines seen in the block.
+    pub(super) lines: u64,
+}
+
+/// Words that stand for a missing value where a value does not convert.
+struct Nulls(Vec<Box<[u8]>>);
+
+impl Nulls {
+    #[cold]
+    fn contain(&self, scalar: &Scalar<'_>) -> bool {
+        scalar.text().is_some_and(|text| self.0.iter().any(|null| **null == *text))
+    }
+}
+
+impl Rows {
+    pub(super) fn new(source: &Source) -> Rows {
+        let time_path = source.time.as_ref().map(|time| time.path.as_str());
+        Rows {
+            columns: source.fields.iter().map(|field| ColumnBuilder::new(field.kind)).collect(),
+            nulls: Nulls(source.nulls.iter().map(|null| null.as_bytes().into()).collect()),
+            times: Vec::new(),
+            time: source.time.as_ref().map(|time| TimeReader::new(&time.format)),
+            time_field: source.fields.iter().position(|field| Some(field.path.as_str()) == time_path),
+            rows: 0,
+            rows_expected: 0,
+            bad: Vec::new(),
+            raw: Vec::new(),
+            keep_bad: source.bad == BadPolicy::Quarantine,
+            keep_raw: source.time.as_ref().is_some_and(|time| time.later == Later::Quarantine),
+            record_bytes_max: source.record_bytes_max,
+            first_byte: 0,
+            lines: 0,
+        }
+    }
+
+    /// Starts a block.
+    pub(super) fn begin(&mut self, block: &Block<'_>) {
+        self.rows = 0;
+        self.lines = 0;
+        self.first_byte = block.first_byte;
+        for column in &mut self.columns {
+            column.begin(self.rows_expected);
+        }
+        if self.time.is_some() {
+            self.times.reserve(self.rows_expected);
+        }
+    }
+
+    /// Whether a record of this length is too long.
+    #[inline]
+    pub(super) fn too_long(&self, bytes: usize) -> bool {
+        bytes > self.record_bytes_max
+    }
+
+    /// Appends the event time of the current row; false when it is none.
+    #[inline(always)]
+    pub(super) fn push_time(&mut self, scalar: &Scalar<'_>) -> bool {
+        let time = self.time.as_ref().and_then(|reader| reader.read(scalar));
+        time.map(|time| self.times.push(time)).is_some()
+    }
+
+    /// Appends the event time of the current row if it is a JSON number at `at`; where that ends.
+    #[inline(always)]
+    pub(super) fn push_time_number(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
+        let (number, end) = Decimal::from_json(bytes, at)?;
+        let time = self.time.as_ref()?.read_number(&number)?;
+        self.times.push(time);
+        Some(end)
+    }
+
+    /// Appends a value of the current row; false when it does not convert.
+    #[inline(always)]
+    pub(super) fn push(&mut self, field: usize, scalar: &Scalar<'_>) -> bool {
+        self.columns[field].push(scalar)
+            || (self.nulls.contain(scalar) && self.columns[field].push(&Scalar::Null))
+    }
+
+    /// Appends a whole row whose scalars `get` hands out (by field, or the time for `None`), or reports the record as
+    /// bad: the time is judged first, then the fields in order.
+    pub(super) fn push_record<'a>(
+        &mut self,
+        record: &Record<'_>,
+        get: impl Fn(Option<usize>) -> Scalar<'a>,
+    ) -> bool {
+        if self.time.is_some() && !self.push_time(&get(None)) {
+            self.reject(Reason::Time, self.time_field, record);
+            return false;
+        }
+        for field in 0..self.columns.len() {
+            if !self.push(field, &get(Some(field))) {
+                self.reject(Reason::Type, Some(field), record);
+                return false;
+            }
+        }
+        self.commit(record);
+        true
+    }
+
+    /// Ends the current row: every column has its value.
+    #[inline(always)]
+    pub(super) fn commit(&mut self, record: &Record<'_>) {
+        self.rows += 1;
+        if self.keep_raw {
+            self.raw.push(Raw { line: record.line, byte: self.position(record), bytes: record.bytes.into() });
+        }
+    }
+
+    /// Forgets what was appended since the last commit.
+    #[inline(never)]
+    pub(super) fn roll_back(&mut self) {
+        self.times.truncate(self.rows);
+        for column in &mut self.columns {
+            column.truncate(self.rows);
+        }
+    }
+
+    /// Reports a record as bad, in place of the current row.
+    #[cold]
+    pub(super) fn reject(&mut self, reason: Reason, field: Option<usize>, record: &Record<'_>) {
+        self.roll_back();
+        let bytes = if self.keep_bad { record.bytes.into() } else { Box::default() };
+        self.bad.push(Bad {
+            reason,
+            field,
+            raw: Raw { line: record.line, byte: self.position(record), bytes },
+        });
+    }
+
+    /// Ends the block.
+    pub(super) fn finish(&mut self, block: &Block<'_>) -> Batch {
+        // An eighth more than last time, so that a slightly fuller block does not have to grow its buffers.
+        self.rows_expected = self.rows + self.rows / 8 + 8;
+        Batch {
+            partition: block.partition,
+            number: block.number,
+            rows: self.rows,
+            times: std::mem::take(&mut self.times),
+            columns: self.columns.iter_mut().map(|column| column.finish()).collect(),
+            bad: std::mem::take(&mut self.bad),
+            lines: self.lines,
+            raw: std::mem::take(&mut self.raw),
+        }
+    }
+
+    fn position(&self, record: &Record<'_>) -> u64 {
+        self.first_byte + record.start as u64
+    }
+}
+
+/// A column under construction.
+pub(super) enum ColumnBuilder {
+    String(Texts),
+    Int64(Numbers<i64>),
+    Float64(Numbers<f64>),
+    Bool(Bools),
+}
+
+impl ColumnBuilder {
+    fn new(kind: Kind) -> ColumnBuilder {
+        match kind {
+            Kind::String => ColumnBuilder::String(Texts::default()),
+            Kind::Int64 => ColumnBuilder::Int64(Numbers::default()),
+            Kind::Float64 => ColumnBuilder::Float64(Numbers::default()),
+            Kind::Bool => {
+                ColumnBuilder::Bool(Bools { values: BooleanBufferBuilder::new(0), validity: Validity(None) })
+            }
+        }
+    }
+
+    fn begin(&mut self, rows: usize) {
+        match self {
+            ColumnBuilder::String(texts) => texts.begin(rows),
+            ColumnBuilder::Int64(numbers) => numbers.values.reserve(rows),
+            ColumnBuilder::Float64(numbers) => numbers.values.reserve(rows),
+            ColumnBuilder::Bool(bools) => bools.values.reserve(rows),
+        }
+    }
+
+    /// Appends a value by the rule of its kind; false, and nothing appended, when it does not convert.
+    #[inline(always)]
+    fn push(&mut self, scalar: &Scalar<'_>) -> bool {
+        if matches!(scalar, Scalar::Null) {
+            self.push_null();
+            return true;
+        }
+        match self {
+            ColumnBuilder::String(texts) => scalar.text().map(|text| texts.push(text)).is_some(),
+            ColumnBuilder::Int64(numbers) => scalar.to_i64().map(|value| numbers.push(value)).is_some(),
+            ColumnBuilder::Float64(numbers) => scalar.to_f64().map(|value| numbers.push(value)).is_some(),
+            ColumnBuilder::Bool(bools) => scalar.to_bool().map(|value| bools.push(value)).is_some(),
+        }
+    }
+
+    #[inline(never)]
+    fn push_null(&mut self) {
+        match self {
+            ColumnBuilder::String(texts) => texts.push_null(),
+            ColumnBuilder::Int64(numbers) => numbers.push_null(),
+            ColumnBuilder::Float64(numbers) => numbers.push_null(),
+            ColumnBuilder::Bool(bools) => {
+                bools.validity.push_null(bools.values.len());
+                bools.values.append(false);
+            }
+        }
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        match self {
+            ColumnBuilder::String(texts) => texts.truncate(rows),
+            ColumnBuilder::Int64(numbers) => numbers.truncate(rows),
+            ColumnBuilder::Float64(numbers) => numbers.truncate(rows),
+            ColumnBuilder::Bool(bools) => {
+                bools.values.truncate(rows);
+                bools.validity.truncate(rows);
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Column {
+        match self {
+            ColumnBuilder::String(texts) => Column::String(texts.finish()),
+            ColumnBuilder::Int64(numbers) => {
+                let (values, nulls) = numbers.finish();
+                Column::Int64(Int64Array::new(values, nulls))
+            }
+            ColumnBuilder::Float64(numbers) => {
+                let (values, nulls) = numbers.finish();
+                Column::Float64(Float64Array::new(values, nulls))
+            }
+            ColumnBuilder::Bool(bools) => {
+                Column::Bool(BooleanArray::new(bools.values.finish(), bools.validity.finish()))
+            }
+        }
+    }
+}
+
+/// Strings end to end.
+#[derive(Default)]
+pub(super) struct Texts {
+    /// Initialised room; the strings take up the first `used` bytes.
+    bytes: Vec<u8>,
+    used: usize,
+    bytes_expected: usize,
+    /// End of each string, after a leading 0.
+    offsets: Vec<i32>,
+    validity: Validity,
+}
+
+/// Room behind the strings, so that they can be copied in words.
+const SLACK: usize = 16;
+
+impl Texts {
+    fn begin(&mut self, rows: usize) {
+        self.bytes.resize(self.bytes_expected + SLACK, 0);
+        self.offsets.reserve(rows + 1);
+        self.offsets.push(0);
+    }
+
+    /// Appends the string that starts at `start` and ends before the next quote, and says where that quote is. Nothing
+    /// is appended when a backslash, a control character or the end of the bytes comes first.
+    ///
+    /// Searching and copying are one pass over words: of two bytes compared the first that stops is exact, what stands
+    /// behind it in the copy is overwritten by the next string.
+    #[inline(always)]
+    pub(super) fn push_until_quote(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
+        let (mut from, mut to) = (start, self.used);
+        loop {
+            let words = load_two(bytes, from);
+            if self.bytes.len() < to + SLACK {
+                self.grow(to + SLACK);
+            }
+            self.bytes[to..to + SLACK].copy_from_slice(&words.to_le_bytes());
+            let Some(n) = first_stop(words) else {
+                (from, to) = (from + 16, to + 16);
+                continue;
+            };
+            let end = from + n;
+            if bytes.get(end) != Some(&b'"') {
+                return None;
+            }
+            self.end(to + n);
+            return Some(end);
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, text: &[u8]) {
+        let end = self.used + text.len();
+        if self.bytes.len() < end + SLACK {
+            self.grow(end + SLACK);
+        }
+        self.bytes[self.used..end].copy_from_slice(text);
+        self.end(end);
+    }
+
+    #[inline(always)]
+    fn end(&mut self, end: usize) {
+        self.used = end;
+        // Fits: a block is shorter than 2 GiB and no string is longer than its source.
+        self.offsets.push(end as i32);
+        self.validity.push_valid();
+    }
+
+    #[cold]
+    fn grow(&mut self, least: usize) {
+        self.bytes.resize(least.max(self.bytes.len() * 2).max(1024), 0);
+    }
+
+    fn push_null(&mut self) {
+        self.validity.push_null(self.offsets.len() - 1);
+        self.offsets.push(self.used as i32);
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.offsets.truncate(rows + 1);
+        self.used = self.offsets[rows] as usize;
+        self.validity.truncate(rows);
+    }
+
+    fn finish(&mut self) -> StringArray {
+        self.bytes_expected = self.used + self.used / 8;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.truncate(self.used);
+        self.used = 0;
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::take(&mut self.offsets)));
+        StringArray::try_new(offsets, Buffer::from_vec(bytes), self.validity.finish())
+            .expect("strings are whole pieces of checked UTF-8, cut at ASCII characters")
+    }
+}
+
+/// Which of sixteen bytes is the first that ends the plain part of a JSON string: quote, backslash, control character.
+///
+/// "Is there a byte below n" after Alan Mycroft (1987): the lowest of the high bits is exact, and it is the one that
+/// counts. Exclusive or with 2 exchanges `"` (0x22) with the blank (0x20) and keeps controls among themselves, so that one
+/// comparison with 0x21 finds both. Sixteen bytes without a branch, because in which half a string ends is hard to predict.
+#[inline(always)]
+pub(super) fn first_stop(bytes: u128) -> Option<usize> {
+    const ONES: u128 = u128::MAX / 0xff;
+    let low = (bytes ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+    let backslash = (bytes ^ (ONES * 0x5c)).wrapping_sub(ONES);
+    let stops = (low | backslash) & !bytes & (ONES * 0x80);
+    (stops != 0).then(|| (stops.trailing_zeros() / 8) as usize)
+}
+
+/// Numbers of one type.
+#[derive(Default)]
+pub(super) struct Numbers<T> {
+    values: Vec<T>,
+    validity: Validity,
+}
+
+impl<T: Default + arrow_buffer::ArrowNativeType> Numbers<T> {
+    #[inline(always)]
+    pub(super) fn push(&mut self, value: T) {
+        self.values.push(value);
+        self.validity.push_valid();
+    }
+
+    fn push_null(&mut self) {
+        self.validity.push_null(self.values.len());
+        self.values.push(T::default());
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.values.truncate(rows);
+        self.validity.truncate(rows);
+    }
+
+    fn finish(&mut self) -> (ScalarBuffer<T>, Option<NullBuffer>) {
+        (ScalarBuffer::from(std::mem::take(&mut self.values)), self.validity.finish())
+    }
+}
+
+/// Booleans, a bit each.
+pub(super) struct Bools {
+    values: BooleanBufferBuilder,
+    validity: Validity,
+}
+
+impl Bools {
+    #[inline(always)]
+    fn push(&mut self, value: bool) {
+        self.values.append(value);
+        self.validity.push_valid();
+    }
+}
+
+/// Which values are there; no bits until one is missing.
+#[derive(Default)]
+struct Validity(Option<BooleanBufferBuilder>);
+
+impl Validity {
+    #[inline(always)]
+    fn push_valid(&mut self) {
+        if let Some(bits) = &mut self.0 {
+            bits.append(true);
+        }
+    }
+
+    /// A missing value after `before` others.
+    #[inline(never)]
+    fn push_null(&mut self, before: usize) {
+        let bits = self.0.get_or_insert_with(|| {
+            let mut bits = BooleanBufferBuilder::new(before + 64);
+            bits.append_n(before, true);
+            bits
+        });
+        bits.append(false);
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        if let Some(bits) = &mut self.0 {
+            bits.truncate(rows);
+        }
+    }
+
+    /// A null that was rolled back leaves bits without a zero: to the outside that is the same as no bits.
+    fn finish(&mut self) -> Option<NullBuffer> {
+        let bits: BooleanBuffer = self.0.take()?.finish();
+        Some(NullBuffer::new(bits)).filter(|nulls| nulls.null_count() > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::Array;
+
+    #[test]
+    fn the_first_byte_that_stops_a_string_is_found() {
+        for at in 0..16 {
+            for b in 0..=255u8 {
+                let mut bytes = *b"abcdefgh !#[]~\x7f^";
+                bytes[at] = b;
+                let stop = b < 0x20 || b == b'"' || b == b'\\';
+                assert_eq!(first_stop(u128::from_le_bytes(bytes)), stop.then_some(at), "{b:#x} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn strings_of_any_length_are_copied_up_to_the_quote() {
+        let mut texts = Texts::default();
+        texts.begin(0);
+        let mut want = Vec::new();
+        for n in 0..200 {
+            let text: String = "äbcdefghijklmnopqrstuvwxyz/_#".chars().cycle().take(n).collect();
+            let bytes = format!("{text}\",\"");
+            assert_eq!(texts.push_until_quote(bytes.as_bytes(), 0), Some(text.len()), "{n}");
+            assert_eq!(texts.push_until_quote(text.as_bytes(), 0), None, "no quote, {n}");
+            assert_eq!(texts.push_until_quote(format!("{text}\\\"").as_bytes(), 0), None, "backslash, {n}");
+            want.push(text);
+        }
+        let got = texts.finish();
+        assert_eq!(got.iter().map(Option::unwrap).collect::<Vec<_>>(), want);
+    }
+
+    #[test]
+    fn a_row_taken_back_leaves_no_trace() {
+        for kind in [Kind::String, Kind::Int64, Kind::Float64, Kind::Bool] {
+            let mut column = ColumnBuilder::new(kind);
+            column.begin(0);
+            let value = if kind == Kind::Bool { Scalar::Bool(true) } else { Scalar::Text(b"12") };
+            assert!(column.push(&value));
+            column.push_null();
+            column.truncate(1);
+            assert!(column.push(&value));
+            let (rows, nulls) = match column.finish() {
+                Column::String(array) => (array.len(), array.nulls().cloned()),
+                Column::Int64(array) => (array.len(), array.nulls().cloned()),
+                Column::Float64(array) => (array.len(), array.nulls().cloned()),
+                Column::Bool(array) => (array.len(), array.nulls().cloned()),
+            };
+            assert_eq!((rows, nulls), (2, None), "{kind:?}");
+        }
+    }
+}

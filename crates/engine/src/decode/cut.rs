@@ -1,0 +1,247 @@
+//! Where records end: cutting the bytes of a partition into whole records.
+//!
+//! Lines end with `\n` (a `\r` before it belongs to the line end). In quoted delimited files a newline between quotes
+//! is data. A quote opens a field only as its first character, two of them inside are one, and any other ends it: the
+//! reading of RFC 4180 that csv-core has too, so that both agree on what a record is.
+
+use super::{BOM, bom_len, is_blank, trim_cr};
+use crate::spec::Format;
+use memchr::{memchr, memchr2, memrchr};
+
+/// Finds the whole records at the front of a growing buffer. One per partition.
+#[derive(Debug, Clone)]
+pub struct Cutter {
+    quotes: Option<u8>,
+    /// How far the leftover of the last call was looked through.
+    at: usize,
+    /// Whether `at` is between quotes.
+    quoted: bool,
+    /// Whether nothing was cut yet, so that a byte order mark may come first.
+    first: bool,
+}
+
+impl Cutter {
+    /// A cutter for a partition in this format.
+    pub fn new(format: &Format) -> Cutter {
+        Cutter { quotes: quotes(format), at: 0, quoted: false, first: true }
+    }
+
+    /// Length of the longest prefix that holds whole records only; 0 when there is none yet.
+    ///
+    /// `bytes` are the leftover of the last call (what lay behind the returned length) and new bytes behind it. At the
+    /// end of the input the last record needs no line end: everything is cut, and the cutter starts anew. Every byte is
+    /// looked at once, however long a record is.
+    pub fn cut(&mut self, bytes: &[u8], at_end: bool) -> usize {
+        let cut = match self.quotes {
+            _ if at_end => bytes.len(),
+            None => memrchr(b'\n', bytes.get(self.at..).unwrap_or_default()).map_or(0, |n| self.at + n + 1),
+            Some(delimiter) => self.cut_quoted(bytes, delimiter),
+        };
+        match self.quotes {
+            None => self.at = bytes.len() - cut,
+            Some(_) => self.at = self.at.saturating_sub(cut),
+        }
+        self.first &= cut == 0;
+        if at_end {
+            (self.at, self.quoted, self.first) = (0, false, true);
+        }
+        cut
+    }
+
+    fn cut_quoted(&mut self, bytes: &[u8], delimiter: u8) -> usize {
+        let mut cut = 0;
+        loop {
+            let rest = bytes.get(self.at..).unwrap_or_default();
+            if self.quoted {
+                let Some(quote) = memchr(b'"', rest) else {
+                    self.at = bytes.len();
+                    return cut;
+                };
+                match rest.get(quote + 1) {
+                    // Whether this quote closes the field is not known before the next byte is.
+                    None => {
+                        self.at += quote;
+                        return cut;
+                    }
+                    Some(b'"') => self.at += quote + 2,
+                    Some(_) => (self.at, self.quoted) = (self.at + quote + 1, false),
+                }
+            } else {
+                let start = if self.first && bytes.starts_with(BOM) { BOM.len() } else { 0 };
+                let quote = opening_quote(bytes, self.at, start, delimiter);
+                let end = quote.unwrap_or(bytes.len());
+                if let Some(newline) = memrchr(b'\n', &bytes[self.at.min(end)..end]) {
+                    cut = self.at + newline + 1;
+                }
+                let Some(quote) = quote else {
+                    self.at = bytes.len();
+                    return cut;
+                };
+                (self.at, self.quoted) = (quote + 1, true);
+            }
+        }
+    }
+}
+
+/// The first record of a partition, without byte order mark and line end, leading blank lines left out: the header of
+/// a delimited file. `None` when `bytes`, which begin at byte 0, do not hold it whole yet; there is none at all when
+/// that is so `at_end`.
+pub fn first_record<'a>(format: &Format, bytes: &'a [u8], at_end: bool) -> Option<&'a [u8]> {
+    let mut start = bom_len(0, bytes);
+    while start < bytes.len() {
+        let end = record_end(bytes, start, quotes(format));
+        if end == bytes.len() && !at_end {
+            return None;
+        }
+        let record = trim_cr(&bytes[start..end]);
+        if !is_blank(record, delimiter(format)) {
+            return Some(record);
+        }
+        start = end + 1;
+    }
+    None
+}
+
+/// Where the record that starts at `start` ends: at its `\n`, or behind the last byte.
+pub(super) fn record_end(bytes: &[u8], start: usize, quotes: Option<u8>) -> usize {
+    let Some(delimiter) = quotes else {
+        return memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |n| start + n);
+    };
+    let mut at = start;
+    while let Some(n) = memchr2(b'\n', b'"', &bytes[at..]) {
+        at += n;
+        if bytes[at] == b'\n' {
+            return at;
+        }
+        if !opens(bytes, at, start, delimiter) {
+            at += 1;
+            continue;
+        }
+        at = match closing_quote(bytes, at + 1) {
+            Some(quote) => quote + 1,
+            None => return bytes.len(),
+        };
+    }
+    bytes.len()
+}
+
+/// The delimiter of a format in which quotes hide newlines.
+fn quotes(format: &Format) -> Option<u8> {
+    match format {
+        Format::Delimited(delimited) if delimited.quoted => Some(delimited.delimiter),
+        Format::Delimited(_) | Format::Ndjson => None,
+    }
+}
+
+fn delimiter(format: &Format) -> Option<u8> {
+    match format {
+        Format::Delimited(delimited) => Some(delimited.delimiter),
+        Format::Ndjson => None,
+    }
+}
+
+/// The first quote at or behind `at` that opens a field.
+fn opening_quote(bytes: &[u8], mut at: usize, start: usize, delimiter: u8) -> Option<usize> {
+    loop {
+        let quote = at + memchr(b'"', bytes.get(at..)?)?;
+        if opens(bytes, quote, start, delimiter) {
+            return Some(quote);
+        }
+        at = quote + 1;
+    }
+}
+
+/// The quote that closes a field whose content starts at `at`.
+fn closing_quote(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let quote = at + memchr(b'"', &bytes[at..])?;
+        if bytes.get(quote + 1) != Some(&b'"') {
+            return Some(quote);
+        }
+        at = quote + 2;
+    }
+}
+
+/// Whether a quote outside of quotes is the first character of a field, in bytes whose first record starts at `start`.
+fn opens(bytes: &[u8], quote: usize, start: usize, delimiter: u8) -> bool {
+    quote == start || bytes[quote - 1] == delimiter || bytes[quote - 1] == b'\n'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Delimited;
+
+    fn csv() -> Format {
+        Format::Delimited(Delimited { delimiter: b',', quoted: true, columns: None })
+    }
+
+    fn tsv() -> Format {
+        Format::Delimited(Delimited { delimiter: b'\t', quoted: false, columns: None })
+    }
+
+    /// Hands `text` over in pieces of `step` bytes and expects the records of `want`, joined by `|`.
+    fn check(format: &Format, text: &str, want: &str) {
+        let bytes = text.as_bytes();
+        for step in 1..=bytes.len().max(1) {
+            let (mut cutter, mut from, mut to, mut got) = (Cutter::new(format), 0, 0, Vec::new());
+            while to < bytes.len() {
+                to = (to + step).min(bytes.len());
+                let cut = cutter.cut(&bytes[from..to], to == bytes.len());
+                let (whole, next) = (&bytes[..from + cut], from + cut);
+                while from < next {
+                    let start = from + bom_len(from as u64, &whole[from..]);
+                    let end = record_end(whole, start, quotes(format));
+                    got.push(String::from_utf8(whole[from..end].to_vec()).unwrap());
+                    from = (end + 1).min(next);
+                }
+            }
+            assert_eq!(from, bytes.len());
+            assert_eq!(got.join("|"), want, "{text:?} in steps of {step}");
+        }
+    }
+
+    #[test]
+    fn lines_are_records() {
+        for format in [Format::Ndjson, tsv()] {
+            check(&format, "a\nb\"\nc\"", "a|b\"|c\"");
+            check(&format, "a\r\n\nb\n", "a\r||b");
+        }
+    }
+
+    #[test]
+    fn newlines_between_quotes_end_nothing() {
+        check(&csv(), "a,b\nc,d", "a,b|c,d");
+        check(&csv(), "a,\"b\nc\"\nd\n", "a,\"b\nc\"|d");
+        check(&csv(), "\"a\n\"\"b\"\"\n\"\n\"c\"\n", "\"a\n\"\"b\"\"\n\"|\"c\"");
+        check(&csv(), "\"\"\n\"\",\"\"\"\"\nx", "\"\"|\"\",\"\"\"\"|x");
+    }
+
+    #[test]
+    fn a_quote_inside_a_field_is_data() {
+        check(&csv(), "a\"b\nc\" d\n \"e\nf", "a\"b|c\" d| \"e|f");
+        check(&csv(), "\"a\"b\"\nc\n", "\"a\"b\"|c");
+        check(&csv(), "\"a,\"\"\n\",\"b\"x\"\ny", "\"a,\"\"\n\",\"b\"x\"|y");
+    }
+
+    #[test]
+    fn a_quote_without_end_takes_the_rest() {
+        check(&csv(), "a\n\"b\nc\nd", "a|\"b\nc\nd");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_field() {
+        check(&csv(), "\u{feff}\"a\nb\"\nc", "\u{feff}\"a\nb\"|c");
+        check(&csv(), "a\n\u{feff}\"a\nb\"\nc", "a|\u{feff}\"a|b\"|c");
+    }
+
+    #[test]
+    fn the_first_record_is_whole_or_absent() {
+        let text = b"\xEF\xBB\xBF\r\n  \n\"a\nb\",c\r\n1,2\n";
+        assert_eq!(first_record(&csv(), text, false), Some(&b"\"a\nb\",c"[..]));
+        assert_eq!(first_record(&csv(), &text[..12], false), None);
+        assert_eq!(first_record(&csv(), b"a,b", true), Some(&b"a,b"[..]));
+        assert_eq!(first_record(&csv(), b" \n\n", true), None);
+        assert_eq!(first_record(&tsv(), b"\n\t\n", true), Some(&b"\t"[..]));
+    }
+}

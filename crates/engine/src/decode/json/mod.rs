@@ -1,0 +1,203 @@
+//! One JSON object a line.
+//!
+//! Lines of one stream look alike. What the last lines looked like is kept as a few [`Shape`]s, and a new line is read by
+//! checking it against them: a hit verifies the bytes between the values and scans only the values. Whatever a shape does
+//! not expect goes, record by record, to serde_json, which alone decides what is bad. Both paths agree on every input.
+
+mod fallback;
+mod scan;
+mod shape;
+
+use super::builder::{Record, Rows};
+use super::value::{Scalar, byte};
+use super::{bom_len, cut, is_blank, trim_cr};
+use crate::batch::{Block, Reason};
+use crate::spec::Source;
+use shape::Shape;
+
+/// Decodes NDJSON records of one partition.
+pub(super) struct JsonReader {
+    paths: Paths,
+    /// Predicted shapes, the one that matched last in front.
+    shapes: Vec<Shape>,
+    /// Whether shapes are learned at all.
+    predict: bool,
+    /// What learning has cost lately, see [`LEARN_COST`].
+    debt: u32,
+}
+
+/// How many shapes are tried before a line goes to the slow path.
+const SHAPES_MAX: usize = 8;
+/// A shape is worth learning when it saves more lines than it costs. Each one adds this much to the debt, each line takes
+/// one off, and nothing is learned above [`DEBT_MAX`]: on lines that never repeat, one in eight is learned.
+const LEARN_COST: u32 = 8;
+const DEBT_MAX: u32 = 8 * LEARN_COST;
+
+impl JsonReader {
+    pub(super) fn new(source: &Source, predict: bool) -> JsonReader {
+        JsonReader { paths: Paths::new(source), shapes: Vec::with_capacity(SHAPES_MAX), predict, debt: 0 }
+    }
+
+    pub(super) fn decode<'a>(&mut self, block: &Block<'a>, rows: &mut Rows) {
+        let bytes = block.bytes;
+        let utf8 = std::str::from_utf8(bytes).is_ok();
+        let mut values = vec![None; self.paths.len()];
+        let mut at = bom_len(block.first_byte, bytes);
+        while at < bytes.len() {
+            if utf8 && let Some(next) = self.predicted(bytes, at, rows) {
+                at = next;
+                continue;
+            }
+            let end = cut::record_end(bytes, at, None);
+            let next = (end + 1).min(bytes.len());
+            // In a block that is not UTF-8 as a whole, shapes may read a line that is.
+            let fast = !utf8
+                && std::str::from_utf8(&bytes[at..end]).is_ok()
+                && self.predicted(&bytes[..next], at, rows).is_some();
+            if !fast {
+                let record = Record { line: rows.lines, start: at, bytes: trim_cr(&bytes[at..end]) };
+                self.parsed(&record, &mut values, rows);
+                rows.lines += u64::from(end < bytes.len());
+            }
+            at = next;
+        }
+    }
+
+    /// Reads the line at `at` by the predicted shapes; where the next one starts, or nothing when none of them fits.
+    #[inline(always)]
+    fn predicted(&mut self, bytes: &[u8], at: usize, rows: &mut Rows) -> Option<usize> {
+        self.debt = self.debt.saturating_sub(1);
+        for i in 0..self.shapes.len() {
+            let Some((end, next)) = self.shapes[i].read(bytes, at, rows).and_then(|end| line_end(bytes, end))
+            else {
+                rows.roll_back();
+                continue;
+            };
+            if rows.too_long(end - at) {
+                rows.roll_back();
+                return None;
+            }
+            rows.commit(&Record { line: rows.lines, start: at, bytes: &bytes[at..end] });
+            rows.lines += u64::from(bytes[next - 1] == b'\n');
+            if i > 0 {
+                self.shapes[..=i].rotate_right(1);
+            }
+            return Some(next);
+        }
+        None
+    }
+
+    /// Reads a record with serde_json, and learns from it.
+    fn parsed<'a>(&mut self, record: &Record<'a>, values: &mut [Option<&'a str>], rows: &mut Rows) {
+        if is_blank(record.bytes, None) {
+            return;
+        }
+        if rows.too_long(record.bytes.len()) {
+            return rows.reject(Reason::TooLong, None, record);
+        }
+        let Ok(text) = std::str::from_utf8(record.bytes) else {
+            return rows.reject(Reason::Utf8, None, record);
+        };
+        if fallback::read(text, &self.paths, values).is_err() {
+            return rows.reject(Reason::Json, None, record);
+        }
+        let mut unescaped = Vec::with_capacity(values.len());
+        for (i, value) in values.iter().enumerate() {
+            match fallback::unescape(value.unwrap_or("null")) {
+                Ok(text) => unescaped.push(text),
+                Err(_) => return rows.reject(Reason::Json, self.paths.0[i].field, record),
+            }
+        }
+        let accepted = rows.push_record(record, |field| {
+            let slot = match field {
+                Some(_) => self.paths.0.iter().position(|path| path.field == field),
+                None => self.paths.0.iter().position(|path| path.time),
+            };
+            slot.map_or(Scalar::Null, |slot| {
+                fallback::scalar(values[slot].unwrap_or("null"), &unescaped[slot])
+            })
+        });
+        if accepted {
+            self.learn(record.bytes);
+        }
+    }
+
+    fn learn(&mut self, line: &[u8]) {
+        if !self.predict || self.debt > DEBT_MAX {
+            return;
+        }
+        self.debt += LEARN_COST;
+        if let Some(shape) = Shape::learn(line, &self.paths) {
+            self.shapes.truncate(SHAPES_MAX - 1);
+            self.shapes.insert(0, shape);
+        }
+    }
+}
+
+/// Where a line that is whole at `end` ends, and where the next one starts.
+#[inline(always)]
+fn line_end(bytes: &[u8], end: usize) -> Option<(usize, usize)> {
+    match byte(bytes, end) {
+        b'\n' => Some((end, end + 1)),
+        b'\r' if byte(bytes, end + 1) == b'\n' => Some((end, end + 2)),
+        _ => (end == bytes.len()).then_some((end, end)),
+    }
+}
+
+/// The paths that are wanted of an object, sorted. A path is the keys from the top joined by dots, so that a key with
+/// dots in it counts as the path it spells.
+struct Paths(Vec<Path>);
+
+struct Path {
+    path: String,
+    /// The field it fills.
+    field: Option<usize>,
+    /// Whether it is the event time.
+    time: bool,
+}
+
+impl Paths {
+    fn new(source: &Source) -> Paths {
+        let time_path = source.time.as_ref().map(|time| &time.path);
+        let mut paths: Vec<Path> = (source.fields.iter().enumerate())
+            .map(|(i, field)| Path {
+                path: field.path.clone(),
+                field: Some(i),
+                time: Some(&field.path) == time_path,
+            })
+            .collect();
+        if let Some(path) = time_path
+            && !paths.iter().any(|path| path.time)
+        {
+            paths.push(Path { path: path.clone(), field: None, time: true });
+        }
+        paths.sort_by(|a, b| a.path.cmp(&b.path));
+        Paths(paths)
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The number of a wanted path.
+    fn find(&self, path: &str) -> Option<usize> {
+        self.0.binary_search_by(|wanted| wanted.path.as_str().cmp(path)).ok()
+    }
+
+    /// Whether a wanted path leads through the object at `path`.
+    fn lead_through(&self, path: &str) -> bool {
+        let below = || path.bytes().chain([b'.']);
+        let first = self.0.partition_point(|wanted| wanted.path.bytes().lt(below()));
+        let longer = self.0.get(first).map(|wanted| wanted.path.as_bytes());
+        longer.is_some_and(|longer| longer.starts_with(path.as_bytes()) && byte(longer, path.len()) == b'.')
+    }
+}
+
+/// Makes `path` the path of member `key` of the object at its first `parent` bytes (`None` is the top).
+fn join(path: &mut String, parent: Option<usize>, key: &str) {
+    path.truncate(parent.unwrap_or(0));
+    if parent.is_some() {
+        path.push('.');
+    }
+    path.push_str(key);
+}

@@ -1,0 +1,143 @@
+//! Raw bytes of whole records to a [`Batch`]: the fields that metrics use, as Arrow columns, and the event times.
+//!
+//! Decoding is stateless in what it says: a [`Decoder`] keeps buffers and predicted shapes for speed, but the batch is
+//! a function of the source and the block alone. It reads nothing from files, judges no time as late and never fails
+//! on data: a record gives one row or one [`crate::batch::Bad`].
+//!
+//! ```text
+//! bytes -> Cutter -> Block -> Decoder { json | delimited } -> Scalar -> conversion (value.rs, time.rs) -> builder -> Batch
+//! ```
+//!
+//! What is wrong with a record is decided in this order: its length, its encoding, its syntax, its time, its fields in
+//! the order of the source. The first finding is the one reported.
+
+mod builder;
+mod cut;
+mod delimited;
+mod json;
+mod time;
+mod value;
+
+pub use cut::{Cutter, first_record};
+
+use crate::batch::{Batch, Block};
+use crate::spec::{Format, Source};
+use builder::Rows;
+use delimited::DelimitedReader;
+use json::JsonReader;
+use std::fmt;
+
+/// Decodes the blocks of one partition. One per file or partition and worker.
+pub struct Decoder {
+    rows: Rows,
+    reader: Reader,
+}
+
+enum Reader {
+    Json(JsonReader),
+    Delimited(DelimitedReader),
+}
+
+impl Decoder {
+    /// A decoder for a partition of `source`.
+    ///
+    /// `header` is the first record of a delimited file that names its own columns (see [`first_record`]); it is not
+    /// looked at otherwise. [`Decoder::decode`] leaves that record out again where the block begins at byte 0.
+    ///
+    /// # Errors
+    /// When a field (or the time) is not a column of the file, or is the name of two, when the header is missing or
+    /// not UTF-8, and when the delimiter cannot separate fields.
+    pub fn new(source: &Source, header: Option<&[u8]>) -> Result<Decoder, DecoderError> {
+        let reader = match &source.format {
+            Format::Ndjson => Reader::Json(JsonReader::new(source, true)),
+            Format::Delimited(format) => Reader::Delimited(DelimitedReader::new(source, format, header)?),
+        };
+        Ok(Decoder { rows: Rows::new(source), reader })
+    }
+
+    /// A decoder that predicts nothing and takes the slow path for every record. It exists so that tests can hold the
+    /// two paths against each other.
+    #[doc(hidden)]
+    pub fn without_shapes(source: &Source, header: Option<&[u8]>) -> Result<Decoder, DecoderError> {
+        let mut decoder = Decoder::new(source, header)?;
+        if let Reader::Json(json) = &mut decoder.reader {
+            *json = JsonReader::new(source, false);
+        }
+        Ok(decoder)
+    }
+
+    /// Decodes a block of whole records. O(bytes).
+    ///
+    /// A UTF-8 byte order mark at byte 0 of the partition is skipped, as are lines of nothing but whitespace.
+    ///
+    /// # Panics
+    /// When the block is 2 GiB or longer: Arrow's offsets could not reach its end. Drivers cut blocks far smaller.
+    pub fn decode(&mut self, block: &Block<'_>) -> Batch {
+        assert!(block.bytes.len() < i32::MAX as usize, "a block is shorter than 2 GiB");
+        self.rows.begin(block);
+        match &mut self.reader {
+            Reader::Json(json) => json.decode(block, &mut self.rows),
+            Reader::Delimited(delimited) => delimited.decode(block, &mut self.rows),
+        }
+        self.rows.finish(block)
+    }
+}
+
+/// Why a partition cannot be decoded at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DecoderError {
+    /// The file should name its own columns, but has no first record.
+    NoHeader,
+    /// The first record is not UTF-8.
+    HeaderNotUtf8,
+    /// A field that the pipeline names is not a column.
+    NoSuchColumn {
+        /// Path of the field.
+        path: String,
+        /// The columns there are, for a hint.
+        columns: Vec<String>,
+    },
+    /// A field that the pipeline names is two columns.
+    TwoColumns {
+        /// Path of the field.
+        path: String,
+    },
+    /// The delimiter is a quote, a line end or not ASCII.
+    Delimiter(u8),
+}
+
+impl fmt::Display for DecoderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DecoderError::NoHeader => write!(f, "the file is empty: its first line should name the columns"),
+            DecoderError::HeaderNotUtf8 => {
+                write!(f, "the first line, which should name the columns, is not UTF-8")
+            }
+            DecoderError::NoSuchColumn { path, columns } => {
+                write!(f, "there is no column `{path}`; the columns are: {}", columns.join(", "))
+            }
+            DecoderError::TwoColumns { path } => write!(f, "two columns are named `{path}`"),
+            DecoderError::Delimiter(byte) => write!(f, "{:?} cannot separate fields", char::from(*byte)),
+        }
+    }
+}
+
+impl std::error::Error for DecoderError {}
+
+/// The byte order mark in UTF-8.
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// How many bytes at the start of `bytes`, which begin at byte `first` of their partition, are a byte order mark.
+fn bom_len(first: u64, bytes: &[u8]) -> usize {
+    if first == 0 && bytes.starts_with(BOM) { BOM.len() } else { 0 }
+}
+
+/// A line without its `\r`.
+fn trim_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Whether a line is no record: ASCII whitespace only. A delimiter is never whitespace.
+fn is_blank(line: &[u8], delimiter: Option<u8>) -> bool {
+    line.iter().all(|&b| matches!(b, b' ' | b'\t' | b'\r' | 0x0b | 0x0c) && Some(b) != delimiter)
+}

@@ -1,0 +1,79 @@
+//! The three machines on one thread: the simplest wiring, for tests, examples and embedding.
+
+use crate::answer::Answer;
+use crate::batch::{Batch, Block};
+use crate::decode::{Decoder, DecoderError};
+use crate::intake::{Intake, Judged, Tally};
+use crate::outlet::Outlet;
+use crate::shard::Shard;
+use crate::spec::{Question, Source};
+
+/// An engine for one source: bytes in, answers out. Block n goes to shard n mod S, as in any other wiring.
+pub struct Engine<'a> {
+    source: &'a Source,
+    decoder: Decoder,
+    intake: Intake,
+    shards: Vec<Shard>,
+}
+
+impl<'a> Engine<'a> {
+    /// An empty engine with `shards` shards, which share `memory_bytes`. `header` is the first record of a delimited
+    /// file that names its columns.
+    pub fn new(
+        source: &'a Source,
+        header: Option<&[u8]>,
+        shards: usize,
+        memory_bytes: u64,
+    ) -> Result<Engine<'a>, DecoderError> {
+        let shards = shards.max(1);
+        Ok(Engine {
+            source,
+            decoder: Decoder::new(source, header)?,
+            intake: Intake::new(source),
+            shards: (0..shards).map(|_| Shard::new(source, memory_bytes / shards as u64)).collect(),
+        })
+    }
+
+    /// Decodes a block and folds it in.
+    pub fn push(&mut self, block: &Block<'_>) {
+        let batch = self.decoder.decode(block);
+        self.push_batch(batch);
+    }
+
+    /// Folds a decoded batch in.
+    pub fn push_batch(&mut self, batch: Batch) {
+        for judged in self.intake.push(batch) {
+            self.apply(&judged);
+        }
+    }
+
+    /// Ends a partition.
+    pub fn finish(&mut self, partition: u32) {
+        for judged in self.intake.finish(partition) {
+            self.apply(&judged);
+        }
+    }
+
+    /// Reads everything out.
+    pub fn answers(self, question: Question) -> Vec<Answer> {
+        self.into_outlet().answers(question)
+    }
+
+    /// What was read and how it was judged.
+    pub fn tally(&self) -> Tally {
+        self.intake.tally()
+    }
+
+    /// The merged state.
+    pub fn into_outlet(mut self) -> Outlet<'a> {
+        if let Some(watermark) = self.intake.boundary() {
+            self.shards.iter_mut().for_each(|s| s.advance(watermark));
+        }
+        Outlet::new(self.source, self.shards, self.intake.tally(), self.intake.watermark())
+    }
+
+    fn apply(&mut self, judged: &Judged) {
+        let shard = (judged.batch.number % self.shards.len() as u64) as usize;
+        self.shards[shard].apply(judged);
+    }
+}

@@ -1,0 +1,379 @@
+//! The groups of one grouping set: from the values of the `by` fields to a small number, in bounded memory.
+//!
+//! At most `2 × max` groups (256 at least) are kept apart while reading. When one more arrives the lighter ones are folded into the other group and
+//! counted: a group that comes back later carries in `missed` the most that can have been folded before
+//! (the counters of `sketch::frequent`, with cells in place of names; same bound, 2 × weight / (2 × max)).
+
+use crate::answer::Key;
+use crate::batch::{Batch, Column};
+use crate::spec::Kind;
+use arrow_array::Array;
+use sketch::hash::canonical_bits;
+
+/// Number of the group that holds what was not kept apart. Also the only group of the empty grouping set.
+pub const OTHER: u32 = 0;
+
+/// The groups of one grouping set.
+#[derive(Debug)]
+pub struct Groups {
+    fields: Vec<usize>,
+    max: usize,
+    /// Open addressing; 0 is empty, otherwise a group number.
+    slots: Vec<u32>,
+    /// By group number; [`OTHER`] has an empty, unused entry.
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    live: usize,
+    folded: u64,
+    /// The most that any key outside can weigh.
+    offset: u64,
+    scratch: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Entry {
+    key: Box<[u8]>,
+    hash: u64,
+    live: bool,
+    weight: u64,
+    missed: u64,
+}
+
+impl Groups {
+    /// Groups by these fields, `max` of them in the answer. No fields: one group, the total.
+    pub fn new(fields: &[usize], max: usize) -> Groups {
+        Groups {
+            fields: fields.to_vec(),
+            max,
+            slots: vec![0; 16],
+            entries: vec![Entry::default()],
+            free: Vec::new(),
+            live: 0,
+            folded: 0,
+            offset: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The fields grouped by.
+    pub fn fields(&self) -> &[usize] {
+        &self.fields
+    }
+
+    /// Whether there is only the total.
+    pub fn is_total(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Writes the group numbers of rows `start..end` to `out` (indexed by row) and stops early, before the row that
+    /// would be one group too many. Gives back where it stopped: fold those rows, then call [`Groups::shrink`].
+    pub fn resolve(&mut self, batch: &Batch, start: usize, end: usize, out: &mut Vec<u32>) -> usize {
+        out.resize(batch.rows, OTHER);
+        if let Some(array) = self.lone_string(batch) {
+            let (offsets, values) = (array.value_offsets(), array.value_data());
+            let nulls = array.nulls();
+            for row in start..end {
+                let key = match nulls {
+                    Some(n) if n.is_null(row) => NULL_KEY,
+                    _ => &values[offsets[row] as usize..offsets[row + 1] as usize],
+                };
+                let Some(group) = self.find_or_add(key) else { return row };
+                out[row] = group;
+            }
+            return end;
+        }
+        let mut key = std::mem::take(&mut self.scratch);
+        let mut stopped = end;
+        for row in start..end {
+            key.clear();
+            for &field in &self.fields {
+                write_value(&batch.columns[field], row, &mut key);
+            }
+            let Some(group) = self.find_or_add(&key) else {
+                stopped = row;
+                break;
+            };
+            out[row] = group;
+        }
+        self.scratch = key;
+        stopped
+    }
+
+    /// Makes room: keeps the heaviest groups, at most `max`, ties in the order of their keys, and names the others,
+    /// which the caller folds into [`OTHER`].
+    pub fn shrink(&mut self, max: usize) -> Vec<u32> {
+        if self.live <= max {
+            return Vec::new();
+        }
+        let mut order: Vec<u32> = self.live_groups().collect();
+        let rank = |g: &u32| (std::cmp::Reverse(self.upper(*g)), &*self.entries[*g as usize].key);
+        order.select_nth_unstable_by(max, |a, b| rank(a).cmp(&rank(b)));
+        let mut leaving = order.split_off(max);
+        leaving.sort_unstable();
+        self.offset = leaving.iter().map(|&g| self.upper(g)).fold(self.offset, u64::max);
+        for &group in leaving.iter().rev() {
+            self.entries[group as usize] = Entry::default();
+            self.free.push(group);
+        }
+        self.live -= leaving.len();
+        self.folded += leaving.len() as u64;
+        self.rebuild();
+        leaving
+    }
+
+    /// Takes in the groups of another shard: the new number of each of its groups, by old number.
+    /// Weights add; a group that only one side kept may have been missed by the other.
+    pub fn absorb(&mut self, other: &Groups) -> Vec<u32> {
+        let mut map = vec![OTHER; other.entries.len()];
+        let ours: Vec<u32> = self.live_groups().collect();
+        let mut both = vec![false; self.entries.len()];
+        for theirs in other.live_groups() {
+            let entry = &other.entries[theirs as usize];
+            let known = self.find(&entry.key, entry.hash);
+            let group = known.unwrap_or_else(|| self.add(&entry.key, entry.hash));
+            match known {
+                Some(_) => {
+                    both[group as usize] = true;
+                    self.entries[group as usize].missed += entry.missed;
+                }
+                None => self.entries[group as usize].missed = entry.missed + self.offset,
+            }
+            self.entries[group as usize].weight += entry.weight;
+            map[theirs as usize] = group;
+        }
+        for group in ours.into_iter().filter(|&g| !both[g as usize]) {
+            self.entries[group as usize].missed += other.offset;
+        }
+        self.offset += other.offset;
+        self.folded += other.folded;
+        map
+    }
+
+    /// The live groups with their keys, in the order of their bytes.
+    pub fn sorted(&self) -> Vec<(&[u8], u32)> {
+        let mut out: Vec<_> = self.live_groups().map(|g| (&*self.entries[g as usize].key, g)).collect();
+        out.sort_unstable();
+        out
+    }
+
+    /// The values that a group stands for, one per field.
+    pub fn values(&self, group: u32, kinds: &[Kind]) -> Vec<Key> {
+        let key = &self.entries[group as usize].key;
+        if let [kind] = kinds
+            && *kind == Kind::String
+        {
+            return vec![if **key == *NULL_KEY { Key::Null } else { Key::String(text(key)) }];
+        }
+        let mut rest = &key[..];
+        self.fields.iter().map(|_| read_value(&mut rest)).collect()
+    }
+
+    /// The most weight of this group that can have been folded into the other group before it was kept.
+    pub fn missed(&self, group: u32) -> u64 {
+        self.entries[group as usize].missed
+    }
+
+    /// Weight and missed weight, for canonical bytes.
+    pub fn weights(&self, group: u32) -> (u64, u64) {
+        let entry = &self.entries[group as usize];
+        (entry.weight, entry.missed)
+    }
+
+    /// How many groups the answer keeps apart.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Lowers the number of groups kept apart; it never rises again.
+    pub fn lower_max(&mut self, max: usize) {
+        self.max = self.max.min(max);
+    }
+
+    /// Groups kept now.
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Groups folded into the other group so far (one that came back counts again).
+    pub fn folded(&self) -> u64 {
+        self.folded
+    }
+
+    /// The most that any key outside can weigh; 0 while nothing was folded.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Accounted bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let keys: usize = self.entries.iter().map(|e| e.key.len()).sum();
+        self.slots.len() * 4 + self.entries.len() * size_of::<Entry>() + keys
+    }
+
+    fn lone_string<'a>(&self, batch: &'a Batch) -> Option<&'a arrow_array::StringArray> {
+        match self.fields[..] {
+            [field] => match &batch.columns[field] {
+                Column::String(array) => Some(array),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn live_groups(&self) -> impl Iterator<Item = u32> + '_ {
+        (1..self.entries.len() as u32).filter(|&g| self.entries[g as usize].live)
+    }
+
+    fn upper(&self, group: u32) -> u64 {
+        let entry = &self.entries[group as usize];
+        entry.weight + entry.missed
+    }
+
+    #[inline]
+    fn find_or_add(&mut self, key: &[u8]) -> Option<u32> {
+        let hash = spread(key);
+        let group = match self.find(key, hash) {
+            Some(group) => group,
+            None if self.live >= (2 * self.max).max(LIVE_FLOOR) => return None,
+            None => {
+                let group = self.add(key, hash);
+                self.entries[group as usize].missed = self.offset;
+                group
+            }
+        };
+        self.entries[group as usize].weight += 1;
+        Some(group)
+    }
+
+    #[inline]
+    fn find(&self, key: &[u8], hash: u64) -> Option<u32> {
+        let mask = self.slots.len() - 1;
+        let mut slot = hash as usize & mask;
+        loop {
+            match self.slots[slot] {
+                0 => return None,
+                group => {
+                    let entry = &self.entries[group as usize];
+                    if entry.hash == hash && *entry.key == *key {
+                        return Some(group);
+                    }
+                }
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    #[cold]
+    fn add(&mut self, key: &[u8], hash: u64) -> u32 {
+        let entry = Entry { key: key.into(), hash, live: true, weight: 0, missed: 0 };
+        let group = match self.free.pop() {
+            Some(group) => {
+                self.entries[group as usize] = entry;
+                group
+            }
+            None => {
+                self.entries.push(entry);
+                self.entries.len() as u32 - 1
+            }
+        };
+        self.live += 1;
+        if self.live * 4 > self.slots.len() * 2 {
+            self.rebuild();
+        } else {
+            place(&mut self.slots, hash, group);
+        }
+        group
+    }
+
+    fn rebuild(&mut self) {
+        let size = (self.live * 4).next_power_of_two().max(16);
+        let mut slots = vec![0; size];
+        for group in self.live_groups() {
+            place(&mut slots, self.entries[group as usize].hash, group);
+        }
+        self.slots = slots;
+    }
+}
+
+/// Groups that are kept apart while reading even when the answer wants fewer: with a handful of places the heavy groups
+/// would be lost among light ones that come and go.
+const LIVE_FLOOR: usize = 256;
+
+/// A lone string that is missing: bytes that no UTF-8 text has.
+const NULL_KEY: &[u8] = &[0xFF];
+
+fn place(slots: &mut [u32], hash: u64, group: u32) {
+    let mask = slots.len() - 1;
+    let mut slot = hash as usize & mask;
+    while slots[slot] != 0 {
+        slot = (slot + 1) & mask;
+    }
+    slots[slot] = group;
+}
+
+/// A cheap hash for the table alone; it never leaves the process and no byte of the state depends on it.
+#[inline]
+fn spread(key: &[u8]) -> u64 {
+    const K: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut h = (key.len() as u64).wrapping_mul(K);
+    let mut words = key.chunks_exact(8);
+    for w in &mut words {
+        h = (h ^ u64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]))
+            .wrapping_mul(K)
+            .rotate_left(29);
+    }
+    let rest = words.remainder();
+    let mut last = 0u64;
+    for &b in rest {
+        last = last << 8 | u64::from(b);
+    }
+    h = (h ^ last).wrapping_mul(K);
+    h ^ (h >> 32)
+}
+
+/// One value of a composite key: a tag, then its bytes (strings with their length). The order of tags is frozen.
+fn write_value(column: &Column, row: usize, out: &mut Vec<u8>) {
+    match column {
+        Column::String(a) if a.is_valid(row) => {
+            let s = a.value(row);
+            out.push(1);
+            out.extend_from_slice(&(s.len() as u32).to_be_bytes());
+            out.extend_from_slice(s.as_bytes());
+        }
+        Column::Int64(a) if a.is_valid(row) => {
+            out.push(2);
+            // Big-endian with the sign flipped, so that the order of bytes is the order of numbers.
+            out.extend_from_slice(&((a.value(row) as u64) ^ (1 << 63)).to_be_bytes());
+        }
+        Column::Float64(a) if a.is_valid(row) => {
+            out.push(3);
+            out.extend_from_slice(&canonical_bits(a.value(row)).to_be_bytes());
+        }
+        Column::Bool(a) if a.is_valid(row) => out.extend_from_slice(&[4, u8::from(a.value(row))]),
+        _ => out.push(0),
+    }
+}
+
+fn read_value(rest: &mut &[u8]) -> Key {
+    let mut take = |n: usize| {
+        let (head, tail) = rest.split_at(n);
+        *rest = tail;
+        head
+    };
+    let word = |b: &[u8]| u64::from_be_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
+    match take(1)[0] {
+        1 => {
+            let len = take(4);
+            let len = u32::from_be_bytes([len[0], len[1], len[2], len[3]]) as usize;
+            Key::String(text(take(len)))
+        }
+        2 => Key::Int((word(take(8)) ^ (1 << 63)) as i64),
+        3 => Key::Float(f64::from_bits(word(take(8)))),
+        4 => Key::Bool(take(1)[0] == 1),
+        _ => Key::Null,
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,343 @@
+//! The first machine: the clock of a source. It judges every event late, ahead or on time, row by row.
+//!
+//! Sequential and cheap: it looks at event times only. Each partition has a clock F, the largest time it believes;
+//! its watermark is F − lateness; the source's watermark is the smallest over the live partitions and never goes back.
+//! A record further ahead than `ahead` does not move the clock until `agree` records in a row say the same: a gap, not
+//! a poison. Results never depend on how the input was cut into blocks.
+
+use crate::batch::{Batch, Reason};
+use crate::spec::{Later, Level, Source, TimeSpec};
+use crate::time::{Span, Time};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Rows held back before the first agreement; then their median sets the clock.
+pub const HELD_ROWS_MAX: usize = 65_536;
+
+/// The clock of a source, over all its partitions.
+#[derive(Debug)]
+pub struct Intake {
+    time: Option<TimeSpec>,
+    /// Coarsest retained level of each ladder: what an event must not be older than to enter a pane.
+    reach: Vec<Level>,
+    /// The grain of event time at which shards act: panes begin, end and are dropped at multiples of it.
+    grain: Option<Span>,
+    partitions: BTreeMap<u32, Partition>,
+    watermark: Option<Time>,
+    tally: Tally,
+}
+
+/// A batch with the verdicts that the next machine needs.
+#[derive(Debug)]
+pub struct Judged {
+    /// The events.
+    pub batch: Batch,
+    /// Watermark before the first row, on the grain of the panes.
+    pub before: Option<Time>,
+    /// Where the watermark crosses a pane boundary, ascending by row.
+    pub marks: Vec<Mark>,
+    /// Rows that are not folded (late, and dropped or quarantined), ascending.
+    pub left_out: Vec<u32>,
+}
+
+/// From this row on the watermark is at least this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// First row that sees it.
+    pub row: usize,
+    /// The watermark, on the grain of the panes.
+    pub watermark: Time,
+}
+
+/// What was read and how it was judged. `read = on_time + ahead + late + bad`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records read, good and bad.
+    pub read: u64,
+    /// Events at or behind the clock's reach and not behind the watermark.
+    pub on_time: u64,
+    /// Events beyond the clock by more than `ahead`: folded, but the clock did not follow.
+    pub ahead: u64,
+    /// Events behind the watermark, whatever was done with them.
+    pub late: u64,
+    /// Late events older than every retained pane: only in the total. Part of `late`.
+    pub too_late: u64,
+    /// Late events left out because `later = "drop"`. Part of `late`.
+    pub late_dropped: u64,
+    /// Late events set aside because `later = "quarantine"`. Part of `late`.
+    pub late_quarantined: u64,
+    /// Bad records by [`Reason::ALL`].
+    pub bad: [u64; Reason::ALL.len()],
+}
+
+impl Tally {
+    /// All bad records.
+    pub fn bad_total(&self) -> u64 {
+        self.bad.iter().sum()
+    }
+
+    /// Events that entered the totals.
+    pub fn accepted(&self) -> u64 {
+        self.read - self.bad_total() - self.late_dropped - self.late_quarantined
+    }
+}
+
+#[derive(Debug, Default)]
+struct Partition {
+    clock: Option<Time>,
+    /// Batches held until the first agreement.
+    held: Vec<Batch>,
+    held_rows: usize,
+    /// The latest times in a row beyond the clock (all times, before there is a clock).
+    beyond: VecDeque<Time>,
+    finished: bool,
+}
+
+impl Intake {
+    /// The clock for what `source` says about time and panes.
+    pub fn new(source: &Source) -> Intake {
+        let ladders = || source.metrics.iter().map(|m| m.levels.as_slice()).filter(|l| !l.is_empty());
+        let mut reach: Vec<Level> = ladders().filter_map(|l| l.last().copied()).collect();
+        reach.sort_by_key(|l| (l.size, l.keep));
+        reach.dedup();
+        Intake {
+            time: source.time.clone(),
+            reach,
+            grain: ladders().flatten().map(|l| gcd(l.size, l.keep)).reduce(gcd),
+            partitions: BTreeMap::new(),
+            watermark: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes the next batch of a partition and gives back what is ready, in order: usually this batch, none while
+    /// the partition's clock waits for agreement, several when it has just been set.
+    pub fn push(&mut self, batch: Batch) -> Vec<Judged> {
+        self.tally.read += (batch.rows + batch.bad.len()) as u64;
+        for bad in &batch.bad {
+            self.tally.bad[bad.reason as usize] += 1;
+        }
+        let Some(time) = self.time.clone() else {
+            self.tally.on_time += batch.rows as u64;
+            return vec![Judged { batch, before: None, marks: Vec::new(), left_out: Vec::new() }];
+        };
+        let id = batch.partition;
+        let mut partition = self.partitions.remove(&id).unwrap_or_default();
+        let out = if partition.clock.is_some() {
+            vec![self.judge(&time, id, &mut partition, batch)]
+        } else if let Some(clock) = partition.first_clock(&time, &batch) {
+            partition.held.push(batch);
+            self.release(&time, id, &mut partition, clock)
+        } else {
+            partition.held_rows += batch.rows;
+            partition.held.push(batch);
+            Vec::new()
+        };
+        self.partitions.insert(id, partition);
+        out
+    }
+
+    /// Ends a partition: rows still held are judged, and the source's watermark no longer waits for it.
+    pub fn finish(&mut self, partition: u32) -> Vec<Judged> {
+        let Some(time) = self.time.clone() else { return Vec::new() };
+        let mut state = self.partitions.remove(&partition).unwrap_or_default();
+        let out = match state.median() {
+            Some(clock) => self.release(&time, partition, &mut state, clock),
+            None => std::mem::take(&mut state.held)
+                .into_iter()
+                .map(|b| self.judge(&time, partition, &mut state, b))
+                .collect(),
+        };
+        state.finished = true;
+        self.partitions.insert(partition, state);
+        out
+    }
+
+    /// The source's watermark: no event before it is expected any more.
+    pub fn watermark(&self) -> Option<Time> {
+        self.watermark
+    }
+
+    /// The watermark on the grain of the panes, as shards see it.
+    pub fn boundary(&self) -> Option<Time> {
+        self.watermark.and_then(|w| self.grain.map(|g| w.floor_to(g)))
+    }
+
+    /// What was counted so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    fn release(&mut self, time: &TimeSpec, id: u32, partition: &mut Partition, clock: Time) -> Vec<Judged> {
+        partition.clock = Some(clock);
+        partition.beyond.clear();
+        partition.held_rows = 0;
+        std::mem::take(&mut partition.held).into_iter().map(|b| self.judge(time, id, partition, b)).collect()
+    }
+
+    /// Judges every row of a batch against its partition's clock; moves the clock and the source's watermark.
+    fn judge(&mut self, time: &TimeSpec, id: u32, partition: &mut Partition, batch: Batch) -> Judged {
+        let others = self.others(id, time.lateness);
+        let mut verdict = Judged { before: self.boundary(), marks: Vec::new(), left_out: Vec::new(), batch };
+        let Some(mut clock) = partition.clock else {
+            debug_assert_eq!(verdict.batch.rows, 0);
+            return verdict;
+        };
+        let mut watermark = clock.minus(time.lateness);
+        let mut limit = time.ahead.map_or(Time(i64::MAX), |a| clock.plus(a));
+        // The first row is told of the clock that agreement has just set.
+        self.raise(watermark, others, 0, &mut verdict.marks);
+        let mut next_mark = self.next_boundary();
+        let mut late_rows = Vec::new();
+        let (mut ahead, mut late) = (0u64, 0u64);
+        for (row, &t) in verdict.batch.times.iter().enumerate() {
+            if t > limit {
+                ahead += 1;
+                match partition.agree_beyond(t, time) {
+                    Some(smallest) => clock = smallest,
+                    None => continue,
+                }
+            } else if !partition.beyond.is_empty() {
+                partition.beyond.clear();
+            }
+            if t < watermark {
+                late += 1;
+                late_rows.push(row as u32);
+                if !self.reaches(t) {
+                    self.tally.too_late += 1;
+                }
+            }
+            if t > clock || watermark != clock.minus(time.lateness) {
+                if t <= limit {
+                    clock = clock.max(t);
+                }
+                watermark = clock.minus(time.lateness);
+                limit = time.ahead.map_or(Time(i64::MAX), |a| clock.plus(a));
+                if watermark >= next_mark {
+                    self.raise(watermark, others, row + 1, &mut verdict.marks);
+                    next_mark = self.next_boundary();
+                }
+            }
+        }
+        partition.clock = Some(clock);
+        self.raise(watermark, others, verdict.batch.rows, &mut verdict.marks);
+        self.tally.ahead += ahead;
+        self.tally.late += late;
+        self.tally.on_time += verdict.batch.rows as u64 - ahead - late;
+        match time.later {
+            Later::Correct => {}
+            Later::Drop => {
+                self.tally.late_dropped += late;
+                verdict.left_out = late_rows;
+            }
+            Later::Quarantine => {
+                self.tally.late_quarantined += late;
+                verdict.left_out = late_rows;
+            }
+        }
+        verdict
+    }
+
+    /// Smallest watermark of the other live partitions; `Some(None)` when one of them has no clock yet.
+    fn others(&self, id: u32, lateness: Span) -> Option<Option<Time>> {
+        self.partitions
+            .iter()
+            .filter(|(other, p)| **other != id && !p.finished)
+            .map(|(_, p)| p.clock.map(|c| c.minus(lateness)))
+            .min()
+    }
+
+    /// Raises the source's watermark as far as the other partitions allow, and marks the pane boundary it crosses.
+    fn raise(&mut self, own: Time, others: Option<Option<Time>>, row: usize, marks: &mut Vec<Mark>) {
+        let bound = match others {
+            None => own,
+            Some(None) => return,
+            Some(Some(other)) => own.min(other),
+        };
+        let before = self.boundary();
+        self.watermark = Some(self.watermark.map_or(bound, |w| w.max(bound)));
+        let after = self.boundary();
+        if after > before
+            && let Some(watermark) = after
+        {
+            marks.push(Mark { row, watermark });
+        }
+    }
+
+    /// The watermark at which shards must be told next.
+    fn next_boundary(&self) -> Time {
+        match (self.grain, self.boundary()) {
+            (Some(grain), Some(boundary)) => boundary.plus(grain),
+            (Some(_), None) => Time(i64::MIN),
+            (None, _) => Time(i64::MAX),
+        }
+    }
+
+    /// Whether some retained pane can still take an event of this time.
+    fn reaches(&self, t: Time) -> bool {
+        let Some(boundary) = self.boundary() else { return true };
+        self.reach.is_empty() || self.reach.iter().any(|level| level.retains(t, boundary))
+    }
+}
+
+impl Partition {
+    /// The first clock of a partition, if this batch settles it: the first record when nothing limits jumps,
+    /// otherwise the smallest of `agree` records in a row within `ahead` of one another.
+    fn first_clock(&mut self, time: &TimeSpec, batch: &Batch) -> Option<Time> {
+        if time.ahead.is_none() {
+            return batch.times.first().copied();
+        }
+        for (row, &t) in batch.times.iter().enumerate() {
+            if let Some(clock) = self.agree_beyond(t, time) {
+                return Some(clock);
+            }
+            if self.held_rows + row + 1 == HELD_ROWS_MAX {
+                let times = self.held.iter().flat_map(|b| b.times.iter()).chain(&batch.times[..=row]);
+                return median(times.copied().collect());
+            }
+        }
+        None
+    }
+
+    /// Notes a time beyond the clock. When the last `agree` of them lie within `ahead`: the smallest of them.
+    fn agree_beyond(&mut self, t: Time, time: &TimeSpec) -> Option<Time> {
+        let ahead = time.ahead.unwrap_or(Span(i64::MAX));
+        if self.beyond.len() == time.agree {
+            self.beyond.pop_front();
+        }
+        self.beyond.push_back(t);
+        if self.beyond.len() < time.agree {
+            return None;
+        }
+        let (mut smallest, mut largest) = (t, t);
+        for &other in &self.beyond {
+            smallest = smallest.min(other);
+            largest = largest.max(other);
+        }
+        if largest > smallest.plus(ahead) {
+            return None;
+        }
+        self.beyond.clear();
+        Some(smallest)
+    }
+
+    fn median(&self) -> Option<Time> {
+        median(self.held.iter().flat_map(|b| b.times.iter().copied()).collect())
+    }
+}
+
+/// The lower median.
+fn median(mut times: Vec<Time>) -> Option<Time> {
+    if times.is_empty() {
+        return None;
+    }
+    let middle = (times.len() - 1) / 2;
+    Some(*times.select_nth_unstable(middle).1)
+}
+
+fn gcd(a: Span, b: Span) -> Span {
+    let (mut a, mut b) = (a.0, b.0);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    Span(a)
+}

@@ -1,0 +1,251 @@
+//! The third machine: shards merged, questions answered.
+
+use crate::answer::{Answer, Key, Number, Reading, describe};
+use crate::batch::Reason;
+use crate::cell::{Cell, Cells};
+use crate::groups::OTHER;
+use crate::intake::Tally;
+use crate::series::Series;
+use crate::shard::{GivenWay, GroupingSet, Shard};
+use crate::spec::{Level, Question, Source, Window};
+use crate::time::{Span, Time};
+
+/// The merged state of a source, ready to be asked.
+#[derive(Debug)]
+pub struct Outlet<'a> {
+    source: &'a Source,
+    state: Shard,
+    tally: Tally,
+    complete_to: Option<Time>,
+}
+
+impl<'a> Outlet<'a> {
+    /// Merges the shards of a source, in order. `tally` and `watermark` are its intake's.
+    ///
+    /// # Panics
+    /// Without shards.
+    pub fn new(source: &'a Source, shards: Vec<Shard>, tally: Tally, watermark: Option<Time>) -> Outlet<'a> {
+        let mut shards = shards.into_iter();
+        let mut state = shards.next().expect("a source has at least one shard");
+        shards.for_each(|shard| state.absorb(shard));
+        state.settle();
+        Outlet { source, state, tally, complete_to: watermark }
+    }
+
+    /// Every metric's answers, in the order of the file, then by grouping set, window and group; the counters last.
+    pub fn answers(&self, question: Question) -> Vec<Answer> {
+        let mut out = Vec::new();
+        for (index, metric) in self.source.metrics.iter().enumerate() {
+            for by in &metric.by {
+                let found = self.find(index, by);
+                let Some((set, series)) = found else { continue };
+                match question {
+                    Question::Windows { window, every } if !metric.levels.is_empty() => {
+                        self.windows(set, series, window, every, &mut out);
+                    }
+                    Question::Total | Question::Windows { .. } => self.total(set, series, &mut out),
+                }
+            }
+        }
+        self.counters(&mut out);
+        out
+    }
+
+    /// What gave way to memory.
+    pub fn given_way(&self) -> GivenWay {
+        self.state.given_way()
+    }
+
+    /// Groups folded into the other group, over all grouping sets.
+    pub fn groups_folded(&self) -> u64 {
+        self.state.sets().iter().map(|s| s.groups.folded()).sum()
+    }
+
+    /// Panes dropped because they were older than their `keep`, of the metric that dropped most.
+    pub fn panes_dropped(&self) -> u64 {
+        let series = self.state.sets().iter().flat_map(|s| &s.series);
+        series.map(|s| s.dropped().map(|(_, n)| n).sum()).max().unwrap_or(0)
+    }
+
+    /// Accounted bytes of the merged state.
+    pub fn memory_bytes(&self) -> usize {
+        self.state.memory_bytes()
+    }
+
+    /// Canonical bytes of the merged state.
+    pub fn snapshot(&self, out: &mut Vec<u8>) {
+        self.state.snapshot(out);
+    }
+
+    fn find(&self, metric: usize, by: &[usize]) -> Option<(&GroupingSet, &Series)> {
+        self.state
+            .sets()
+            .iter()
+            .filter(|set| set.groups.fields() == by)
+            .find_map(|set| set.series.iter().find(|s| s.metric == metric).map(|series| (set, series)))
+    }
+
+    fn total(&self, set: &GroupingSet, series: &Series, out: &mut Vec<Answer>) {
+        if let Some(cells) = series.total() {
+            self.groups(set, series, &[cells], None, out);
+            return;
+        }
+        // A ring has no total: what it still keeps is one window.
+        let Some(size) = series.finest() else { return };
+        let panes = series.panes(size);
+        let (Some(first), Some(last)) = (panes.keys().next(), panes.keys().last()) else { return };
+        let kept = Window { start: *first, end: last.plus(size) };
+        let cells: Vec<&Cells> = panes.values().flatten().copied().collect();
+        self.groups(set, series, &cells, Some(kept), out);
+    }
+
+    fn windows(&self, set: &GroupingSet, series: &Series, window: Span, every: Span, out: &mut Vec<Answer>) {
+        let metric = &self.source.metrics[series.metric];
+        let Some(level) = Level::tiling(&metric.levels, window, every) else { return };
+        let panes = series.panes(level.size);
+        for start in window_starts(panes.keys().copied(), window, every) {
+            let asked = Window { start, end: start.plus(window) };
+            if !series.retains(asked, level.size) {
+                continue;
+            }
+            let cells: Vec<&Cells> =
+                panes.range(asked.start..asked.end).flat_map(|(_, c)| c.iter().copied()).collect();
+            self.groups(set, series, &cells, Some(asked), out);
+        }
+    }
+
+    /// One answer per group that has a cell in any of these panes.
+    fn groups(
+        &self,
+        set: &GroupingSet,
+        series: &Series,
+        panes: &[&Cells],
+        window: Option<Window>,
+        out: &mut Vec<Answer>,
+    ) {
+        let metric = &self.source.metrics[series.metric];
+        let kind = metric.measure.field().map(|f| self.source.fields[f].kind);
+        let read = |group: u32| merged(panes, group);
+        let other = read(OTHER);
+        if set.groups.is_total() {
+            let cell = if matches!(other, Cell::Empty) { Cell::new(&metric.measure, kind) } else { other };
+            out.push(self.answer(
+                series,
+                Vec::new(),
+                false,
+                window,
+                describe(&metric.measure, kind, &cell, self.source.confidence),
+            ));
+            return;
+        }
+        for (_, group) in set.groups.sorted() {
+            let cell = read(group);
+            if matches!(cell, Cell::Empty) {
+                continue;
+            }
+            let names = set.groups.fields().iter().map(|&f| self.source.fields[f].path.clone());
+            let by = names.zip(set.groups.values(group, &set.kinds)).collect();
+            let mut reading = describe(&metric.measure, kind, &cell, self.source.confidence);
+            let missed = set.groups.missed(group);
+            if missed > 0 {
+                reading.widen(missed, &describe(&metric.measure, kind, &other, self.source.confidence));
+            }
+            out.push(self.answer(series, by, false, window, reading));
+        }
+        if !matches!(other, Cell::Empty) {
+            let names = set.groups.fields().iter().map(|&f| self.source.fields[f].path.clone());
+            let by = names.map(|name| (name, Key::Null)).collect();
+            let mut reading = describe(&metric.measure, kind, &other, self.source.confidence);
+            reading.guarantee = reading.guarantee.max(sketch::Guarantee::None);
+            out.push(self.answer(series, by, true, window, reading));
+        }
+    }
+
+    fn answer(
+        &self,
+        series: &Series,
+        by: Vec<(String, Key)>,
+        other: bool,
+        window: Option<Window>,
+        reading: Reading,
+    ) -> Answer {
+        Answer {
+            metric: self.source.metrics[series.metric].name.clone(),
+            by,
+            other,
+            start: window.map(|w| w.start),
+            end: window.map(|w| w.end),
+            reading,
+            complete_to: self.complete_to,
+            late: self.tally.late,
+        }
+    }
+
+    /// The counters of the source: totals always, reasons that are specific only when they occurred.
+    fn counters(&self, out: &mut Vec<Answer>) {
+        let t = &self.tally;
+        let mut rows = vec![("read", t.read), ("accepted", t.accepted())];
+        if self.source.time.is_some() {
+            rows.extend([
+                ("on_time", t.on_time),
+                ("late", t.late),
+                ("ahead", t.ahead),
+                ("too_late", t.too_late),
+            ]);
+            let left_out = [("late_dropped", t.late_dropped), ("late_quarantined", t.late_quarantined)];
+            rows.extend(left_out.into_iter().filter(|(_, n)| *n > 0));
+        }
+        rows.push(("bad", t.bad_total()));
+        rows.extend(Reason::ALL.iter().zip(t.bad).filter(|(_, n)| *n > 0).map(|(r, n)| (r.as_str(), n)));
+        let way = self.state.given_way();
+        let memory = [
+            ("groups_folded", self.groups_folded()),
+            ("memory_groups_halved", way.groups_halved),
+            ("memory_sketches_folded", way.sketches_folded),
+            ("memory_over_budget", way.over_budget),
+        ];
+        rows.extend(memory.into_iter().filter(|(_, n)| *n > 0));
+        for (reason, count) in rows {
+            out.push(Answer {
+                metric: "sg.source".into(),
+                by: vec![
+                    ("source".into(), Key::String(self.source.name.clone())),
+                    ("reason".into(), Key::String(reason.into())),
+                ],
+                other: false,
+                start: None,
+                end: None,
+                reading: Reading::exact(Some(Number::Int(i128::from(count)))),
+                complete_to: self.complete_to,
+                late: t.late,
+            });
+        }
+    }
+}
+
+/// The cell of a group over several panes.
+fn merged(panes: &[&Cells], group: u32) -> Cell {
+    let mut out = Cell::Empty;
+    panes.iter().for_each(|cells| out.merge(cells.get(group)));
+    out
+}
+
+/// Starts, aligned to `every`, of the windows that hold at least one of these panes.
+fn window_starts(panes: impl Iterator<Item = Time>, window: Span, every: Span) -> Vec<Time> {
+    let mut out: Vec<Time> = Vec::new();
+    for pane in panes {
+        let mut start = pane.floor_to(every);
+        // Windows [start, start + window) that hold the pane: start in (pane - window, pane].
+        let mut held = Vec::new();
+        while start.plus(window) > pane {
+            held.push(start);
+            start = start.minus(every);
+        }
+        for start in held.into_iter().rev() {
+            if out.last().is_none_or(|last| *last < start) {
+                out.push(start);
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,236 @@
+//! A series: one metric under one grouping set, over all time and in panes.
+//!
+//! A ladder of panes obeys three rules (docs/CONCEPTS.md): an open pane takes events; a pane that closes is merged
+//! once into the next coarser level; a pane older than its `keep` is dropped. An event for a pane that is already
+//! closed goes into the finest level that still keeps it, directly into every coarser level that pane was merged
+//! into, and raises the revision of each cell it changes.
+
+use crate::cell::{Cell, Cells, Rows};
+use crate::groups::{Groups, OTHER};
+use crate::spec::{Kind, Level, Measure, Window};
+use crate::time::{Span, Time};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// One metric under one grouping set.
+#[derive(Debug)]
+pub struct Series {
+    /// Index of the metric in the source.
+    pub metric: usize,
+    measure: Measure,
+    kind: Option<Kind>,
+    total: Option<Cells>,
+    ladder: Vec<Rung>,
+}
+
+/// One level of the ladder with its panes.
+#[derive(Debug)]
+struct Rung {
+    level: Level,
+    panes: BTreeMap<Time, Pane>,
+    /// Panes that ended at or before this are closed.
+    closed_to: Option<Time>,
+    dropped: u64,
+}
+
+#[derive(Debug, Default)]
+struct Pane {
+    cells: Cells,
+    /// Corrections per group since the pane closed.
+    revisions: BTreeMap<u32, u64>,
+}
+
+impl Series {
+    /// An empty series. `kind` is the type of the field that the measure reads.
+    pub fn new(metric: usize, measure: Measure, kind: Option<Kind>, total: bool, levels: &[Level]) -> Series {
+        let rung = |&level| Rung { level, panes: BTreeMap::new(), closed_to: None, dropped: 0 };
+        Series {
+            metric,
+            measure,
+            kind,
+            total: total.then(Cells::default),
+            ladder: levels.iter().map(rung).collect(),
+        }
+    }
+
+    /// Folds rows into the total.
+    pub fn fold_total(&mut self, rows: Rows<'_>, range: Range<usize>) {
+        if let Some(cells) = &mut self.total {
+            cells.fold(&self.measure, self.kind, rows, range);
+        }
+    }
+
+    /// Folds rows into panes. All rows of `range` lie in the pane of the finest level that starts at `start`.
+    pub fn fold_pane(&mut self, rows: Rows<'_>, range: Range<usize>, start: Time, watermark: Option<Time>) {
+        for rung in &mut self.ladder {
+            let start = start.floor_to(rung.level.size);
+            let closed = watermark.is_some_and(|w| start.plus(rung.level.size) <= w);
+            if watermark.is_none_or(|w| rung.level.retains(start, w)) {
+                let pane = rung.panes.entry(start).or_default();
+                pane.cells.fold(&self.measure, self.kind, rows, range.clone());
+                if closed {
+                    for row in range.clone() {
+                        *pane.revisions.entry(rows.groups.map_or(OTHER, |g| g[row])).or_default() += 1;
+                    }
+                }
+            }
+            if !closed {
+                // The coarser levels will get it when this pane closes.
+                break;
+            }
+        }
+    }
+
+    /// Length of the finest panes.
+    pub fn finest(&self) -> Option<Span> {
+        self.ladder.first().map(|r| r.level.size)
+    }
+
+    /// Closes the panes that end by the watermark: merges them into the next coarser level, drops what is too old.
+    pub fn advance(&mut self, watermark: Time) {
+        for index in 0..self.ladder.len() {
+            let (fine, coarse) = self.ladder.split_at_mut(index + 1);
+            let rung = &mut fine[index];
+            let size = rung.level.size;
+            if let Some(coarse) = coarse.first_mut() {
+                // A pane that starts at s is closed when s + size <= watermark.
+                let from = rung.closed_to.map_or(Time(i64::MIN), |t| t.minus(size).plus(Span(1)));
+                let to = watermark.minus(size);
+                if from <= to {
+                    for (start, pane) in rung.panes.range(from..=to) {
+                        coarse.panes.entry(start.floor_to(coarse.level.size)).or_default().merge(pane, None);
+                    }
+                }
+            }
+            rung.closed_to = rung.closed_to.max(Some(watermark));
+            let keep = rung.level;
+            while let Some(entry) = rung.panes.first_entry()
+                && !keep.retains(*entry.key(), watermark)
+            {
+                entry.remove();
+                rung.dropped += 1;
+            }
+        }
+    }
+
+    /// Moves the cells of groups that are no longer kept apart into the other group.
+    pub fn fold_into_other(&mut self, groups: &[u32]) {
+        let panes = self.ladder.iter_mut().flat_map(|r| r.panes.values_mut());
+        for &group in groups {
+            if let Some(cells) = &mut self.total {
+                let cell = cells.take(group);
+                cells.get_mut(OTHER).merge(&cell);
+            }
+        }
+        for pane in panes {
+            for &group in groups {
+                let cell = pane.cells.take(group);
+                pane.cells.get_mut(OTHER).merge(&cell);
+                if let Some(revision) = pane.revisions.remove(&group) {
+                    *pane.revisions.entry(OTHER).or_default() += revision;
+                }
+            }
+        }
+    }
+
+    /// Takes in the same series of another shard; `map` gives our number for each of its groups.
+    /// Both must have been advanced to the same watermark.
+    pub fn absorb(&mut self, other: &Series, map: &[u32]) {
+        if let (Some(ours), Some(theirs)) = (&mut self.total, &other.total) {
+            for (group, cell) in theirs.present() {
+                ours.get_mut(map[group as usize]).merge(cell);
+            }
+        }
+        for (ours, theirs) in self.ladder.iter_mut().zip(&other.ladder) {
+            ours.dropped = ours.dropped.max(theirs.dropped);
+            for (start, pane) in &theirs.panes {
+                ours.panes.entry(*start).or_default().merge(pane, Some(map));
+            }
+        }
+    }
+
+    /// The cells of the total over all time.
+    pub fn total(&self) -> Option<&Cells> {
+        self.total.as_ref()
+    }
+
+    /// Starts of the retained panes that make up windows of this level, ascending, with the cells of each pane:
+    /// those of its own level and, while it is open, those finer ones that were not merged into it yet.
+    pub fn panes(&self, size: Span) -> BTreeMap<Time, Vec<&Cells>> {
+        let mut out: BTreeMap<Time, Vec<&Cells>> = BTreeMap::new();
+        for rung in self.ladder.iter().take_while(|r| r.level.size <= size) {
+            let own = rung.level.size == size;
+            for (start, pane) in &rung.panes {
+                let merged_up = rung.closed_to.is_some_and(|w| start.plus(rung.level.size) <= w);
+                if own || !merged_up {
+                    out.entry(start.floor_to(size)).or_default().push(&pane.cells);
+                }
+            }
+        }
+        out
+    }
+
+    /// Whether every pane of this window at this level is still kept.
+    pub fn retains(&self, window: Window, size: Span) -> bool {
+        self.ladder
+            .iter()
+            .find(|r| r.level.size == size)
+            .is_some_and(|r| r.closed_to.is_none_or(|w| r.level.retains(window.start, w)))
+    }
+
+    /// Panes dropped because they were older than their `keep`, per level.
+    pub fn dropped(&self) -> impl Iterator<Item = (Level, u64)> + '_ {
+        self.ladder.iter().map(|r| (r.level, r.dropped))
+    }
+
+    /// Folds every sketch to half its size; false when nothing gave way.
+    pub fn fold_down(&mut self) -> bool {
+        let total = self.total.iter_mut().flat_map(Cells::iter_mut);
+        let panes =
+            self.ladder.iter_mut().flat_map(|r| r.panes.values_mut()).flat_map(|p| p.cells.iter_mut());
+        total.chain(panes).map(Cell::fold_down).fold(false, |any, one| any | one)
+    }
+
+    /// Accounted bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let panes = self
+            .ladder
+            .iter()
+            .flat_map(|r| r.panes.values())
+            .map(|p| p.cells.memory_bytes() + size_of::<Pane>());
+        self.total.as_ref().map_or(0, Cells::memory_bytes) + panes.sum::<usize>()
+    }
+
+    /// Canonical bytes: totals, then panes by level and start; groups in the order of their keys, the other one last.
+    pub fn snapshot(&self, groups: &Groups, out: &mut Vec<u8>) {
+        let order: Vec<u32> = groups.sorted().into_iter().map(|(_, g)| g).chain([OTHER]).collect();
+        if let Some(cells) = &self.total {
+            order.iter().for_each(|&g| cells.get(g).snapshot(out));
+        }
+        for rung in &self.ladder {
+            out.extend_from_slice(&rung.level.size.0.to_le_bytes());
+            out.extend_from_slice(&(rung.panes.len() as u64).to_le_bytes());
+            for (start, pane) in &rung.panes {
+                out.extend_from_slice(&start.0.to_le_bytes());
+                for &group in &order {
+                    pane.cells.get(group).snapshot(out);
+                    out.extend_from_slice(&pane.revisions.get(&group).copied().unwrap_or(0).to_le_bytes());
+                }
+            }
+        }
+    }
+}
+
+impl Pane {
+    fn merge(&mut self, other: &Pane, map: Option<&[u32]>) {
+        let ours = |group: u32| map.map_or(group, |m| m[group as usize]);
+        for (group, cell) in other.cells.present() {
+            self.cells.get_mut(ours(group)).merge(cell);
+        }
+        if map.is_some() {
+            for (&group, &revision) in &other.revisions {
+                *self.revisions.entry(ours(group)).or_default() += revision;
+            }
+        }
+    }
+}

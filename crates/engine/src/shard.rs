@@ -1,0 +1,312 @@
+//! The second machine: a share of the events, kept as groups, totals and panes.
+//!
+//! A shard knows neither clock nor thread nor where its bytes are kept. Time moves when a batch's marks say so. Block n
+//! of the input goes whole to shard n mod S, in the order of numbers; whatever S is, merged shards hold the same
+//! order-free state.
+
+use crate::batch::Batch;
+use crate::cell::{Columns, Rows};
+use crate::groups::Groups;
+use crate::intake::Judged;
+use crate::series::Series;
+use crate::spec::{Kind, Source};
+use crate::time::{Span, Time};
+use std::ops::Range;
+
+/// Blocks between two looks at the memory budget (the look walks all cells).
+pub const BUDGET_EVERY_BLOCKS: u64 = 64;
+
+/// A share of the state of one source.
+#[derive(Debug)]
+pub struct Shard {
+    columns: Columns,
+    sets: Vec<GroupingSet>,
+    watermark: Option<Time>,
+    budget_bytes: u64,
+    given_way: GivenWay,
+    blocks: u64,
+    looked_at_bytes: u64,
+    /// Group numbers of the rows of the current batch, one buffer for all grouping sets.
+    rows: Vec<u32>,
+}
+
+/// The metrics that group by the same fields share one table of groups.
+#[derive(Debug)]
+pub struct GroupingSet {
+    /// The groups.
+    pub groups: Groups,
+    /// Types of the fields grouped by.
+    pub kinds: Vec<Kind>,
+    /// The metrics.
+    pub series: Vec<Series>,
+}
+
+/// What gave way to stay within the memory budget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GivenWay {
+    /// Times that the number of groups kept apart was halved.
+    pub groups_halved: u64,
+    /// Times that the sketches of a metric were folded to half their size.
+    pub sketches_folded: u64,
+    /// Looks at which the state was beyond the budget and nothing more could give way.
+    pub over_budget: u64,
+}
+
+impl Shard {
+    /// An empty shard of a source, allowed `budget_bytes` of accounted state.
+    pub fn new(source: &Source, budget_bytes: u64) -> Shard {
+        let mut sets: Vec<GroupingSet> = Vec::new();
+        for (index, metric) in source.metrics.iter().enumerate() {
+            let kind = metric.measure.field().map(|f| source.fields[f].kind);
+            for by in &metric.by {
+                let series = Series::new(index, metric.measure.clone(), kind, metric.total, &metric.levels);
+                let known =
+                    sets.iter_mut().find(|s| s.groups.fields() == by && s.groups.max() == metric.groups_max);
+                match known {
+                    Some(set) => set.series.push(series),
+                    None => sets.push(GroupingSet {
+                        groups: Groups::new(by, metric.groups_max),
+                        kinds: by.iter().map(|&f| source.fields[f].kind).collect(),
+                        series: vec![series],
+                    }),
+                }
+            }
+        }
+        Shard {
+            columns: Columns::new(source),
+            sets,
+            watermark: None,
+            budget_bytes,
+            given_way: GivenWay::default(),
+            blocks: 0,
+            looked_at_bytes: 0,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Folds a judged batch in: all of it, in order, closing panes where its marks say.
+    pub fn apply(&mut self, judged: &Judged) {
+        if let Some(watermark) = judged.before {
+            self.advance(watermark);
+        }
+        self.columns.prepare(&judged.batch);
+        let mut start = 0;
+        for mark in &judged.marks {
+            self.fold(&judged.batch, &judged.left_out, start..mark.row);
+            self.advance(mark.watermark);
+            start = mark.row;
+        }
+        self.fold(&judged.batch, &judged.left_out, start..judged.batch.rows);
+        self.blocks += 1;
+        if self.blocks.is_multiple_of(BUDGET_EVERY_BLOCKS) {
+            self.keep_within_budget();
+        }
+    }
+
+    /// Moves event time; closes panes that end by the watermark.
+    pub fn advance(&mut self, watermark: Time) {
+        if self.watermark.is_some_and(|w| w >= watermark) {
+            return;
+        }
+        self.watermark = Some(watermark);
+        for series in self.sets.iter_mut().flat_map(|s| s.series.iter_mut()) {
+            series.advance(watermark);
+        }
+    }
+
+    /// Takes in another shard of the same source. Both are brought to the later watermark first.
+    pub fn absorb(&mut self, mut other: Shard) {
+        if let Some(watermark) = self.watermark.max(other.watermark) {
+            self.advance(watermark);
+            other.advance(watermark);
+        }
+        for (ours, theirs) in self.sets.iter_mut().zip(&other.sets) {
+            let map = ours.groups.absorb(&theirs.groups);
+            for (series, other) in ours.series.iter_mut().zip(&theirs.series) {
+                series.absorb(other, &map);
+            }
+            ours.groups.lower_max(theirs.groups.max());
+        }
+        self.given_way.groups_halved += other.given_way.groups_halved;
+        self.given_way.sketches_folded += other.given_way.sketches_folded;
+        self.given_way.over_budget += other.given_way.over_budget;
+    }
+
+    /// Folds the groups beyond those of the answer into the other group: the last step before reading.
+    pub fn settle(&mut self) {
+        for set in &mut self.sets {
+            let max = set.groups.max();
+            set.shrink(max);
+        }
+    }
+
+    /// The grouping sets with their series, to be read.
+    pub fn sets(&self) -> &[GroupingSet] {
+        &self.sets
+    }
+
+    /// The watermark this shard has seen, on the grain of the panes.
+    pub fn watermark(&self) -> Option<Time> {
+        self.watermark
+    }
+
+    /// What gave way to memory.
+    pub fn given_way(&self) -> GivenWay {
+        self.given_way
+    }
+
+    /// Accounted bytes at the last look at the budget; cheap.
+    pub fn looked_at_bytes(&self) -> u64 {
+        self.looked_at_bytes
+    }
+
+    /// Accounted bytes of the state; walks all cells.
+    pub fn memory_bytes(&self) -> usize {
+        self.sets.iter().map(GroupingSet::memory_bytes).sum()
+    }
+
+    /// Canonical bytes of the state: equal for equal events, whatever the number of shards and the cut into blocks,
+    /// as far as the sketches are order-free (docs/FORMATS.md).
+    pub fn snapshot(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"SGS1");
+        out.extend_from_slice(&self.watermark.map_or(i64::MIN, |w| w.0).to_le_bytes());
+        for set in &self.sets {
+            let sorted = set.groups.sorted();
+            out.extend_from_slice(&(sorted.len() as u32).to_le_bytes());
+            out.extend_from_slice(&set.groups.offset().to_le_bytes());
+            for (key, group) in sorted {
+                out.extend_from_slice(&(key.len() as u32).to_le_bytes());
+                out.extend_from_slice(key);
+                let (weight, missed) = set.groups.weights(group);
+                out.extend_from_slice(&weight.to_le_bytes());
+                out.extend_from_slice(&missed.to_le_bytes());
+            }
+            for series in &set.series {
+                series.snapshot(&set.groups, out);
+            }
+        }
+    }
+
+    /// Folds rows between which the watermark does not move.
+    fn fold(&mut self, batch: &Batch, left_out: &[u32], range: Range<usize>) {
+        for_each_kept(left_out, range, |rows| {
+            for set in &mut self.sets {
+                set.fold(batch, &self.columns, rows.clone(), self.watermark, &mut self.rows);
+            }
+        });
+    }
+
+    /// What gives way, in this order: groups into the other group, then precision of the largest metric.
+    fn keep_within_budget(&mut self) {
+        loop {
+            self.looked_at_bytes = self.memory_bytes() as u64;
+            if self.looked_at_bytes <= self.budget_bytes {
+                return;
+            }
+            let bytes = |s: &GroupingSet| s.memory_bytes();
+            if let Some(set) =
+                self.sets.iter_mut().filter(|s| s.groups.live() > GROUPS_FLOOR).max_by_key(|s| bytes(s))
+            {
+                let half = set.groups.live() / 2;
+                set.groups.lower_max(half.max(1));
+                set.shrink(half);
+                self.given_way.groups_halved += 1;
+                continue;
+            }
+            let mut all: Vec<&mut Series> = self.sets.iter_mut().flat_map(|s| s.series.iter_mut()).collect();
+            all.sort_by_key(|s| std::cmp::Reverse(s.memory_bytes()));
+            if all.into_iter().any(Series::fold_down) {
+                self.given_way.sketches_folded += 1;
+            } else {
+                self.given_way.over_budget += 1;
+                return;
+            }
+        }
+    }
+}
+
+/// Fewer groups than this are not halved for memory: then precision gives way.
+const GROUPS_FLOOR: usize = 16;
+
+impl GroupingSet {
+    fn fold(
+        &mut self,
+        batch: &Batch,
+        columns: &Columns,
+        range: Range<usize>,
+        watermark: Option<Time>,
+        numbers: &mut Vec<u32>,
+    ) {
+        if self.groups.is_total() {
+            self.fold_rows(Rows { batch, columns, groups: None }, range, watermark);
+            return;
+        }
+        let mut start = range.start;
+        while start < range.end {
+            let stop = self.groups.resolve(batch, start, range.end, numbers);
+            self.fold_rows(Rows { batch, columns, groups: Some(numbers) }, start..stop, watermark);
+            if stop < range.end {
+                let max = self.groups.max();
+                self.shrink(max);
+            }
+            start = stop;
+        }
+    }
+
+    fn fold_rows(&mut self, rows: Rows<'_>, range: Range<usize>, watermark: Option<Time>) {
+        let mut cut: Option<(Span, Vec<(Time, Range<usize>)>)> = None;
+        for series in &mut self.series {
+            series.fold_total(rows, range.clone());
+            let Some(size) = series.finest() else { continue };
+            if cut.as_ref().is_none_or(|(s, _)| *s != size) {
+                cut = Some((size, runs(&rows.batch.times, range.clone(), size)));
+            }
+            for (start, run) in cut.iter().flat_map(|(_, runs)| runs) {
+                series.fold_pane(rows, run.clone(), *start, watermark);
+            }
+        }
+    }
+
+    fn shrink(&mut self, max: usize) {
+        let leaving = self.groups.shrink(max);
+        for series in &mut self.series {
+            series.fold_into_other(&leaving);
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.groups.memory_bytes() + self.series.iter().map(Series::memory_bytes).sum::<usize>()
+    }
+}
+
+/// Calls `fold` with the stretches of `range` between the rows that are left out.
+fn for_each_kept(left_out: &[u32], range: Range<usize>, mut fold: impl FnMut(Range<usize>)) {
+    let mut start = range.start;
+    for &row in left_out.iter().filter(|&&row| range.contains(&(row as usize))) {
+        if start < row as usize {
+            fold(start..row as usize);
+        }
+        start = row as usize + 1;
+    }
+    if start < range.end {
+        fold(start..range.end);
+    }
+}
+
+/// Stretches of rows that lie in the same pane, with its start.
+fn runs(times: &[Time], range: Range<usize>, size: Span) -> Vec<(Time, Range<usize>)> {
+    let mut out = Vec::new();
+    let mut row = range.start;
+    while row < range.end {
+        let start = times[row].floor_to(size);
+        let end = start.plus(size);
+        let first = row;
+        while row < range.end && times[row] >= start && times[row] < end {
+            row += 1;
+        }
+        // A pane at the very end of time has no end of its own: take at least the row that named it.
+        row = row.max(first + 1);
+        out.push((start, first..row));
+    }
+    out
+}

@@ -1,0 +1,116 @@
+//! The clock: late, ahead, agreement, too late.
+
+use crate::support::*;
+use engine::intake::Tally;
+use engine::spec::{Later, Measure, Question};
+
+fn judge(lateness: &str, ahead: Option<&str>, levels: &str, times: &[i64]) -> Tally {
+    let source = source(time(lateness, ahead), vec![metric("n", Measure::Count, vec![vec![]], levels)]);
+    let events: Vec<(i64, String)> = times.iter().map(|&t| (t, "ada".to_string())).collect();
+    let mut tallies: Vec<Tally> = [1, 3, 7, 1000]
+        .into_iter()
+        .map(|block| {
+            let run = run(&source, &events, block, 1, Question::Total);
+            assert_eq!(
+                shown(&run.answers, "n"),
+                [format!("total={}", times.len())],
+                "every event is in the total"
+            );
+            run.tally
+        })
+        .collect();
+    tallies.dedup();
+    assert_eq!(tallies.len(), 1, "the cut into blocks changes nothing");
+    tallies.remove(0)
+}
+
+#[track_caller]
+fn check(tally: Tally, on_time: u64, late: u64, ahead: u64, too_late: u64) {
+    let got = (tally.on_time, tally.late, tally.ahead, tally.too_late);
+    assert_eq!(got, (on_time, late, ahead, too_late), "(on time, late, ahead, too late)");
+    assert_eq!(tally.read, on_time + late + ahead);
+}
+
+#[test]
+fn an_event_is_late_when_it_is_behind_the_watermark_of_its_own_moment() {
+    // 95 equals the watermark of 105 with 10 s of lateness: not late. 94 is.
+    check(judge("10s", None, "", &[100, 105, 95, 94, 106, 95]), 4, 2, 0, 0);
+}
+
+#[test]
+fn without_a_limit_one_row_from_the_future_makes_the_rest_late() {
+    check(judge("2s", None, "", &[100, 9000, 101, 102, 103]), 2, 3, 0, 0);
+}
+
+#[test]
+fn a_row_far_ahead_does_not_move_the_clock() {
+    let mut times: Vec<i64> = (100..140).collect();
+    times.insert(35, 9000);
+    times.extend([139, 140]);
+    check(judge("2s", Some("1h"), "", &times), 42, 0, 1, 0);
+}
+
+#[test]
+fn agreement_sets_the_first_clock_and_judges_the_held_rows_in_order() {
+    // The shape of the Wikipedia file: four early rows, a few running ahead of one another, then the real stream.
+    let mut times = vec![1_000, 90_000, 180_000, 250_000];
+    times.extend((0..10).map(|i| 5_000_000 + i * 86_400));
+    times.extend(400_000..400_100);
+    check(judge("2s", Some("1h"), "", &times), 100, 4, 10, 0);
+}
+
+#[test]
+fn thirty_two_records_in_a_row_are_a_gap_and_thirty_one_a_poison() {
+    let steady: Vec<i64> = (0..100).collect();
+    let mut gap = steady.clone();
+    gap.extend((0..50).map(|i| 100_000 + i));
+    // All 32 that agree were ahead; from then on the clock is the smallest of them.
+    check(judge("0s", Some("1h"), "", &gap), 118, 0, 32, 0);
+    let mut poison = steady;
+    poison.extend((0..31).map(|i| 100_000 + i));
+    poison.extend(100..200);
+    check(judge("0s", Some("1h"), "", &poison), 200, 0, 31, 0);
+}
+
+#[test]
+fn a_short_input_is_judged_by_its_median_at_the_end() {
+    // Lower median 103: 100 is behind it by more than 2 s, and one row lies beyond an hour ahead.
+    check(judge("2s", Some("1h"), "", &[100, 103, 104, 9_000_000, 102]), 3, 1, 1, 0);
+}
+
+#[test]
+fn too_late_is_older_than_every_pane_that_is_kept() {
+    // Watermark 1000; panes of 10 s kept 100 s: 895 lies in [890, 900), kept until 1000, so it is gone. 900 is not.
+    check(judge("0s", None, "10s:100s", &[1000, 895, 900, 950]), 1, 3, 0, 1);
+    check(judge("0s", None, "", &[1000, 895, 900, 950]), 1, 3, 0, 0);
+}
+
+#[test]
+fn late_events_can_be_left_out_and_are_counted() {
+    for later in [Later::Drop, Later::Quarantine] {
+        let mut source = source(time("0s", None), vec![metric("n", Measure::Count, vec![vec![]], "")]);
+        source.time.as_mut().expect("has time").later = later;
+        let events: Vec<(i64, String)> = [10, 20, 15, 30, 5].iter().map(|&t| (t, "x".to_string())).collect();
+        let run = run(&source, &events, 2, 2, Question::Total);
+        assert_eq!(shown(&run.answers, "n"), ["total=3"]);
+        assert_eq!((run.tally.late, run.tally.accepted()), (2, 3));
+    }
+}
+
+#[test]
+fn a_partition_is_late_only_by_its_own_clock_and_holds_the_watermark_back() {
+    use engine::intake::Intake;
+    use engine::time::{SECOND, Time};
+    let source = source(time("0s", None), vec![metric("n", Measure::Count, vec![vec![]], "10s:1d")]);
+    let mut intake = Intake::new(&source);
+    let one = |t: i64| vec![(t, "x".to_string())];
+    intake.push(batch(0, 0, &one(1000)));
+    intake.push(batch(1, 1, &one(500)));
+    assert_eq!(intake.watermark(), Some(Time(1000 * SECOND)), "it never goes back");
+    intake.push(batch(2, 0, &one(2000)));
+    assert_eq!(intake.watermark(), Some(Time(1000 * SECOND)), "partition 1 is at 500");
+    intake.finish(1);
+    intake.push(batch(3, 0, &one(2001)));
+    assert_eq!(intake.watermark(), Some(Time(2001 * SECOND)), "a finished partition steps aside");
+    assert_eq!(intake.tally().late, 0);
+}

@@ -1,0 +1,146 @@
+//! Panes, the ladder, corrections, shards: against a model that keeps every event.
+
+use crate::support::*;
+use engine::spec::{Measure, Metric, Question, Source};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+fn all_measures(levels: &str) -> Vec<Metric> {
+    let by = || vec![vec![], vec![0]];
+    vec![
+        metric("n", Measure::Count, by(), levels),
+        metric("u", Measure::Unique { field: 0, lg_k: 12 }, by(), levels),
+        metric("f", Measure::Freq { field: 0, lg_width: 4, depth: 3, hot: 1024 }, vec![vec![]], levels),
+        metric("t", Measure::Top { field: 0, k: 5, counters: 1024 }, vec![vec![]], levels),
+    ]
+}
+
+fn events(raw: &[(u16, u8)]) -> Vec<(i64, String)> {
+    // Time creeps forward with jumps back of up to 300 s.
+    raw.iter()
+        .enumerate()
+        .map(|(i, &(back, user))| (i as i64 * 3 + 1000 - i64::from(back % 300), format!("u{}", user % 40)))
+        .collect()
+}
+
+/// What the windows must say, from the events alone. Nothing is dropped: `keep` is longer than the run.
+fn model(events: &[(i64, String)], window: i64, every: i64) -> (BTreeMap<i64, u64>, BTreeMap<i64, u64>) {
+    let (mut counts, mut users): (BTreeMap<i64, u64>, BTreeMap<i64, BTreeSet<&str>>) = Default::default();
+    for (t, user) in events {
+        let mut start = t.div_euclid(every) * every;
+        while start + window > *t {
+            *counts.entry(start).or_default() += 1;
+            users.entry(start).or_default().insert(user);
+            start -= every;
+        }
+    }
+    (counts, users.into_iter().map(|(s, u)| (s, u.len() as u64)).collect())
+}
+
+fn check(source: &Source, events: &[(i64, String)], window: i64, every: i64) {
+    let question = windows(&format!("{window}s"), &format!("{every}s"));
+    let (counts, users) = model(events, window, every);
+    let totals = |m: &BTreeMap<i64, u64>| m.iter().map(|(s, n)| format!("{s}={n}")).collect::<Vec<_>>();
+    let got = run(source, events, 50, 1, question);
+    let only_totals = |metric: &str| -> Vec<String> {
+        shown(&got.answers, metric)
+            .into_iter()
+            .filter(|row| row.split('=').next().is_some_and(|s| !s.contains(' ')))
+            .collect()
+    };
+    assert_eq!(only_totals("n"), totals(&counts));
+    assert_eq!(only_totals("u"), totals(&users), "exact while small");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Every window of every level equals the model, whatever was late, closed or rolled up when it came.
+    #[test]
+    fn windows_at_every_level_hold_what_happened(raw in prop::collection::vec(any::<(u16, u8)>(), 1..400), lateness in 0i64..100) {
+        let events = events(&raw);
+        let source = source(time(&format!("{lateness}s"), None), all_measures("10s:1d 60s:2d 600s:3d"));
+        for (window, every) in [(10, 10), (60, 60), (600, 600), (30, 10), (120, 60)] {
+            check(&source, &events, window, every);
+        }
+    }
+
+    /// Same bytes for any cut into blocks; same bytes for any number of shards (nothing is evicted here).
+    #[test]
+    fn blocks_and_shards_change_no_byte(raw in prop::collection::vec(any::<(u16, u8)>(), 1..400), block in 1usize..60, shards in 1usize..5) {
+        let events = events(&raw);
+        let source = source(time("7s", Some("1h")), all_measures("10s:200s 60s:400s 600s:1d"));
+        let one = run(&source, &events, 1000, 1, Question::Total);
+        let other = run(&source, &events, block, 1, Question::Total);
+        prop_assert_eq!(&one.bytes, &other.bytes, "block size {}", block);
+        let many = run(&source, &events, block, shards, Question::Total);
+        prop_assert_eq!(one.tally, many.tally);
+        prop_assert_eq!(&one.bytes, &many.bytes, "{} shards", shards);
+    }
+
+    /// Panes may be dropped, the total never loses an event, and a coarser level still has what a finer one dropped.
+    #[test]
+    fn a_coarser_level_and_the_total_keep_what_a_finer_level_drops(raw in prop::collection::vec(any::<(u16, u8)>(), 100..400)) {
+        let events = events(&raw);
+        let source = source(time("5s", None), all_measures("10s:50s 60s:100s 600s:10d"));
+        let got = run(&source, &events, 31, 2, windows("600s", "600s"));
+        let (counts, _) = model(&events, 600, 600);
+        let rows: Vec<String> = shown(&got.answers, "n").into_iter().filter(|r| !r.contains(" u")).collect();
+        prop_assert_eq!(rows, counts.iter().map(|(s, n)| format!("{s}={n}")).collect::<Vec<_>>());
+        let total = run(&source, &events, 31, 2, Question::Total);
+        let rows = shown(&total.answers, "n");
+        prop_assert_eq!(&rows[0], &format!("total={}", events.len()));
+    }
+}
+
+#[test]
+fn windows_older_than_their_keep_are_not_reported_in_part() {
+    let source = source(time("0s", None), vec![metric("n", Measure::Count, vec![vec![]], "10s:30s")]);
+    let events: Vec<(i64, String)> = (0..100).map(|t| (t, "x".to_string())).collect();
+    // The watermark is 99, seen as 90: a pane is kept while its end + 30 s lies beyond, so from [60, 70) on.
+    assert_eq!(
+        shown(&run(&source, &events, 7, 1, windows("10s", "10s")).answers, "n"),
+        ["60=10", "70=10", "80=10", "90=10"]
+    );
+    assert_eq!(shown(&run(&source, &events, 7, 1, windows("20s", "20s")).answers, "n"), ["60=20", "80=20"]);
+    assert_eq!(
+        shown(&run(&source, &events, 7, 1, windows("20s", "10s")).answers, "n"),
+        ["60=20", "70=20", "80=20", "90=10"]
+    );
+}
+
+#[test]
+fn groups_beyond_the_limit_are_folded_and_the_total_stays_exact() {
+    let mut m = metric("n", Measure::Count, vec![vec![], vec![0]], "");
+    m.groups_max = 5;
+    let source = source(None, vec![m]);
+    // Five heavy users among ten thousand that come once.
+    let mut events = Vec::new();
+    for i in 0..10_000i64 {
+        events.push((0, format!("light{i}")));
+        if i % 10 == 0 {
+            events.extend((0..5).map(|h| (0, format!("heavy{h}"))));
+        }
+    }
+    let got = run(&source, &events, 97, 3, Question::Total);
+    let rows = shown(&got.answers, "n");
+    assert_eq!(rows[0], "total=15000");
+    let mut truth = BTreeMap::new();
+    events.iter().for_each(|(_, user)| *truth.entry(user.clone()).or_insert(0i128) += 1);
+    let mut kept = 0;
+    for answer in got.answers.iter().filter(|a| a.metric == "n" && !a.by.is_empty() && !a.other) {
+        let engine::answer::Key::String(user) = &answer.by[0].1 else { panic!("users are text") };
+        let number = |n: Option<engine::answer::Number>| match n {
+            Some(engine::answer::Number::Int(i)) => i,
+            other => panic!("a count is an integer: {other:?}"),
+        };
+        let (low, high) = (number(answer.reading.low), number(answer.reading.high));
+        assert!((low..=high).contains(&truth[user]), "{user}: {low} <= {} <= {high}", truth[user]);
+        kept += low;
+    }
+    let heavy = rows.iter().filter(|r| r.contains("heavy")).count();
+    assert_eq!(heavy, 5, "{rows:?}");
+    assert!(rows.len() <= 7);
+    let other = rows.iter().find(|r| r.contains("(other)")).expect("there is an other group");
+    assert_eq!(other, &format!("total (other)={}", 15_000 - kept), "nothing is lost");
+}

@@ -1,0 +1,373 @@
+//! Bad files: each is told what is wrong, at the right line and column, and only that.
+
+use crate::{SHOP, parse};
+
+/// `(find, replace, message, hint)`: in the shop, `find` becomes `replace`, in which `«` marks where the problem is to be
+/// found; then a part of its message and one of its hint.
+type Case = (&'static str, &'static str, &'static str, &'static str);
+
+fn check_all(cases: &[Case]) {
+    for (find, replace, message, hint) in cases {
+        assert_eq!(SHOP.matches(find).count(), 1, "{find} must be in the shop once");
+        check(&SHOP.replacen(find, replace, 1), message, hint);
+    }
+}
+
+/// One cause, one problem: at the mark, in words and as shown. Without a mark it concerns the whole file.
+fn check(marked: &str, message: &str, hint: &str) {
+    let text = marked.replacen('«', "", 1);
+    let at = marked.find('«').map(|at| {
+        let line_start = marked[..at].rfind('\n').map_or(0, |at| at + 1);
+        (marked[..at].matches('\n').count() + 1, marked[line_start..at].chars().count() + 1)
+    });
+    let Err(problems) = parse(&text, &[]) else { panic!("accepted:\n{text}") };
+    let told: Vec<_> = problems.iter().map(|p| (problems.position(p), &p.message, &p.hint)).collect();
+    assert_eq!(told.len(), 1, "{marked}\n{told:#?}");
+    assert_eq!(told[0].0, at, "{marked}\n{told:#?}");
+    assert!(told[0].1.contains(message), "expected {message:?}: {told:#?}");
+    assert!(told[0].2.as_deref().unwrap_or("").contains(hint), "expected {hint:?}: {told:#?}");
+    let shown =
+        at.map_or("--> shop.toml\n".to_string(), |(line, column)| format!("--> shop.toml:{line}:{column}\n"));
+    let rendered = problems.render(false);
+    assert!(
+        rendered.contains(&shown) || (at.is_none() && rendered.contains("--> shop.toml")),
+        "{shown}{rendered}"
+    );
+}
+
+#[test]
+fn top_level_keys() {
+    check_all(&[
+        ("memory   =", "«memroy   =", "unknown key `memroy`", "did you mean `memory`?"),
+        ("memory   =", "«colour =", "unknown key `colour`", "there are `accuracy`"),
+        ("memory   =", "«view =", "`view` is not supported by this version", ""),
+        ("memory   =", "«\"\" =", "unknown key ``", ""),
+        ("\"64MiB\"", "«64", "`memory` must be a string", "quotes"),
+        ("\"64MiB\"", "«64.5", "`memory` must be a string", "quotes"),
+        ("\"64MiB\"", "«2015-09-12", "`memory` must be a string", "quotes"),
+        ("\"64MiB\"", "«99999999999999999999", "`memory` must be a string", "quotes"),
+        ("\"64MiB\"", "«\"64mib\"", "did you mean `64MiB`?", ""),
+        ("\"64MiB\"", "«\"1KiB\"", "too small", ""),
+        ("\"64MiB\"", "«\"9999999GiB\"", "too large", ""),
+        ("\"2% @ 95%\"", "«\"2%\"", "not an accuracy", ""),
+        ("\"2% @ 95%\"", "«\"0% @ 95%\"", "between 0.01% and 50%", ""),
+        ("\"1% @ 95%\"", "«\"1% @ 9%\"", "between 50% and 99.9999%", ""),
+        ("\"1% @ 95%\"", "«\"1% @ 99%\"", "confidence of a metric differs", "one confidence"),
+        ("\"shop\"", "«\"my/shop\"", "not a name for a pipeline", ""),
+        ("\"shop\"", "«\"\"", "not a name for a pipeline", ""),
+        ("\"shop\"", "«[\"shop\"]", "`name` must be a string", ""),
+        ("[metric]\n", "[«rule.ddos]\nevery = \"1s\"\n[metric]\n", "`rule` is not supported", ""),
+        ("[metric]\n", "[«sink]\n[metric]\n", "`sink` is not supported", ""),
+        ("[metric.errors]", "[«metrics.errors]", "unknown key `metrics`", "did you mean `metric`?"),
+    ]);
+}
+
+#[test]
+fn panes() {
+    check_all(&[
+        ("\"1s:15m\"", "«\"1s\"", "not a level of panes", "size:keep"),
+        ("\"1s:15m\"", "«\"1s:15 minutes\"", "not a length of time", ""),
+        ("\"1s:15m\"", "«\"0s:15m\"", "no time at all", ""),
+        ("\"1s:15m\", \"1m:2d\"", "\"1m:15m\", «\"1m:2d\"", "panes of 1m come after panes of 1m", ""),
+        ("\"1s:15m\", \"1m:2d\"", "\"7s:15m\", «\"1m:2d\"", "7s does not divide 1m", "multiple of 7s"),
+        ("\"1m:2d\"", "«\"1m:30s\"", "shorter than one pane", "at least 1m"),
+        (
+            "\"1h:35d\", \"1d",
+            "«\"1h:1d\", \"1d",
+            "panes of 1h are kept for 1d, those of 1m for 2d",
+            "2d or more",
+        ),
+        ("\"1s:15m\"", "«3", "`an element of panes` must be a string", "quotes"),
+        ("[\"1m:6h\", \"1h:35d\"]", "«[]", "`panes` is empty", ""),
+        ("[\"1m:6h\", \"1h:35d\"]", "«\"1m:6h\"", "`panes` must be an array", ""),
+        ("\"5m\"", "«\"5m\", panes = [\"1s:5m\"]", "both say how long", ""),
+        ("\"forever\"", "«\"forever\", panes = [\"1s:5m\"]", "keeps only the total", ""),
+        ("\"5m\"", "«\"5ms\"", "`keep` is shorter than one pane of 1s", ""),
+        ("\"5m\"", "«\"always\"", "or \"forever\"", ""),
+    ]);
+}
+
+#[test]
+fn sources() {
+    const PATHS: &str = "[\"events.ndjson\", \"more/*.jsonl.gz\"]";
+    check_all(&[
+        ("events]\nkind   = \"file\"\n", "«events]\n", "source `events` has no `kind`", ""),
+        ("\"file\"", "«\"kafka\"", "kind `kafka` is not supported", "`file` and `stdin`"),
+        ("\"file\"", "«\"fiel\"", "unknown kind `fiel`", "did you mean `file`?"),
+        ("\"file\"", "«\"carrier pigeon\"", "unknown kind", "there are `file` and `stdin`"),
+        ("\"file\"\n", "\"stdin\"\nformat = \"csv\"\n«", "standard input has no `path`", ""),
+        ("path   =", "«pth    =", "unknown key `pth`", "did you mean `path`?"),
+        (PATHS, "«[]", "names no file", ""),
+        (PATHS, "«\"\"\nformat = \"csv\"", "the path is empty", ""),
+        (PATHS, "«7", "a string or an array of strings", "quotes"),
+        ("\"more/*.jsonl.gz\"", "«\"a.csv\"", "have different formats", "make two of it"),
+        ("\"more/*.jsonl.gz\"", "«\"data.log\"", "does not tell its format", "format = \"ndjson\""),
+        ("\"more/*.jsonl.gz\"", "«\"-\"", "does not tell its format", "format = \"ndjson\""),
+        ("\"more/*.jsonl.gz\"", "«\"events.ndjson\"", "is there twice", "counted twice"),
+        ("null   =", "«delimiter = \";\"\nnull =", "`delimiter` is for `csv` and `tsv`", ""),
+        ("[\"NA\", \"-\"]", "«\"NA\"", "an array of strings", ""),
+        ("[\"NA\", \"-\"]", "[\"NA\", «0]", "an element of null", ""),
+        ("null   =", "«derive = { a = \"b\" }\nnull =", "`derive` is not supported by this version", ""),
+        ("null   =", "format = «\"xml\"\nnull =", "unknown format `xml`", ""),
+        ("null   =", "format = «\"lines\"\nnull =", "format `lines` is not supported", ""),
+        ("null   =", "record_max = «\"1B\"\nnull =", "at least 16B", ""),
+        ("\"quarantine\"", "«\"keep\"", "unknown bad `keep`", "`count` and `quarantine`"),
+        ("\"quarantine\"", "\"count\"\nquarantine = «\"x\"", "nothing is quarantined here", ""),
+        ("\"quarantine\"", "\"quarantine\"\nquarantine = «\"events.ndjson\"", "a file that is read", ""),
+        ("[source.events]", "[source.«\"my events\"]", "not a name for a source", ""),
+        ("[source.events]", "[source.«\"sg.events\"]", "reserved", ""),
+    ]);
+}
+
+#[test]
+fn fields_and_time() {
+    const TIME: &str = "{ field = \"ts\", lateness = \"2s\", later = \"correct\", ahead = \"1h\" }";
+    check_all(&[
+        ("\"float64\"", "«\"double\"", "unknown type `double`", "did you mean `float64`?"),
+        ("\"int64\"", "«\"int\"", "unknown type `int`", "did you mean `int64`?"),
+        ("\"int64\"", "«\"date\"", "unknown type `date`", "there are"),
+        ("status = \"int64\"", "status = «64", "must be a string with its type", "quotes"),
+        ("status = \"int64\"", "status = \"int64\", «\"\" = \"bool\"", "name of a field is empty", ""),
+        ("field = \"ts\"", "field = «\"\"", "name of a field is empty", ""),
+        ("field = \"ts\"", "«row = \"1s\"", "`row` is not supported", ""),
+        ("field = \"ts\"", "«feild = \"ts\"", "unknown key `feild`", "did you mean `field`?"),
+        ("time   = { field = \"ts\", ", "«time   = { ", "does not say which `field`", ""),
+        ("lateness = \"2s\"", "«idle = \"2s\"", "`idle` is not supported", ""),
+        ("lateness = \"2s\"", "lateness = «\"soon\"", "not a length of time", ""),
+        ("lateness = \"2s\"", "«latenes = \"2s\"", "unknown key `latenes`", "did you mean `lateness`?"),
+        ("later = \"correct\"", "later = «\"forgive\"", "unknown later `forgive`", "there are"),
+        ("ahead = \"1h\"", "ahead = «\"0s\"", "no time at all", ""),
+        ("ahead = \"1h\"", "agree = «0", "a whole number from 1 to 65536", ""),
+        ("ahead = \"1h\"", "unit = «\"m\"", "unknown unit `m`", ""),
+        ("ahead = \"1h\"", "pattern = «\"%H:%M\"", "not a pattern of times", ""),
+        ("ahead = \"1h\"", "pattern = «\"%Q%Q\"", "not a pattern of times", ""),
+        ("ahead = \"1h\"", "«unit = \"s\", pattern = \"%Y-%m-%d\"", "`unit` is for numbers", ""),
+        (TIME, "«\"ts\"", "`time` must be a table", "time = { field = \"ts\" }"),
+        (TIME, "«\"arrival\"", "`arrival` is not supported", ""),
+        (TIME, "«5", "`time` must be a table", ""),
+    ]);
+}
+
+#[test]
+fn metrics() {
+    const BY: &str = "by = [[], [\"device\"]]";
+    check_all(&[
+        ("visitors  =", "«\"sg.visitors\" =", "reserved", ""),
+        ("visitors  =", "«\"the visitors\" =", "not a name for a metric", "letter"),
+        ("visitors  =", "«1st =", "`1st` is not a name for a metric", ""),
+        (
+            "visitors  = { measure = \"unique(user_id)\", ",
+            "«visitors = { ",
+            "`visitors` has no `measure`",
+            "",
+        ),
+        ("events    = \"count()\"", "events = «3", "must be a measure or a table", ""),
+        (BY, "by = «\"device\"", "`by` must be an array of fields", ""),
+        (BY, "by = [[], «\"device\"]", "mixes fields and lists", ""),
+        (BY, "by = [[], «[]]", "grouping set is there twice", ""),
+        (BY, "by = [[\"a\", \"b\"], «[\"b\", \"a\"]]", "grouping set is there twice", ""),
+        (BY, "by = [\"device\", «\"device\"]", "`device` is there twice", ""),
+        (BY, "by = [«\"\"]", "name of a field is empty", ""),
+        (BY, "by = [«3]", "an element of by", ""),
+        (BY, "by = [«\"lower(device)\"]", "not supported by this version", "declare it in `fields`"),
+        (BY, "«keys = \"5 + other\"", "`keys` bounds groups", "add `by`"),
+        ("\"200 + other\"", "«\"200\"", "not a bound of groups", ""),
+        ("\"200 + other\"", "«\"0 + other\"", "between 1 and 1000000", ""),
+        ("keys = \"200 + other\"", "«key = \"200 + other\"", "unknown key `key`", "did you mean `keys`?"),
+        ("keys = \"200 + other\"", "«size = \"1M @ 1%\"", "`size` is not supported by this version", ""),
+        (
+            "[metric.errors]\n",
+            "[metric.errors]\nfrom = «\"event\"\n",
+            "there is no source `event`",
+            "`events`?",
+        ),
+        (
+            "[metric.errors]\nmeasure  = \"sum(status)\"",
+            "[metric.errors.«measures]\nx = \"sum(status)\"\n[metric.errors]",
+            "`measures` is not supported",
+            "",
+        ),
+    ]);
+}
+
+#[test]
+fn measures() {
+    check_all(&[
+        ("\"count()\"\n", "\"«cuont()\"\n", "unknown measure `cuont`", "did you mean `count`?"),
+        (
+            "\"unique(user_id)\"",
+            "\"unique(user_id) «filter (where buy)\"",
+            "SQL expressions inside measures",
+            "",
+        ),
+        ("\"unique(user_id)\"", "\"unique(«lower(user_id))\"", "SQL expressions inside measures", ""),
+        ("\"sum(status)\"", "\"sum(status) «/ 2\"", "SQL expressions inside measures", ""),
+        ("\"sum(status)\"", "'sum(status «+ 1)'", "SQL expressions inside measures", ""),
+        ("\"sum(status)\"", "\"sum(\\\"é\\\" «+ 1)\"", "SQL expressions inside measures", ""),
+        ("\"sum(status)\"", "\"\\u0073um(status «+ 1)\"", "SQL expressions inside measures", ""),
+        ("\"sum(status)\"", "\"\"\"\nsum(\n  status,\n  «2)\"\"\"", "`sum` takes one field", ""),
+        ("\"top(page, 50)\"", "\"top(page, «0)\"", "whole number of items, 1 to 10000", ""),
+        ("\"top(page, 50)\"", "\"top«(page\"", "parenthesis of `top` is not closed", ""),
+        ("\"top(page, 50)\"", "\"«top\"", "lacks its parentheses", "top(field)"),
+        ("\"top(page, 50)\"", "\"«\"", "measure is empty", ""),
+        ("\"quantiles(latency_ms)\"", "\"quantiles(latency_ms, «99)\"", "between 0 and 1", "0.99"),
+        ("\"quantiles(latency_ms)\"", "\"histogram(latency_ms, 5, «1)\"", "not above the one before", ""),
+        ("\"freq(ip)\"", "\"«seen(ip)\"", "measure `seen` is not supported by this version", ""),
+        ("\"freq(ip)\"", "\"avg(«user_id)\"", "`user_id` is a string and no number", "float64"),
+        (
+            "\"freq(ip)\"",
+            "\"avg(«page)\"",
+            "`page` is used as a number here and as text",
+            "page = \"float64\"",
+        ),
+        ("\"freq(ip)\"", "«5", "`measure` must be a string", ""),
+    ]);
+}
+
+#[test]
+fn syntax_errors_are_told_alone() {
+    for (text, message) in [
+        ("name = \"a«", "invalid basic string"),
+        ("name = «", "quoted"),
+        ("a = 1\nb = [1, 2«\n", "unclosed array"),
+        ("a = 1\n«a = 2", "duplicate key"),
+        ("a = 1\n\nb «c = 3", ""),
+        ("a.b = 1\n«a = 2", "duplicate key"),
+        ("[metric«\nx = 1", "unclosed table"),
+        ("a = 1\nb = «01", ""),
+    ] {
+        check(text, message, "");
+    }
+}
+
+/// Small files, because these problems concern more than one table.
+#[test]
+fn whole_files() {
+    let file = "[source.s]\nkind = \"file\"\npath = \"a.csv\"\n";
+    let count = "[metric]\nm = \"count()\"\n";
+    let csv = format!("{file}header = false\ncolumns = [\"user\", \"page\"]\n");
+    for (text, message, hint) in [
+        (count.to_string(), "there is no source", "add [source.events]"),
+        (format!("[source]\n{count}"), "there is no source", "add [source.events]"),
+        (file.to_string(), "there is no metric", "visitors"),
+        (format!("{file}[metric]"), "there is no metric", "visitors"),
+        (format!("source = «1\n{count}"), "`source` must be a table", ""),
+        (format!("source.s = «1\n{count}"), "`s` must be a table", "[source.s]"),
+        (format!("metric = «[1]\n{file}"), "`metric` must be a table", ""),
+        (format!("[source.«s]\nkind = \"file\"\n{count}"), "has no `path`", ""),
+        (
+            format!("[source.«s]\nkind = \"stdin\"\n{count}"),
+            "standard input does not tell its format",
+            "ndjson",
+        ),
+        (
+            format!("{file}[source.t]\nkind = \"file\"\npath = \"b.csv\"\n[metric]\n«m = \"count()\""),
+            "which source it reads",
+            "`s` and `t`",
+        ),
+        (
+            format!("panes = [\"1m:1h\"]\n{file}{count}").replace("panes", "«panes"),
+            "no source has `time`",
+            "",
+        ),
+        (
+            format!("{file}[metric]\nm = {{ measure = \"count()\", keep = «\"5m\" }}"),
+            "so there are no panes",
+            "",
+        ),
+        (
+            format!("{file}[metric]\nm = {{ measure = \"count()\", «panes = [\"1m:5m\"] }}"),
+            "so there are no panes",
+            "",
+        ),
+        (format!("{file}header = «false\n{count}"), "the columns have no names", "columns ="),
+        (format!("{file}«columns = [\"a\"]\n{count}"), "only where there is no header", ""),
+        (format!("{file}header = false\ncolumns = «[]\n{count}"), "names no column", ""),
+        (
+            format!("{file}header = false\ncolumns = [\"a\", «\"a\"]\n{count}"),
+            "column `a` is there twice",
+            "",
+        ),
+        (format!("{csv}[metric]\nm = \"top(«pgae)\""), "there is no column `pgae`", "did you mean `page`?"),
+        (
+            format!("{csv}[metric]\nm = {{ measure = \"count()\", by = [«\"usr\"] }}"),
+            "there is no column `usr`",
+            "`user`?",
+        ),
+        (
+            format!("{csv}time = {{ field = «\"ts\" }}\n[metric]\nm = \"top(page)\""),
+            "there is no column `ts`",
+            "",
+        ),
+        (format!("{file}delimiter = «\";;\"\n{count}"), "one ASCII character", ""),
+        (format!("{file}delimiter = «'\"'\n{count}"), "cannot be a quote", ""),
+        (format!("{file}quote = «\"no\"\n{count}"), "true or false", ""),
+        (
+            format!("{file}fields = {{ a.b = \"bool\", «\"a.b\" = \"bool\" }}\n{count}"),
+            "field `a.b` is declared twice",
+            "",
+        ),
+        (
+            format!("{file}[metric]\nm = \"avg(x)\"\nn = {{ measure = \"count()\", by = [«\"x\"] }}"),
+            "used as text here",
+            "fields",
+        ),
+        (format!("{file}«bda = \"count\"\n{count}"), "unknown key `bda`", "did you mean `bad`?"),
+    ] {
+        check(&text, message, hint);
+    }
+}
+
+#[test]
+fn sources_do_not_share_what_only_one_can_have() {
+    let stdin = "kind = \"stdin\"\nformat = \"csv\"\nbad = \"quarantine\"\nquarantine = \"q\"\n";
+    let other = "kind = \"file\"\nformat = \"csv\"\nbad = \"quarantine\"\n";
+    let metric = "[metric]\nm = { measure = \"count()\", from = \"s\" }";
+    let both = format!("[source.s]\n{stdin}[source.«t]\n{other}path = \"-\"\n{metric}");
+    check(&both, "reads standard input, and so does another", "only one");
+    let same = format!("[source.s]\n{stdin}[source.t]\n{other}path = \"a\"\nquarantine = «\"q\"\n{metric}");
+    check(&same, "another source has the same quarantine file", "another path");
+}
+
+#[test]
+fn all_problems_are_told_in_the_order_of_the_file() {
+    let text = SHOP
+        .replace("memory ", "memroy ")
+        .replace("count()\"\n", "cuont()\"\n")
+        .replace("\"file\"", "\"fiel\"");
+    let problems = parse(&format!("{text}[sink]\n"), &[]).unwrap_err();
+    let told: Vec<_> =
+        problems.iter().map(|p| (problems.position(p).unwrap().0, p.message.as_str())).collect();
+    let expected = [
+        (3, "unknown key `memroy`"),
+        (8, "unknown kind `fiel`"),
+        (21, "unknown measure `cuont`"),
+        (26, "`sink` is not supported by this version"),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn overrides_are_named_instead_of_a_line() {
+    for (set, column, message) in [
+        ("source.events.kind=kafak", 20, "unknown kind `kafak`"),
+        ("source.events.knid=file", 15, "unknown key `knid`"),
+        ("metric.x=unique(a b)", 19, "SQL expressions"),
+        ("metric.x=\"unique(a b)\"", 20, "SQL expressions"),
+        ("name=7", 6, "`name` must be a string"),
+        ("metric.events.keep=forever", 8, "`events` is a string in the file, not a table"),
+        ("panes=[\"1m\"]", 8, "not a level"),
+    ] {
+        let problems = parse(SHOP, &[set]).expect_err(set);
+        let told: Vec<_> =
+            problems.iter().map(|p| (problems.position(p).unwrap(), p.message.clone())).collect();
+        assert_eq!(told.len(), 1, "{set}: {told:?}");
+        assert_eq!(told[0].0, (1, column), "{set}: {told:?}");
+        assert!(told[0].1.contains(message), "{set}: {told:?}");
+        let rendered = problems.render(false);
+        assert!(
+            rendered.contains(&format!("--> --set:1:{column}\n")) && rendered.contains(set),
+            "{rendered}"
+        );
+    }
+}

@@ -1,0 +1,323 @@
+//! Every thread of the local runtime: blocks through decode, intake and shards.
+//!
+//! S workers, one per shard. Worker i takes blocks i, i + S, i + 2S …: it waits for its turn to read, decodes alone,
+//! waits for its turn at the intake (which must see blocks in order), and folds the judged batch into its own shard.
+//! Two turnstiles are all the coordination there is; with one worker nothing waits.
+
+use crate::RunError;
+use crate::input::InputFile;
+use crate::quarantine::Quarantine;
+use crate::reader::{BlockHead, BlockReader, FileHead};
+use crate::turn::Turn;
+use engine::batch::{Bad, Batch, Block};
+use engine::decode::Decoder;
+use engine::intake::{Intake, Judged};
+use engine::outlet::Outlet;
+use engine::shard::Shard;
+use engine::spec::{BadPolicy, Later, Source};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What to run.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The source as the pipeline file states it.
+    pub source: &'a Source,
+    /// The same, restricted to what will be asked (`Question::restrict`).
+    pub kept: &'a Source,
+    /// Its files, in order.
+    pub files: Vec<InputFile>,
+    /// Where bad and late records go when the source asks for it.
+    pub quarantine: PathBuf,
+    /// Number of shards, each with a thread of its own.
+    pub shards: usize,
+    /// Accounted state allowed, over all shards.
+    pub memory_bytes: u64,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Bytes taken from the files, as they are on disk.
+    pub bytes: u64,
+    /// Records decoded, good and bad.
+    pub events: u64,
+    /// Accounted bytes of the shard that reported last.
+    pub shard_bytes: u64,
+}
+
+/// A run that came to the end of its input.
+pub struct Finished<'a> {
+    /// The merged state, ready to be asked.
+    pub outlet: Outlet<'a>,
+    /// What was read and how it was judged.
+    pub tally: engine::intake::Tally,
+    /// Records written to the quarantine.
+    pub quarantined: u64,
+    /// The first bad record, with the file it stood in; lines are absolute.
+    pub first_bad: Option<(String, Bad)>,
+    /// Per field of the source: whether any event had a value.
+    pub seen: Vec<bool>,
+}
+
+/// Reads a source to its end. `progress` is called after every block, from any worker.
+pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finished<'a>, RunError> {
+    let shards = job.shards.max(1);
+    let source = job.source;
+    let bytes = Arc::new(AtomicU64::new(0));
+    let keeps = source.bad == BadPolicy::Quarantine
+        || source.time.as_ref().is_some_and(|t| t.later == Later::Quarantine);
+    let pump = Pump {
+        source,
+        kept: job.kept,
+        reader: Mutex::new(BlockReader::new(source, job.files, bytes.clone())),
+        read_turn: Turn::default(),
+        desk: Mutex::new(Desk {
+            intake: Intake::new(source),
+            quarantine: keeps.then(|| Quarantine::new(&job.quarantine)),
+            files: Vec::new(),
+            first_bad: None,
+            seen: vec![false; source.fields.len()],
+        }),
+        intake_turn: Turn::default(),
+        shards: (0..shards)
+            .map(|_| Mutex::new(Shard::new(job.kept, job.memory_bytes / shards as u64)))
+            .collect(),
+        failure: Mutex::new(None),
+        bytes,
+        events: AtomicU64::new(0),
+        progress,
+    };
+    if shards == 1 {
+        pump.work(0);
+    } else {
+        std::thread::scope(|scope| {
+            for index in 0..shards {
+                let pump = &pump;
+                scope.spawn(move || pump.work(index as u64));
+            }
+        });
+    }
+    pump.finish()
+}
+
+struct Pump<'a, 'p> {
+    source: &'a Source,
+    kept: &'a Source,
+    reader: Mutex<BlockReader>,
+    read_turn: Turn,
+    desk: Mutex<Desk>,
+    intake_turn: Turn,
+    shards: Vec<Mutex<Shard>>,
+    failure: Mutex<Option<RunError>>,
+    bytes: Arc<AtomicU64>,
+    events: AtomicU64,
+    progress: &'p (dyn Fn(Status) + Sync),
+}
+
+/// What sees blocks one after the other.
+struct Desk {
+    intake: Intake,
+    quarantine: Option<Quarantine>,
+    /// By partition: the file and the lines before its next block.
+    files: Vec<(Arc<FileHead>, u64)>,
+    first_bad: Option<(String, Bad)>,
+    seen: Vec<bool>,
+}
+
+impl<'a> Pump<'a, '_> {
+    /// The life of one worker.
+    fn work(&self, index: u64) {
+        let _guard = BreakOnPanic(self);
+        let mut decoder: Option<(u32, Decoder)> = None;
+        let mut buffer = Vec::new();
+        let mut number = index;
+        loop {
+            if !self.read_turn.wait(number) {
+                return;
+            }
+            let head = lock(&self.reader).next(&mut buffer);
+            self.read_turn.pass();
+            let head = match head {
+                Ok(Some(head)) => head,
+                Ok(None) => return,
+                Err(error) => return self.fail(error),
+            };
+            let batch = self.decode(&mut decoder, &head, &buffer);
+            if !self.intake_turn.wait(number) {
+                return;
+            }
+            let own = match batch {
+                Ok(batch) => self.judge(&head, batch),
+                Err(error) => {
+                    self.fail(error);
+                    None
+                }
+            };
+            // The shard is locked before the turn is passed on, so that it sees blocks in order.
+            let shard = own.map(|judged| (lock(&self.shards[index as usize]), judged));
+            self.intake_turn.pass();
+            if let Some((mut shard, judged)) = shard {
+                shard.apply(&judged);
+                self.report(judged.batch.rows as u64, &shard);
+            }
+            number += self.shards.len() as u64;
+        }
+    }
+
+    fn decode(
+        &self,
+        decoder: &mut Option<(u32, Decoder)>,
+        head: &BlockHead,
+        bytes: &[u8],
+    ) -> Result<Batch, RunError> {
+        let partition = head.file.partition;
+        if decoder.as_ref().is_none_or(|(p, _)| *p != partition) {
+            let fresh = Decoder::new(self.source, head.file.header.as_deref())
+                .map_err(|e| RunError::Header { path: head.file.path.clone(), reason: e.to_string() })?;
+            *decoder = Some((partition, fresh));
+        }
+        let block = Block { partition, number: head.number, first_byte: head.first_byte, bytes };
+        Ok(decoder.as_mut().expect("made above").1.decode(&block))
+    }
+
+    /// At the intake, in turn: judges a batch. Gives back this block's own; earlier ones that were held until now
+    /// are folded here, under the turn, because their workers have gone on.
+    fn judge(&self, head: &BlockHead, mut batch: Batch) -> Option<Judged> {
+        let mut desk = lock(&self.desk);
+        for &partition in &head.finished {
+            let released = desk.intake.finish(partition);
+            self.fold_all(&mut desk, released);
+        }
+        desk.enter(&head.file, &mut batch);
+        if let Err(error) = desk.set_bad_aside(self.source, &head.file, &batch) {
+            self.fail(error);
+            return None;
+        }
+        let mut ready = desk.intake.push(batch);
+        let own = ready.pop_if(|judged| judged.batch.number == head.number);
+        self.fold_all(&mut desk, ready);
+        if let Some(judged) = &own
+            && let Err(error) = desk.set_late_aside(self.source, judged)
+        {
+            self.fail(error);
+        }
+        own
+    }
+
+    fn fold_all(&self, desk: &mut Desk, batches: Vec<Judged>) {
+        for judged in batches {
+            if let Err(error) = desk.set_late_aside(self.source, &judged) {
+                self.fail(error);
+            }
+            let shard = judged.batch.number % self.shards.len() as u64;
+            lock(&self.shards[shard as usize]).apply(&judged);
+        }
+    }
+
+    fn report(&self, events: u64, shard: &Shard) {
+        let events = self.events.fetch_add(events, Ordering::Relaxed) + events;
+        let status = Status {
+            bytes: self.bytes.load(Ordering::Relaxed),
+            events,
+            shard_bytes: shard.looked_at_bytes(),
+        };
+        (self.progress)(status);
+    }
+
+    /// Keeps the first error and ends the input for everybody.
+    fn fail(&self, error: RunError) {
+        lock(&self.failure).get_or_insert(error);
+        lock(&self.reader).stop();
+    }
+
+    fn finish(self) -> Result<Finished<'a>, RunError> {
+        let mut desk = lock(&self.desk);
+        for partition in 0..desk.files.len() as u32 {
+            let released = desk.intake.finish(partition);
+            self.fold_all(&mut desk, released);
+        }
+        drop(desk);
+        if let Some(error) = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let desk = self.desk.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut shards: Vec<Shard> =
+            self.shards.into_iter().map(|s| s.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+        if let Some(watermark) = desk.intake.boundary() {
+            shards.iter_mut().for_each(|s| s.advance(watermark));
+        }
+        let tally = desk.intake.tally();
+        Ok(Finished {
+            quarantined: desk.quarantine.map(Quarantine::finish).transpose()?.unwrap_or(0),
+            outlet: Outlet::new(self.kept, shards, tally, desk.intake.watermark()),
+            tally,
+            first_bad: desk.first_bad,
+            seen: desk.seen,
+        })
+    }
+}
+
+impl Desk {
+    /// Makes the lines of a batch absolute and notes which fields have values.
+    fn enter(&mut self, file: &Arc<FileHead>, batch: &mut Batch) {
+        let index = file.partition as usize;
+        while self.files.len() <= index {
+            self.files.push((file.clone(), 0));
+        }
+        let (known, lines) = &mut self.files[index];
+        *known = file.clone();
+        batch.bad.iter_mut().map(|b| &mut b.raw).chain(&mut batch.raw).for_each(|raw| raw.line += *lines);
+        *lines += batch.lines;
+        if self.first_bad.is_none()
+            && let Some(bad) = batch.bad.first()
+        {
+            self.first_bad = Some((file.path.clone(), bad.clone()));
+        }
+        for (seen, column) in self.seen.iter_mut().zip(&batch.columns) {
+            *seen = *seen || column.has_value();
+        }
+    }
+
+    fn set_bad_aside(&mut self, source: &Source, file: &FileHead, batch: &Batch) -> Result<(), RunError> {
+        let Some(quarantine) = &mut self.quarantine else { return Ok(()) };
+        if source.bad != BadPolicy::Quarantine {
+            return Ok(());
+        }
+        for bad in &batch.bad {
+            let field = bad.field.map(|f| source.fields[f].path.as_str());
+            quarantine.put(&source.name, &file.path, bad.reason.as_str(), field, &bad.raw)?;
+        }
+        Ok(())
+    }
+
+    fn set_late_aside(&mut self, source: &Source, judged: &Judged) -> Result<(), RunError> {
+        let Some(quarantine) = &mut self.quarantine else { return Ok(()) };
+        if judged.batch.raw.is_empty() {
+            return Ok(());
+        }
+        let file = &self.files[judged.batch.partition as usize].0;
+        for &row in &judged.left_out {
+            quarantine.put(&source.name, &file.path, "late", None, &judged.batch.raw[row as usize])?;
+        }
+        Ok(())
+    }
+}
+
+/// A worker that panics must not leave the others waiting for its turn.
+struct BreakOnPanic<'a, 'p, 'b>(&'b Pump<'a, 'p>);
+
+impl Drop for BreakOnPanic<'_, '_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.read_turn.break_down();
+            self.0.intake_turn.break_down();
+        }
+    }
+}
+
+/// A poisoned lock means that another worker panicked; the panic itself ends the run.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,252 @@
+//! The files of a source as one sequence of blocks of whole records, in bounded memory.
+//!
+//! A record that does not end within `record_bytes_max` is cut there and the rest of it skipped, so that one endless
+//! line costs one bad record and no memory.
+
+use crate::RunError;
+use crate::input::{InputFile, Stream};
+use engine::decode::{Cutter, first_record};
+use engine::spec::{Format, Source};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// Bytes of a block: large enough to choose the path once per many rows, small enough for the second-level cache.
+pub const BLOCK_BYTES: usize = 256 << 10;
+
+/// Cuts the files of a source into numbered blocks.
+pub struct BlockReader {
+    files: std::vec::IntoIter<InputFile>,
+    format: Format,
+    has_header: bool,
+    record_bytes_max: usize,
+    progress: Arc<AtomicU64>,
+    open: Option<OpenFile>,
+    /// Partition number of the next file.
+    next_partition: u32,
+    next_block: u64,
+    finished: Vec<u32>,
+    ended: bool,
+}
+
+struct OpenFile {
+    stream: Stream,
+    cutter: Cutter,
+    file: Arc<FileHead>,
+    /// Bytes read beyond the last block: the start of a record.
+    rest: Vec<u8>,
+    /// Position of the first byte of `rest` in the decompressed file.
+    position: u64,
+    at_end: bool,
+}
+
+/// What every block of a file refers to.
+#[derive(Debug)]
+pub struct FileHead {
+    /// Its path.
+    pub path: String,
+    /// Its partition: the number of the file, from 0.
+    pub partition: u32,
+    /// Its header record, when the format has one.
+    pub header: Option<Vec<u8>>,
+}
+
+/// Where the bytes of a block come from.
+#[derive(Debug)]
+pub struct BlockHead {
+    /// The file.
+    pub file: Arc<FileHead>,
+    /// Number of the block in the whole input.
+    pub number: u64,
+    /// Position of its first byte in the decompressed file.
+    pub first_byte: u64,
+    /// Partitions that ended before this block.
+    pub finished: Vec<u32>,
+}
+
+impl BlockReader {
+    /// Reads `files` one after the other; each is a partition of its own.
+    pub fn new(source: &Source, files: Vec<InputFile>, progress: Arc<AtomicU64>) -> BlockReader {
+        BlockReader {
+            files: files.into_iter(),
+            has_header: matches!(&source.format, Format::Delimited(d) if d.columns.is_none()),
+            format: source.format.clone(),
+            record_bytes_max: source.record_bytes_max,
+            progress,
+            open: None,
+            next_partition: 0,
+            next_block: 0,
+            finished: Vec::new(),
+            ended: false,
+        }
+    }
+
+    /// Fills `buffer` with the next block; `None` at the end of the last file, and for ever after an error.
+    pub fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<BlockHead>, RunError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let out = self.next_block(buffer);
+        self.ended = !matches!(out, Ok(Some(_)));
+        out
+    }
+
+    /// Ends the input early: somebody else has failed.
+    pub fn stop(&mut self) {
+        self.ended = true;
+    }
+
+    fn next_block(&mut self, buffer: &mut Vec<u8>) -> Result<Option<BlockHead>, RunError> {
+        loop {
+            if self.open.is_none() && !self.open_next()? {
+                return Ok(None);
+            }
+            let Some(open) = &mut self.open else { continue };
+            let first_byte = open.fill(buffer, &self.format, self.record_bytes_max)?;
+            if buffer.is_empty() {
+                self.finished.push(open.file.partition);
+                self.open = None;
+                continue;
+            }
+            let number = self.next_block;
+            self.next_block += 1;
+            let finished = std::mem::take(&mut self.finished);
+            return Ok(Some(BlockHead { file: open.file.clone(), number, first_byte, finished }));
+        }
+    }
+
+    fn open_next(&mut self) -> Result<bool, RunError> {
+        let Some(file) = self.files.next() else { return Ok(false) };
+        let mut open = OpenFile {
+            stream: Stream::open(&file.path, self.progress.clone())?,
+            cutter: Cutter::new(&self.format),
+            file: Arc::new(FileHead {
+                path: file.path.clone(),
+                partition: self.next_partition,
+                header: None,
+            }),
+            rest: Vec::new(),
+            position: 0,
+            at_end: false,
+        };
+        self.next_partition += 1;
+        if self.has_header {
+            let header = open.header(&self.format, self.record_bytes_max)?;
+            open.file = Arc::new(FileHead {
+                path: open.file.path.clone(),
+                partition: open.file.partition,
+                header: (!header.is_empty()).then_some(header),
+            });
+        }
+        self.open = Some(open);
+        Ok(true)
+    }
+}
+
+impl OpenFile {
+    /// The record at the front of the stream that names the columns; it stays there. Empty when there is none.
+    fn header(&mut self, format: &Format, record_bytes_max: usize) -> Result<Vec<u8>, RunError> {
+        loop {
+            let giving_up = self.at_end || self.rest.len() > record_bytes_max;
+            if let Some(header) = first_record(format, &self.rest, giving_up) {
+                return Ok(header.to_vec());
+            }
+            if giving_up {
+                return Ok(Vec::new());
+            }
+            self.read_more(1 << 16)?;
+        }
+    }
+
+    /// Fills `buffer` with whole records, starting with what was left over; empty at the end. Returns its position.
+    fn fill(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        format: &Format,
+        record_bytes_max: usize,
+    ) -> Result<u64, RunError> {
+        let first_byte = self.position;
+        buffer.clear();
+        std::mem::swap(buffer, &mut self.rest);
+        loop {
+            let wanted = BLOCK_BYTES.saturating_sub(buffer.len()).max(BLOCK_BYTES / 4);
+            if !self.at_end {
+                self.read_into(buffer, wanted)?;
+            }
+            let cut = self.cutter.cut(buffer, self.at_end);
+            if cut > 0 || self.at_end {
+                let cut = if self.at_end && cut == 0 { buffer.len() } else { cut };
+                self.rest.clear();
+                self.rest.extend_from_slice(&buffer[cut..]);
+                buffer.truncate(cut);
+                self.position += cut as u64;
+                return Ok(first_byte);
+            }
+            if buffer.len() > record_bytes_max.saturating_add(2) {
+                self.skip_record(buffer, format, record_bytes_max)?;
+                return Ok(first_byte);
+            }
+        }
+    }
+
+    /// Keeps the head of a record that is too long, as a record of its own, and skips to the end of its line.
+    fn skip_record(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        format: &Format,
+        record_bytes_max: usize,
+    ) -> Result<(), RunError> {
+        self.position += buffer.len() as u64;
+        // One byte more than allowed, so that the decoder sees that it is too long.
+        buffer.truncate(record_bytes_max + 1);
+        buffer.iter_mut().filter(|b| **b == b'\n').for_each(|b| *b = b' ');
+        buffer.push(b'\n');
+        self.cutter = Cutter::new(format);
+        loop {
+            self.rest.clear();
+            self.read_more(BLOCK_BYTES)?;
+            match self.rest.iter().position(|&b| b == b'\n') {
+                Some(end) => {
+                    self.rest.drain(..=end);
+                    self.position += end as u64 + 1;
+                    return Ok(());
+                }
+                None if self.at_end => {
+                    self.position += self.rest.len() as u64;
+                    self.rest.clear();
+                    return Ok(());
+                }
+                None => self.position += self.rest.len() as u64,
+            }
+        }
+    }
+
+    fn read_more(&mut self, bytes: usize) -> Result<(), RunError> {
+        let mut rest = std::mem::take(&mut self.rest);
+        let out = self.read_into(&mut rest, bytes);
+        self.rest = rest;
+        out
+    }
+
+    /// Appends up to `bytes` bytes; notes the end of the stream.
+    fn read_into(&mut self, buffer: &mut Vec<u8>, bytes: usize) -> Result<(), RunError> {
+        let start = buffer.len();
+        buffer.resize(start + bytes, 0);
+        let mut filled = start;
+        while filled < buffer.len() {
+            let n = match self.stream.read(&mut buffer[filled..]) {
+                Ok(n) => n,
+                Err(e) => {
+                    buffer.truncate(filled);
+                    return Err(e);
+                }
+            };
+            if n == 0 {
+                self.at_end = true;
+                break;
+            }
+            filled += n;
+        }
+        buffer.truncate(filled);
+        Ok(())
+    }
+}

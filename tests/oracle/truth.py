@@ -1,0 +1,224 @@
+"""What is true: every answer of a pipeline, computed from all its events with integers and fractions.
+
+Keeps every value, so memory grows with the file. `compute` folds the events, `Cell` answers for one
+(metric, group, window). Knows nothing of reports.
+
+Readings of the rules where words leave room: `late` counts every event behind the watermark whatever is
+done with it, and `too_late` those of the corrected ones that no level of the file's ladder keeps;
+`accepted` counts all that enter the total; without event time every event is on time; NaN and infinity
+enter no measure; the deviation of fewer than two values is null; a group stands in the answer if an event
+of it was folded, also when the measured field was missing.
+"""
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from functools import cached_property
+
+import clock
+import events
+from pipeline import Unsupported
+
+COUNTERS = ("read", "accepted", "on_time", "late", "ahead", "too_late", "late_dropped", "late_quarantined")
+REASONS = ("json", "utf8", "columns", "type", "time", "too_long")
+
+
+class Cell:
+    """All values of one metric, group and window."""
+
+    def __init__(self, metric, kind, count, values):
+        self.metric, self.kind, self.count = metric, kind, count
+        if kind == "float64":
+            values = [value for value in values if math.isfinite(value)]
+        self.values = values
+
+    def value(self):
+        """The number of the answer; None where there is none, and for list measures."""
+        name, values = self.metric.measure, self.values
+        if name == "count":
+            return self.count
+        if name == "unique":
+            return len(self.distinct)
+        if not values or name in ("top", "freq", "quantiles", "histogram"):
+            return None
+        if name in ("min", "max"):
+            return min(values) if name == "min" else max(values)
+        if name == "sum":
+            return sum(values) if self.kind == "int64" else math.fsum(values)
+        if name == "avg":
+            return float(exact_sum(values) / len(values))
+        return sample_deviation(values)
+
+    @cached_property
+    def distinct(self):
+        """Distinct values that are no empty strings."""
+        return set(self.values) - {""}
+
+    @cached_property
+    def weights(self):
+        """How often each value occurs."""
+        return Counter(self.values)
+
+    @cached_property
+    def ordered(self):
+        return sorted(self.values)
+
+    def quantile(self, q):
+        """Smallest x with at least ceil(q n) values <= x."""
+        n = len(self.values)
+        return self.ordered[min(max(math.ceil(q * n), 1), n) - 1] if n else None
+
+
+def exact_sum(values, power=1):
+    """The sum of the values (or of their squares) as a fraction, however large or small they are."""
+    if all(value.is_integer() if isinstance(value, float) else True for value in values):
+        return Fraction(sum(int(value) ** power for value in values))
+    by_exponent = defaultdict(int)
+    for value in values:
+        mantissa, exponent = math.frexp(value)
+        by_exponent[exponent] += int(mantissa * 2**53) ** power
+    scaled = (total * Fraction(2) ** (power * (exponent - 53)) for exponent, total in by_exponent.items())
+    return sum(scaled, Fraction(0))
+
+
+def sample_deviation(values):
+    n = len(values)
+    if n < 2:
+        return None
+    variance = (exact_sum(values, 2) - exact_sum(values) ** 2 / n) / (n - 1)
+    with localcontext() as context:
+        context.prec = 60
+        return float((Decimal(variance.numerator) / Decimal(variance.denominator)).sqrt())
+
+
+@dataclass
+class Answers:
+    """Cells by (metric, sorted tuple of (path, value), start, end); counters by (source, reason)."""
+    cells: dict = field(default_factory=dict)
+    crowded: set = field(default_factory=set)  # (metric, paths) with more groups than are kept apart
+    counters: dict = field(default_factory=dict)
+    kinds: dict = field(default_factory=dict)  # (metric, path) -> kind
+    metrics: dict = field(default_factory=dict)
+    late: dict = field(default_factory=dict)  # metric -> late events of its source
+
+
+def compute(pipeline, every=None, window=None):
+    """All answers to the question: totals, or windows of `window` every `every` (microseconds)."""
+    answers = Answers()
+    for source in pipeline.sources:
+        rows, counters, watermark = accept(source, pipeline.levels, every is not None)
+        answers.counters |= {(source.name, reason): n for reason, n in counters.items()}
+        for metric in source.metrics:
+            answers.metrics[metric.name] = metric
+            answers.late[metric.name] = counters["late"]
+            if metric.unchecked:
+                continue
+            answers.kinds |= {(metric.name, path): kind for path, kind in source.fields.items()}
+            for paths in metric.by:
+                if every is None or metric.forever:
+                    fold_totals(answers, source, metric, paths, rows)
+                else:
+                    kept = watermark, pipeline.levels
+                    fold_windows(answers, source, metric, paths, rows, (every, window), kept)
+    return answers
+
+
+def accept(source, levels, windowed):
+    """([(time, values, only total)], counters, final watermark) of a source: read, then judge, by file."""
+    rows, counters, watermarks = [], Counter({name: 0 for name in COUNTERS + REASONS}), []
+    for path in source.paths:
+        good = []
+        for reason, time, values in events.read(source, path):
+            counters["read"] += 1
+            if reason:
+                counters[reason] += 1
+            else:
+                good.append((time, values))
+        if source.time is None:
+            counters["on_time"] += len(good)
+            rows += [(0, values, False) for _, values in good]
+            continue
+        verdicts, watermark = clock.judge([time for time, _ in good], source.time)
+        watermarks += [] if watermark is None else [watermark]
+        for (time, values), (verdict, at) in zip(good, verdicts):
+            counters[verdict] += 1
+            only_total = verdict == clock.LATE and not clock.retained(time, at, levels)
+            if verdict == clock.LATE and source.time.later != "correct":
+                counters["late_dropped" if source.time.later == "drop" else "late_quarantined"] += 1
+                continue
+            counters["too_late"] += only_total
+            rows.append((time, values, only_total))
+    counters["accepted"] = len(rows)
+    if windowed and source.time is None:
+        raise Unsupported(f"source.{source.name} has no time, so there are no windows")
+    last = max(watermarks, default=None)
+    if len(source.paths) > 1 and source.time:
+        if not all(clock.retained(time, last, levels) for time, _, _ in rows):
+            raise Unsupported(f"source.{source.name}: which panes of several files are kept is not defined")
+    return rows, counters, last
+
+
+def group_key(source, paths):
+    """A function from values to the group: a sorted tuple of (path, value)."""
+    places = sorted((path, list(source.fields).index(path)) for path in paths)
+    return lambda values: tuple([(path, values[place]) for path, place in places])
+
+
+def fold(source, metric, paths, rows, slot):
+    """{slot: {group: [count, values]}}; `slot` maps a time to the pane it belongs to."""
+    key = group_key(source, paths)
+    place = list(source.fields).index(metric.path) if metric.path else None
+    folded = defaultdict(dict)
+    for time, values, _ in rows:
+        cells, group = folded[slot(time)], key(values)
+        cell = cells.get(group)
+        if cell is None:
+            cell = cells[group] = [0, []]
+        cell[0] += 1
+        if place is not None and values[place] is not None:
+            cell[1].append(values[place])
+    return folded
+
+
+def fold_totals(answers, source, metric, paths, rows):
+    cells = fold(source, metric, paths, rows, lambda _: None)[None]
+    if not paths:
+        cells.setdefault((), [0, []])  # the total stands in the answer even of an empty stream
+    if len(cells) > metric.groups_max:
+        answers.crowded.add((metric.name, frozenset(paths)))
+    for group, (count, values) in cells.items():
+        cell = Cell(metric, source.fields.get(metric.path), count, values)
+        answers.cells[metric.name, group, None, None] = cell
+
+
+def fold_windows(answers, source, metric, paths, rows, question, kept):
+    """Folds panes of the greatest length common to the question, then merges them into the windows kept."""
+    (every, window), (watermark, levels) = question, kept
+    if not levels or every % levels[0][0] or window % levels[0][0]:
+        raise Unsupported("windows that are no whole number of panes")
+    step = math.gcd(every, window)
+    panes = fold(source, metric, paths, [row for row in rows if not row[2]], lambda time: time - time % step)
+    if len({key for cells in panes.values() for key in cells}) > metric.groups_max:
+        answers.crowded.add((metric.name, frozenset(paths)))
+    for start in sorted({start for pane in panes for start in starts_of(pane, every, window)}):
+        if not clock.window_retained(start, start + window, watermark, levels):
+            continue
+        merged = defaultdict(lambda: [0, []])
+        for pane in range(start, start + window, step):
+            for group, (count, values) in panes.get(pane, {}).items():
+                cell = merged[group]
+                cell[0] += count
+                cell[1] += values
+        for group, (count, values) in merged.items():
+            cell = Cell(metric, source.fields.get(metric.path), count, values)
+            answers.cells[metric.name, group, start, start + window] = cell
+
+
+def starts_of(pane, every, window):
+    """Starts of the windows that hold a pane."""
+    start = pane - pane % every
+    while start + window > pane:
+        yield start
+        start -= every
