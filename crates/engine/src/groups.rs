@@ -18,8 +18,8 @@ pub const OTHER: u32 = 0;
 pub struct Groups {
     fields: Vec<usize>,
     max: usize,
-    /// Open addressing; 0 is empty, otherwise a group number.
-    slots: Vec<u32>,
+    /// Open addressing over prints; group 0 is an empty slot.
+    slots: Vec<Slot>,
     /// By group number; [`OTHER`] has an empty, unused entry.
     entries: Vec<Entry>,
     free: Vec<u32>,
@@ -30,10 +30,23 @@ pub struct Groups {
     scratch: Vec<u8>,
 }
 
+/// What a key is recognised by: of at most 16 bytes it is the key itself, zero-padded; of a longer one a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Print {
+    low: u64,
+    high: u64,
+    len: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    print: Print,
+    group: u32,
+}
+
 #[derive(Debug, Clone, Default)]
 struct Entry {
     key: Box<[u8]>,
-    hash: u64,
     live: bool,
     weight: u64,
     missed: u64,
@@ -45,7 +58,7 @@ impl Groups {
         Groups {
             fields: fields.to_vec(),
             max,
-            slots: vec![0; 16],
+            slots: vec![Slot::default(); 16],
             entries: vec![Entry::default()],
             free: Vec::new(),
             live: 0,
@@ -73,11 +86,12 @@ impl Groups {
             let (offsets, values) = (array.value_offsets(), array.value_data());
             let nulls = array.nulls();
             for row in start..end {
-                let key = match nulls {
-                    Some(n) if n.is_null(row) => NULL_KEY,
-                    _ => &values[offsets[row] as usize..offsets[row + 1] as usize],
+                let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+                let (key, print) = match nulls {
+                    Some(n) if n.is_null(row) => (NULL_KEY, Print::of(NULL_KEY)),
+                    _ => (&values[start..end], Print::at(values, start, end - start)),
                 };
-                let Some(group) = self.find_or_add(key) else { return row };
+                let Some(group) = self.find_or_add(key, print) else { return row };
                 out[row] = group;
             }
             return end;
@@ -89,7 +103,7 @@ impl Groups {
             for &field in &self.fields {
                 write_value(&batch.columns[field], row, &mut key);
             }
-            let Some(group) = self.find_or_add(&key) else {
+            let Some(group) = self.find_or_add(&key, Print::of(&key)) else {
                 stopped = row;
                 break;
             };
@@ -129,8 +143,9 @@ impl Groups {
         let mut both = vec![false; self.entries.len()];
         for theirs in other.live_groups() {
             let entry = &other.entries[theirs as usize];
-            let known = self.find(&entry.key, entry.hash);
-            let group = known.unwrap_or_else(|| self.add(&entry.key, entry.hash));
+            let print = Print::of(&entry.key);
+            let known = self.find(&entry.key, print);
+            let group = known.unwrap_or_else(|| self.add(&entry.key, print));
             match known {
                 Some(_) => {
                     both[group as usize] = true;
@@ -207,7 +222,7 @@ impl Groups {
     /// Accounted bytes.
     pub fn memory_bytes(&self) -> usize {
         let keys: usize = self.entries.iter().map(|e| e.key.len()).sum();
-        self.slots.len() * 4 + self.entries.len() * size_of::<Entry>() + keys
+        self.slots.len() * size_of::<Slot>() + self.entries.len() * size_of::<Entry>() + keys
     }
 
     fn lone_string<'a>(&self, batch: &'a Batch) -> Option<&'a arrow_array::StringArray> {
@@ -230,13 +245,12 @@ impl Groups {
     }
 
     #[inline]
-    fn find_or_add(&mut self, key: &[u8]) -> Option<u32> {
-        let hash = spread(key);
-        let group = match self.find(key, hash) {
+    fn find_or_add(&mut self, key: &[u8], print: Print) -> Option<u32> {
+        let group = match self.find(key, print) {
             Some(group) => group,
             None if self.live >= (2 * self.max).max(LIVE_FLOOR) => return None,
             None => {
-                let group = self.add(key, hash);
+                let group = self.add(key, print);
                 self.entries[group as usize].missed = self.offset;
                 group
             }
@@ -246,26 +260,24 @@ impl Groups {
     }
 
     #[inline]
-    fn find(&self, key: &[u8], hash: u64) -> Option<u32> {
+    fn find(&self, key: &[u8], print: Print) -> Option<u32> {
         let mask = self.slots.len() - 1;
-        let mut slot = hash as usize & mask;
+        let mut at = print.spread() & mask;
         loop {
-            match self.slots[slot] {
-                0 => return None,
-                group => {
-                    let entry = &self.entries[group as usize];
-                    if entry.hash == hash && *entry.key == *key {
-                        return Some(group);
-                    }
-                }
+            let slot = &self.slots[at];
+            if slot.group == 0 {
+                return None;
             }
-            slot = (slot + 1) & mask;
+            if slot.print == print && (key.len() <= 16 || *self.entries[slot.group as usize].key == *key) {
+                return Some(slot.group);
+            }
+            at = (at + 1) & mask;
         }
     }
 
     #[cold]
-    fn add(&mut self, key: &[u8], hash: u64) -> u32 {
-        let entry = Entry { key: key.into(), hash, live: true, weight: 0, missed: 0 };
+    fn add(&mut self, key: &[u8], print: Print) -> u32 {
+        let entry = Entry { key: key.into(), live: true, weight: 0, missed: 0 };
         let group = match self.free.pop() {
             Some(group) => {
                 self.entries[group as usize] = entry;
@@ -277,22 +289,74 @@ impl Groups {
             }
         };
         self.live += 1;
-        if self.live * 4 > self.slots.len() * 2 {
+        if self.live * 2 > self.slots.len() {
             self.rebuild();
         } else {
-            place(&mut self.slots, hash, group);
+            place(&mut self.slots, Slot { print, group });
         }
         group
     }
 
     fn rebuild(&mut self) {
         let size = (self.live * 4).next_power_of_two().max(16);
-        let mut slots = vec![0; size];
+        let mut slots = vec![Slot::default(); size];
         for group in self.live_groups() {
-            place(&mut slots, self.entries[group as usize].hash, group);
+            place(&mut slots, Slot { print: Print::of(&self.entries[group as usize].key), group });
         }
         self.slots = slots;
     }
+}
+
+impl Print {
+    fn of(key: &[u8]) -> Print {
+        if key.len() > 16 {
+            return Print::of_long(key);
+        }
+        let mut padded = [0u8; 16];
+        padded[..key.len()].copy_from_slice(key);
+        Print { low: word(&padded[..8]), high: word(&padded[8..]), len: key.len() as u32 }
+    }
+
+    /// The print of `values[start..start + len]`. Short keys are loaded as two masked words, without a branch on their
+    /// length, where the bytes behind them allow it.
+    #[inline]
+    fn at(values: &[u8], start: usize, len: usize) -> Print {
+        let Some(window) = values.get(start..start + 16).filter(|_| len <= 16) else {
+            return Print::of(&values[start..start + len]);
+        };
+        let mask = |bytes: usize| if bytes >= 8 { u64::MAX } else { (1u64 << (8 * bytes)) - 1 };
+        Print {
+            low: word(&window[..8]) & mask(len),
+            high: word(&window[8..]) & mask(len.saturating_sub(8)),
+            len: len as u32,
+        }
+    }
+
+    #[cold]
+    fn of_long(key: &[u8]) -> Print {
+        let mut h = K;
+        for chunk in key.chunks(8) {
+            let mut padded = [0u8; 8];
+            padded[..chunk.len()].copy_from_slice(chunk);
+            h = (h ^ u64::from_le_bytes(padded)).wrapping_mul(K).rotate_left(29);
+        }
+        Print { low: h, high: h.wrapping_mul(K), len: key.len() as u32 }
+    }
+
+    /// Where the table starts to look. It never leaves the process and no byte of the state depends on it.
+    #[inline]
+    fn spread(self) -> usize {
+        let h = (self.low ^ self.high.rotate_left(23) ^ u64::from(self.len)).wrapping_mul(K);
+        (h ^ (h >> 32)) as usize
+    }
+}
+
+/// The golden ratio in 64 bits, the usual multiplier.
+const K: u64 = 0x9E37_79B9_7F4A_7C15;
+
+#[inline]
+fn word(b: &[u8]) -> u64 {
+    u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])
 }
 
 /// Groups that are kept apart while reading even when the answer wants fewer: with a handful of places the heavy groups
@@ -302,33 +366,13 @@ const LIVE_FLOOR: usize = 256;
 /// A lone string that is missing: bytes that no UTF-8 text has.
 const NULL_KEY: &[u8] = &[0xFF];
 
-fn place(slots: &mut [u32], hash: u64, group: u32) {
+fn place(slots: &mut [Slot], slot: Slot) {
     let mask = slots.len() - 1;
-    let mut slot = hash as usize & mask;
-    while slots[slot] != 0 {
-        slot = (slot + 1) & mask;
+    let mut at = slot.print.spread() & mask;
+    while slots[at].group != 0 {
+        at = (at + 1) & mask;
     }
-    slots[slot] = group;
-}
-
-/// A cheap hash for the table alone; it never leaves the process and no byte of the state depends on it.
-#[inline]
-fn spread(key: &[u8]) -> u64 {
-    const K: u64 = 0x9E37_79B9_7F4A_7C15;
-    let mut h = (key.len() as u64).wrapping_mul(K);
-    let mut words = key.chunks_exact(8);
-    for w in &mut words {
-        h = (h ^ u64::from_le_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]))
-            .wrapping_mul(K)
-            .rotate_left(29);
-    }
-    let rest = words.remainder();
-    let mut last = 0u64;
-    for &b in rest {
-        last = last << 8 | u64::from(b);
-    }
-    h = (h ^ last).wrapping_mul(K);
-    h ^ (h >> 32)
+    slots[at] = slot;
 }
 
 /// One value of a composite key: a tag, then its bytes (strings with their length). The order of tags is frozen.
