@@ -1,2 +1,57 @@
-//! x
-fn main() {}
+//! The project's chores, one file each: `cargo xtask check | setup | bench`. CI runs the same commands.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod check;
+mod floors;
+mod setup;
+mod shell;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Checks, set-up and benchmarks of the project.")]
+enum Task {
+    /// Floors, format, lints as errors, tests, doc tests: what must hold before every push.
+    Check {
+        /// Also the tests of the bench, the oracle's own test and a short bench.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Installs what the tests and the bench need on a new machine; does nothing where it is there already.
+    Setup {
+        /// Leave out the peers of the bench.
+        #[arg(long)]
+        tests_only: bool,
+    },
+    /// Measures streamgauge against its peers, on one core, and the sketches against their floors.
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let task = Task::parse();
+    let root = root();
+    let done = match task {
+        Task::Check { all } => check::run(&root, all),
+        Task::Setup { tests_only } => setup::run(&root, tests_only),
+        Task::Bench(options) => bench::run(&root, &options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            // Only the chain of causes: a backtrace of xtask says nothing about the command that failed.
+            eprintln!("xtask: {trouble:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository: xtask lies directly below it.
+fn root() -> PathBuf {
+    let mut path = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    path.pop();
+    path
+}

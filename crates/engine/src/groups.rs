@@ -85,14 +85,14 @@ impl Groups {
         if let Some(array) = self.lone_string(batch) {
             let (offsets, values) = (array.value_offsets(), array.value_data());
             let nulls = array.nulls();
-            for row in start..end {
-                let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+            for (row, out) in out.iter_mut().enumerate().take(end).skip(start) {
+                let (from, to) = (offsets[row] as usize, offsets[row + 1] as usize);
                 let (key, print) = match nulls {
                     Some(n) if n.is_null(row) => (NULL_KEY, Print::of(NULL_KEY)),
-                    _ => (&values[start..end], Print::at(values, start, end - start)),
+                    _ => (&values[from..to], Print::at(values, from, to - from)),
                 };
                 let Some(group) = self.find_or_add(key, print) else { return row };
-                out[row] = group;
+                *out = group;
             }
             return end;
         }

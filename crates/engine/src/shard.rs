@@ -254,14 +254,16 @@ impl GroupingSet {
     }
 
     fn fold_rows(&mut self, rows: Rows<'_>, range: Range<usize>, watermark: Option<Time>) {
-        let mut cut: Option<(Span, Vec<(Time, Range<usize>)>)> = None;
+        // Series with panes of one size share the cut into runs.
+        let (mut size, mut cut) = (None, Vec::new());
         for series in &mut self.series {
             series.fold_total(rows, range.clone());
-            let Some(size) = series.finest() else { continue };
-            if cut.as_ref().is_none_or(|(s, _)| *s != size) {
-                cut = Some((size, runs(&rows.batch.times, range.clone(), size)));
+            let Some(finest) = series.finest() else { continue };
+            if size != Some(finest) {
+                size = Some(finest);
+                cut = runs(&rows.batch.times, range.clone(), finest);
             }
-            for (start, run) in cut.iter().flat_map(|(_, runs)| runs) {
+            for (start, run) in &cut {
                 series.fold_pane(rows, run.clone(), *start, watermark);
             }
         }

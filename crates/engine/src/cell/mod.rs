@@ -132,7 +132,7 @@ impl Cell {
         match self {
             Cell::Empty => out.push(0),
             Cell::Count(n) => {
-                out.push(1);
+                out.push(COUNT_TAG);
                 out.extend_from_slice(&n.to_le_bytes());
             }
             Cell::Moments(x) => x.snapshot(out),
@@ -145,6 +145,8 @@ impl Cell {
     }
 }
 
+/// First byte of a count; sketches begin with their own kind (`sketch::codec::kind`).
+const COUNT_TAG: u8 = 128;
 /// Precision below which memory pressure folds no further: 2^8 registers are 6.5 %.
 const LG_K_FLOOR: u8 = 8;
 /// Width below which memory pressure folds no further.

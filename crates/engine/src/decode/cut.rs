@@ -4,7 +4,7 @@
 //! is data. A quote opens a field only as its first character, two of them inside are one, and any other ends it: the
 //! reading of RFC 4180 that csv-core has too, so that both agree on what a record is.
 
-use super::{BOM, bom_len, is_blank, trim_cr};
+use super::{BOM, bom_len, trim_cr};
 use crate::spec::Format;
 use memchr::{memchr, memchr2, memrchr};
 
@@ -83,23 +83,15 @@ impl Cutter {
     }
 }
 
-/// The first record of a partition, without byte order mark and line end, leading blank lines left out: the header of
-/// a delimited file. `None` when `bytes`, which begin at byte 0, do not hold it whole yet; there is none at all when
-/// that is so `at_end`.
+/// The first record of a partition without byte order mark and line end: the header of a delimited file. A blank line
+/// counts, so that the block at byte 0 always holds the header, whatever its size.
+///
+/// `bytes` begin at byte 0. `None` when they do not hold the record whole yet, or `at_end` when there is none.
 pub fn first_record<'a>(format: &Format, bytes: &'a [u8], at_end: bool) -> Option<&'a [u8]> {
-    let mut start = bom_len(0, bytes);
-    while start < bytes.len() {
-        let end = record_end(bytes, start, quotes(format));
-        if end == bytes.len() && !at_end {
-            return None;
-        }
-        let record = trim_cr(&bytes[start..end]);
-        if !is_blank(record, delimiter(format)) {
-            return Some(record);
-        }
-        start = end + 1;
-    }
-    None
+    let start = bom_len(0, bytes);
+    let end = record_end(bytes, start, quotes(format));
+    let whole = if at_end { end > start } else { end < bytes.len() };
+    whole.then(|| trim_cr(&bytes[start..end]))
 }
 
 /// Where the record that starts at `start` ends: at its `\n`, or behind the last byte.
@@ -130,13 +122,6 @@ fn quotes(format: &Format) -> Option<u8> {
     match format {
         Format::Delimited(delimited) if delimited.quoted => Some(delimited.delimiter),
         Format::Delimited(_) | Format::Ndjson => None,
-    }
-}
-
-fn delimiter(format: &Format) -> Option<u8> {
-    match format {
-        Format::Delimited(delimited) => Some(delimited.delimiter),
-        Format::Ndjson => None,
     }
 }
 
@@ -237,11 +222,13 @@ mod tests {
 
     #[test]
     fn the_first_record_is_whole_or_absent() {
-        let text = b"\xEF\xBB\xBF\r\n  \n\"a\nb\",c\r\n1,2\n";
+        let text = b"\xEF\xBB\xBF\"a\nb\",c\r\n1,2\n";
         assert_eq!(first_record(&csv(), text, false), Some(&b"\"a\nb\",c"[..]));
-        assert_eq!(first_record(&csv(), &text[..12], false), None);
+        assert_eq!(first_record(&csv(), &text[..10], false), None);
+        assert_eq!(first_record(&csv(), b"a,b", false), None);
         assert_eq!(first_record(&csv(), b"a,b", true), Some(&b"a,b"[..]));
-        assert_eq!(first_record(&csv(), b" \n\n", true), None);
-        assert_eq!(first_record(&tsv(), b"\n\t\n", true), Some(&b"\t"[..]));
+        assert_eq!(first_record(&csv(), b"\na,b\n", false), Some(&b""[..]));
+        assert_eq!(first_record(&csv(), b"\xEF\xBB\xBF", true), None);
+        assert_eq!(first_record(&tsv(), b"\t\n", true), Some(&b"\t"[..]));
     }
 }

@@ -74,7 +74,7 @@ impl DelimitedReader {
             let end = record_end(bytes, start, quotes);
             let whole = &bytes[start..end];
             let record = Record { line: rows.lines, start, bytes: trim_cr(whole) };
-            if !is_blank(record.bytes, Some(self.splitter.delimiter)) && !std::mem::take(&mut header) {
+            if !std::mem::take(&mut header) && !is_blank(record.bytes, Some(self.splitter.delimiter)) {
                 self.read(&record, utf8, quotes.is_some(), rows);
             }
             rows.lines += u64::from(end < bytes.len());
@@ -113,7 +113,8 @@ impl DelimitedReader {
 /// Splits records, with buffers that are used again.
 struct Splitter {
     delimiter: u8,
-    csv: csv_core::Reader,
+    /// Boxed for its tables of transitions.
+    csv: Box<csv_core::Reader>,
     /// A record without its quotes.
     text: Vec<u8>,
     /// End of each field.
@@ -142,6 +143,7 @@ impl<'a> Fields<'a> {
 impl Splitter {
     fn new(delimiter: u8) -> Splitter {
         let csv = ReaderBuilder::new().delimiter(delimiter).terminator(Terminator::Any(b'\n')).build();
+        let csv = Box::new(csv);
         Splitter { delimiter, csv, text: Vec::new(), ends: Vec::new() }
     }
 

@@ -112,7 +112,8 @@ fn offset(rest: &[u8]) -> Option<i64> {
 #[inline(always)]
 fn days_in_month(year: u32, month: u32) -> u32 {
     const DAYS: [u32; 13] = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let leap = month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap =
+        month == 2 && year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     DAYS.get(month as usize).map_or(0, |days| days + u32::from(leap))
 }
 
@@ -157,7 +158,8 @@ fn by_pattern(pattern: &str, text: &[u8]) -> Option<Time> {
     let parsed = strtime::BrokenDownTime::parse(pattern, text).ok()?;
     let timestamp = match parsed.to_timestamp() {
         Ok(timestamp) => timestamp,
-        Err(_) if parsed.offset().is_none() => {
+        // The name of a zone without its offset would need a time zone database.
+        Err(_) if parsed.offset().is_none() && parsed.iana_time_zone().is_none() => {
             jiff::tz::Offset::UTC.to_timestamp(parsed.to_datetime().ok()?).ok()?
         }
         Err(_) => return None,
@@ -297,6 +299,8 @@ mod tests {
             ("%Y-%m-%d", "2015-05-32", None),
             ("%Y-%m-%d", "2015-05-17 and more", None),
             ("%H:%M", "10:05", None),
+            ("%F %T %Q", "2015-05-17 10:05:03 Europe/Berlin", None),
+            ("%F %T %:z", "2015-05-17 12:05:03 +02:00", Some(at)),
         ] {
             check(&TimeFormat::Pattern(pattern.into()), text, want);
         }

@@ -241,7 +241,7 @@ impl<'a> Decimal<'a> {
             (false, up @ 1..) => self.mantissa.checked_mul(*POW10.get(up as usize)?)?,
             (false, down) => {
                 let power = *POW10.get(down.unsigned_abs() as usize)?;
-                (self.mantissa % power == 0).then_some(self.mantissa / power)?
+                self.mantissa.is_multiple_of(power).then_some(self.mantissa / power)?
             }
         };
         if !self.plain && magnitude >= 1 << 53 {

@@ -201,3 +201,78 @@ fn join(path: &mut String, parent: Option<usize>, key: &str) {
     }
     path.push_str(key);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{BadPolicy, Field, Format, Kind};
+
+    fn source(paths: &[&str]) -> Source {
+        let field = |path: &&str| Field { path: path.to_string(), kind: Kind::String };
+        Source {
+            name: "s".into(),
+            format: Format::Ndjson,
+            fields: paths.iter().map(field).collect(),
+            nulls: vec![],
+            time: None,
+            bad: BadPolicy::Count,
+            record_bytes_max: 1 << 20,
+            confidence: 0.95,
+            metrics: vec![],
+        }
+    }
+
+    /// Decodes lines and says how many of the last `n` a predicted shape fits.
+    fn hits(lines: &[String], n: usize) -> usize {
+        let source = source(&["a", "b.c"]);
+        let (mut reader, mut rows) = (JsonReader::new(&source, true), Rows::new(&source));
+        let mut hits = 0;
+        for (i, line) in lines.iter().enumerate() {
+            let block = Block { partition: 0, number: 0, first_byte: 0, bytes: line.as_bytes() };
+            rows.begin(&block);
+            let hit = reader.predicted(block.bytes, 0, &mut rows).is_some();
+            hits += usize::from(hit && i + n >= lines.len());
+            rows.finish(&block);
+            rows.begin(&block);
+            reader.decode(&block, &mut rows);
+            assert!(reader.shapes.len() <= SHAPES_MAX);
+            assert_eq!(rows.finish(&block).rows, 1, "{line}");
+        }
+        hits
+    }
+
+    #[test]
+    fn a_stream_of_a_few_shapes_is_predicted() {
+        for shapes in 1..=SHAPES_MAX {
+            let line = |i: usize| format!("{{\"k{}\":{i},\"a\":\"{i}\",\"b\":{{\"c\":null}}}}\n", i % shapes);
+            let lines: Vec<_> = (0..100).map(line).collect();
+            assert_eq!(hits(&lines, 80), 80, "{shapes} shapes");
+        }
+    }
+
+    #[test]
+    fn lines_that_never_repeat_do_not_stop_learning_for_ever() {
+        let odd = |i: usize| format!("{{\"k{i}\":{i}}}\n");
+        let even = |i: usize| format!("{{\"a\":{i}}}\n");
+        let lines: Vec<_> = (0..1000).map(odd).chain((0..100).map(even)).collect();
+        assert_eq!(hits(&lines, 80), 80);
+    }
+
+    #[test]
+    fn paths_are_found_whole_and_led_through_at_dots() {
+        let paths = Paths::new(&source(&["a.b", "a.b.c", "a", "ab.c", "a!x", ".e"]));
+        for (path, found, through) in [
+            ("a", true, true),
+            ("a.b", true, true),
+            ("a.b.c", true, false),
+            ("ab", false, true),
+            ("a!", false, false),
+            ("a!x", true, false),
+            ("", false, true),
+            ("b", false, false),
+            ("zz", false, false),
+        ] {
+            assert_eq!((paths.find(path).is_some(), paths.lead_through(path)), (found, through), "{path:?}");
+        }
+    }
+}
