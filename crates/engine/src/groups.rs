@@ -22,6 +22,8 @@ pub struct Groups {
     slots: Vec<Slot>,
     /// By group number; [`OTHER`] has an empty, unused entry.
     entries: Vec<Entry>,
+    /// Rows counted per group: beside the entries, because every row touches one.
+    weights: Vec<u64>,
     free: Vec<u32>,
     live: usize,
     folded: u64,
@@ -48,7 +50,6 @@ struct Slot {
 struct Entry {
     key: Box<[u8]>,
     live: bool,
-    weight: u64,
     missed: u64,
 }
 
@@ -60,6 +61,7 @@ impl Groups {
             max,
             slots: vec![Slot::default(); 16],
             entries: vec![Entry::default()],
+            weights: vec![0],
             free: Vec::new(),
             live: 0,
             folded: 0,
@@ -98,7 +100,7 @@ impl Groups {
         }
         let mut key = std::mem::take(&mut self.scratch);
         let mut stopped = end;
-        for row in start..end {
+        for (row, out) in out.iter_mut().enumerate().take(end).skip(start) {
             key.clear();
             for &field in &self.fields {
                 write_value(&batch.columns[field], row, &mut key);
@@ -107,7 +109,7 @@ impl Groups {
                 stopped = row;
                 break;
             };
-            out[row] = group;
+            *out = group;
         }
         self.scratch = key;
         stopped
@@ -127,6 +129,7 @@ impl Groups {
         self.offset = leaving.iter().map(|&g| self.upper(g)).fold(self.offset, u64::max);
         for &group in leaving.iter().rev() {
             self.entries[group as usize] = Entry::default();
+            self.weights[group as usize] = 0;
             self.free.push(group);
         }
         self.live -= leaving.len();
@@ -153,7 +156,7 @@ impl Groups {
                 }
                 None => self.entries[group as usize].missed = entry.missed + self.offset,
             }
-            self.entries[group as usize].weight += entry.weight;
+            self.weights[group as usize] += other.weights[theirs as usize];
             map[theirs as usize] = group;
         }
         for group in ours.into_iter().filter(|&g| !both[g as usize]) {
@@ -190,8 +193,7 @@ impl Groups {
 
     /// Weight and missed weight, for canonical bytes.
     pub fn weights(&self, group: u32) -> (u64, u64) {
-        let entry = &self.entries[group as usize];
-        (entry.weight, entry.missed)
+        (self.weights[group as usize], self.entries[group as usize].missed)
     }
 
     /// How many groups the answer keeps apart.
@@ -222,7 +224,7 @@ impl Groups {
     /// Accounted bytes.
     pub fn memory_bytes(&self) -> usize {
         let keys: usize = self.entries.iter().map(|e| e.key.len()).sum();
-        self.slots.len() * size_of::<Slot>() + self.entries.len() * size_of::<Entry>() + keys
+        self.slots.len() * size_of::<Slot>() + self.entries.len() * (size_of::<Entry>() + 8) + keys
     }
 
     fn lone_string<'a>(&self, batch: &'a Batch) -> Option<&'a arrow_array::StringArray> {
@@ -240,11 +242,10 @@ impl Groups {
     }
 
     fn upper(&self, group: u32) -> u64 {
-        let entry = &self.entries[group as usize];
-        entry.weight + entry.missed
+        self.weights[group as usize] + self.entries[group as usize].missed
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_or_add(&mut self, key: &[u8], print: Print) -> Option<u32> {
         let group = match self.find(key, print) {
             Some(group) => group,
@@ -255,11 +256,11 @@ impl Groups {
                 group
             }
         };
-        self.entries[group as usize].weight += 1;
+        self.weights[group as usize] += 1;
         Some(group)
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&self, key: &[u8], print: Print) -> Option<u32> {
         let mask = self.slots.len() - 1;
         let mut at = print.spread() & mask;
@@ -268,7 +269,10 @@ impl Groups {
             if slot.group == 0 {
                 return None;
             }
-            if slot.print == print && (key.len() <= 16 || *self.entries[slot.group as usize].key == *key) {
+            let Print { low, high, len } = slot.print;
+            // One branch for all three: which of them differs does not matter.
+            let differ = (low ^ print.low) | (high ^ print.high) | u64::from(len ^ print.len);
+            if differ == 0 && (key.len() <= 16 || *self.entries[slot.group as usize].key == *key) {
                 return Some(slot.group);
             }
             at = (at + 1) & mask;
@@ -277,7 +281,7 @@ impl Groups {
 
     #[cold]
     fn add(&mut self, key: &[u8], print: Print) -> u32 {
-        let entry = Entry { key: key.into(), live: true, weight: 0, missed: 0 };
+        let entry = Entry { key: key.into(), live: true, missed: 0 };
         let group = match self.free.pop() {
             Some(group) => {
                 self.entries[group as usize] = entry;
@@ -285,6 +289,7 @@ impl Groups {
             }
             None => {
                 self.entries.push(entry);
+                self.weights.push(0);
                 self.entries.len() as u32 - 1
             }
         };
@@ -319,16 +324,13 @@ impl Print {
 
     /// The print of `values[start..start + len]`. Short keys are loaded as two masked words, without a branch on their
     /// length, where the bytes behind them allow it.
-    #[inline]
+    #[inline(always)]
     fn at(values: &[u8], start: usize, len: usize) -> Print {
-        let Some(window) = values.get(start..start + 16).filter(|_| len <= 16) else {
-            return Print::of(&values[start..start + len]);
-        };
-        let mask = |bytes: usize| if bytes >= 8 { u64::MAX } else { (1u64 << (8 * bytes)) - 1 };
-        Print {
-            low: word(&window[..8]) & mask(len),
-            high: word(&window[8..]) & mask(len.saturating_sub(8)),
-            len: len as u32,
+        match (values.get(start..).and_then(|v| v.first_chunk::<16>()), MASKS.get(len)) {
+            (Some(window), Some(&(low, high))) => {
+                Print { low: word(&window[..8]) & low, high: word(&window[8..]) & high, len: len as u32 }
+            }
+            _ => Print::of(&values[start..start + len]),
         }
     }
 
@@ -350,6 +352,18 @@ impl Print {
         (h ^ (h >> 32)) as usize
     }
 }
+
+/// What of two words belongs to a key of this many bytes.
+static MASKS: [(u64, u64); 17] = {
+    let mut masks = [(u64::MAX, u64::MAX); 17];
+    let mut len = 0;
+    while len < 16 {
+        let part = (1u64 << (8 * (len % 8))) - 1;
+        masks[len] = if len < 8 { (part, 0) } else { (u64::MAX, part) };
+        len += 1;
+    }
+    masks
+};
 
 /// The golden ratio in 64 bits, the usual multiplier.
 const K: u64 = 0x9E37_79B9_7F4A_7C15;

@@ -9,6 +9,7 @@ use crate::series::Series;
 use crate::shard::{GivenWay, GroupingSet, Shard};
 use crate::spec::{Level, Question, Source, Window};
 use crate::time::{Span, Time};
+use std::borrow::Cow;
 
 /// The merged state of a source, ready to be asked.
 #[derive(Debug)]
@@ -128,19 +129,18 @@ impl<'a> Outlet<'a> {
         let read = |group: u32| merged(panes, group);
         let other = read(OTHER);
         if set.groups.is_total() {
-            let cell = if matches!(other, Cell::Empty) { Cell::new(&metric.measure, kind) } else { other };
             out.push(self.answer(
                 series,
                 Vec::new(),
                 false,
                 window,
-                describe(&metric.measure, kind, &cell, self.source.confidence),
+                describe(&metric.measure, kind, &other, self.source.confidence),
             ));
             return;
         }
         for (_, group) in set.groups.sorted() {
             let cell = read(group);
-            if matches!(cell, Cell::Empty) {
+            if matches!(*cell, Cell::Empty) {
                 continue;
             }
             let names = set.groups.fields().iter().map(|&f| self.source.fields[f].path.clone());
@@ -152,7 +152,7 @@ impl<'a> Outlet<'a> {
             }
             out.push(self.answer(series, by, false, window, reading));
         }
-        if !matches!(other, Cell::Empty) {
+        if !matches!(*other, Cell::Empty) {
             let names = set.groups.fields().iter().map(|&f| self.source.fields[f].path.clone());
             let by = names.map(|name| (name, Key::Null)).collect();
             let mut reading = describe(&metric.measure, kind, &other, self.source.confidence);
@@ -223,10 +223,15 @@ impl<'a> Outlet<'a> {
     }
 }
 
-/// The cell of a group over several panes.
-fn merged(panes: &[&Cells], group: u32) -> Cell {
-    let mut out = Cell::Empty;
-    panes.iter().for_each(|cells| out.merge(cells.get(group)));
+/// The cell of a group over several panes; not copied when it is only in one of them.
+fn merged<'c>(panes: &[&'c Cells], group: u32) -> Cow<'c, Cell> {
+    let mut out = Cow::Owned(Cell::Empty);
+    for cell in panes.iter().map(|cells| cells.get(group)).filter(|c| !matches!(c, Cell::Empty)) {
+        match &*out {
+            Cell::Empty => out = Cow::Borrowed(cell),
+            _ => out.to_mut().merge(cell),
+        }
+    }
     out
 }
 

@@ -23,17 +23,17 @@ impl Cells {
         if range.is_empty() {
             return;
         }
-        self.make_room(measure, kind, rows.groups, range.clone());
+        let mut run = Run { cells: self, measure, kind, groups: rows.groups, range };
         match *measure {
-            Measure::Count => self.count(rows.groups, range),
+            Measure::Count => run.count(),
             Measure::Sum(field)
             | Measure::Avg(field)
             | Measure::Stddev(field)
             | Measure::Min(field)
-            | Measure::Max(field) => self.moments(&rows.batch.columns[field], rows.groups, range),
+            | Measure::Max(field) => run.moments(&rows.batch.columns[field]),
             Measure::Unique { field, .. } => {
                 let tokens = rows.columns.tokens(field);
-                self.each(rows.groups, range, |cell, row| {
+                run.each(|cell, row| {
                     if let Cell::Unique(sketch) = cell
                         && tokens[row].0 != 0
                     {
@@ -42,82 +42,72 @@ impl Cells {
                 });
             }
             Measure::Freq { field, .. } | Measure::Top { field, .. } => {
-                self.items(&rows.batch.columns[field], rows.columns.tokens(field), rows.groups, range);
+                run.items(&rows.batch.columns[field], rows.columns.tokens(field));
             }
             Measure::Quantiles { field, .. } | Measure::Histogram { field, .. } => {
-                self.numbers(&rows.batch.columns[field], rows.groups, range);
+                run.numbers(&rows.batch.columns[field]);
             }
         }
     }
+}
 
-    /// Makes the cells that these rows touch.
-    fn make_room(
-        &mut self,
-        measure: &Measure,
-        kind: Option<Kind>,
-        groups: Option<&[u32]>,
-        range: Range<usize>,
-    ) {
-        let largest = groups.map_or(0, |g| g[range.clone()].iter().copied().max().unwrap_or(0));
-        self.get_mut(largest);
-        match groups {
-            None => self.make(0, measure, kind),
-            Some(groups) => {
-                for &group in &groups[range] {
-                    if matches!(self.by_group[group as usize], Cell::Empty) {
-                        self.make(group, measure, kind);
-                    }
-                }
+/// A run of rows on its way into the cells of one metric.
+struct Run<'a> {
+    cells: &'a mut Cells,
+    measure: &'a Measure,
+    kind: Option<Kind>,
+    groups: Option<&'a [u32]>,
+    range: Range<usize>,
+}
+
+impl Run<'_> {
+    /// Hands every row its cell. A group is made by its first row, with or without a value.
+    #[inline(always)]
+    fn each(&mut self, mut fold: impl FnMut(&mut Cell, usize)) {
+        let make = || Cell::new(self.measure, self.kind);
+        let Some(groups) = self.groups else {
+            let cell = self.cells.get_mut(0);
+            if matches!(cell, Cell::Empty) {
+                *cell = make();
             }
+            self.range.clone().for_each(|row| fold(cell, row));
+            return;
+        };
+        for row in self.range.clone() {
+            let cell = self.cells.get_mut(groups[row]);
+            if matches!(cell, Cell::Empty) {
+                *cell = make();
+            }
+            fold(cell, row);
         }
     }
 
-    fn make(&mut self, group: u32, measure: &Measure, kind: Option<Kind>) {
-        let cell = &mut self.by_group[group as usize];
-        if matches!(cell, Cell::Empty) {
-            *cell = Cell::new(measure, kind);
-        }
-    }
-
-    #[inline]
-    fn each(&mut self, groups: Option<&[u32]>, range: Range<usize>, mut fold: impl FnMut(&mut Cell, usize)) {
-        match groups {
-            None => {
-                let cell = &mut self.by_group[0];
-                range.for_each(|row| fold(cell, row));
-            }
-            Some(groups) => {
-                for row in range {
-                    fold(&mut self.by_group[groups[row] as usize], row);
-                }
-            }
-        }
-    }
-
-    fn count(&mut self, groups: Option<&[u32]>, range: Range<usize>) {
-        if groups.is_none() {
-            if let Cell::Count(n) = &mut self.by_group[0] {
-                *n += range.len() as u64;
+    fn count(&mut self) {
+        if self.groups.is_none() {
+            let rows = self.range.len() as u64;
+            match self.cells.get_mut(0) {
+                Cell::Count(n) => *n += rows,
+                empty => *empty = Cell::Count(rows),
             }
             return;
         }
-        self.each(groups, range, |cell, _| {
+        self.each(|cell, _| {
             if let Cell::Count(n) = cell {
                 *n += 1;
             }
         });
     }
 
-    fn moments(&mut self, column: &Column, groups: Option<&[u32]>, range: Range<usize>) {
+    fn moments(&mut self, column: &Column) {
         match column {
-            Column::Int64(array) => self.each(groups, range, |cell, row| {
+            Column::Int64(array) => self.each(|cell, row| {
                 if let Cell::Moments(m) = cell
                     && array.is_valid(row)
                 {
                     m.update_i64(array.value(row));
                 }
             }),
-            Column::Float64(array) => self.each(groups, range, |cell, row| {
+            Column::Float64(array) => self.each(|cell, row| {
                 if let Cell::Moments(m) = cell
                     && array.is_valid(row)
                 {
@@ -128,13 +118,7 @@ impl Cells {
         }
     }
 
-    fn items(
-        &mut self,
-        column: &Column,
-        tokens: &[sketch::Token],
-        groups: Option<&[u32]>,
-        range: Range<usize>,
-    ) {
+    fn items(&mut self, column: &Column, tokens: &[sketch::Token]) {
         let update = |cell: &mut Cell, row: usize, item: &[u8]| match cell {
             Cell::Top(counters) => counters.update(tokens[row], 1, item),
             Cell::Freq(freq) => freq.update(tokens[row], 1, item),
@@ -143,23 +127,23 @@ impl Cells {
         match column {
             Column::String(array) => {
                 let (offsets, values) = (array.value_offsets(), array.value_data());
-                self.each(groups, range, |cell, row| {
+                self.each(|cell, row| {
                     if tokens[row].0 != 0 {
                         update(cell, row, &values[offsets[row] as usize..offsets[row + 1] as usize]);
                     }
                 });
             }
-            Column::Int64(array) => self.each(groups, range, |cell, row| {
+            Column::Int64(array) => self.each(|cell, row| {
                 if tokens[row].0 != 0 {
                     update(cell, row, &array.value(row).to_le_bytes());
                 }
             }),
-            Column::Float64(array) => self.each(groups, range, |cell, row| {
+            Column::Float64(array) => self.each(|cell, row| {
                 if tokens[row].0 != 0 {
                     update(cell, row, &array.value(row).to_le_bytes());
                 }
             }),
-            Column::Bool(array) => self.each(groups, range, |cell, row| {
+            Column::Bool(array) => self.each(|cell, row| {
                 if tokens[row].0 != 0 {
                     update(cell, row, &[u8::from(array.value(row))]);
                 }
@@ -167,7 +151,7 @@ impl Cells {
         }
     }
 
-    fn numbers(&mut self, column: &Column, groups: Option<&[u32]>, range: Range<usize>) {
+    fn numbers(&mut self, column: &Column) {
         let update = |cell: &mut Cell, value: f64| match cell {
             Cell::Quantiles(q) => q.update(value),
             Cell::Histogram(h) => h.update(value),
@@ -176,13 +160,13 @@ impl Cells {
         match column {
             Column::Float64(array) => {
                 let (values, nulls) = (array.values(), array.nulls());
-                self.each(groups, range, |cell, row| {
+                self.each(|cell, row| {
                     if nulls.is_none_or(|n| n.is_valid(row)) {
                         update(cell, values[row]);
                     }
                 });
             }
-            Column::Int64(array) => self.each(groups, range, |cell, row| {
+            Column::Int64(array) => self.each(|cell, row| {
                 if array.is_valid(row) {
                     update(cell, array.value(row) as f64);
                 }

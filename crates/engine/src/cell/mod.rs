@@ -166,12 +166,18 @@ impl Cells {
     }
 
     /// The cell of a group, to be written.
+    #[inline]
     pub fn get_mut(&mut self, group: u32) -> &mut Cell {
         let index = group as usize;
         if index >= self.by_group.len() {
-            self.by_group.resize(index + 1, Cell::Empty);
+            self.grow(index + 1);
         }
         &mut self.by_group[index]
+    }
+
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        self.by_group.resize(len, Cell::Empty);
     }
 
     /// Groups with a cell, ascending by number.

@@ -85,7 +85,7 @@ pub(super) struct Decimal<'a> {
 const DIGITS_MAX: usize = 19;
 /// Exponents are cut off here; no record is long enough to make up for it with digits.
 const EXPONENT_MAX: i64 = 1_000_000_000_000;
-const POW10: [u64; 20] = {
+static POW10: [u64; 20] = {
     let mut powers = [1u64; 20];
     let mut i = 1;
     while i < 20 {
@@ -95,7 +95,7 @@ const POW10: [u64; 20] = {
     powers
 };
 /// Powers of ten that a double holds exactly.
-const EXACT10: [f64; 23] = [
+static EXACT10: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
     1e19, 1e20, 1e21, 1e22,
 ];

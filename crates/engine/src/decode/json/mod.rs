@@ -12,7 +12,7 @@ use super::builder::{Record, Rows};
 use super::value::{Scalar, byte};
 use super::{bom_len, cut, is_blank, trim_cr};
 use crate::batch::{Block, Reason};
-use crate::spec::Source;
+use crate::spec::{Kind, Source};
 use shape::Shape;
 
 /// Decodes NDJSON records of one partition.
@@ -152,6 +152,8 @@ struct Path {
     path: String,
     /// The field it fills.
     field: Option<usize>,
+    /// The kind of that field.
+    kind: Option<Kind>,
     /// Whether it is the event time.
     time: bool,
 }
@@ -163,13 +165,14 @@ impl Paths {
             .map(|(i, field)| Path {
                 path: field.path.clone(),
                 field: Some(i),
+                kind: Some(field.kind),
                 time: Some(&field.path) == time_path,
             })
             .collect();
         if let Some(path) = time_path
             && !paths.iter().any(|path| path.time)
         {
-            paths.push(Path { path: path.clone(), field: None, time: true });
+            paths.push(Path { path: path.clone(), field: None, kind: None, time: true });
         }
         paths.sort_by(|a, b| a.path.cmp(&b.path));
         Paths(paths)
@@ -205,7 +208,7 @@ fn join(path: &mut String, parent: Option<usize>, key: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{BadPolicy, Field, Format, Kind};
+    use crate::spec::{BadPolicy, Field, Format};
 
     fn source(paths: &[&str]) -> Source {
         let field = |path: &&str| Field { path: path.to_string(), kind: Kind::String };

@@ -9,6 +9,7 @@ use super::scan::{plain_string, scalar, skip_blanks, skip_value};
 use super::{Paths, join};
 use crate::decode::builder::{ColumnBuilder, Rows};
 use crate::decode::value::{Decimal, Scalar, byte, load_two};
+use crate::spec::Kind;
 
 /// A longer line teaches nothing: comparing its keys is no longer the cost.
 const LITERALS_BYTES_MAX: usize = 16 << 10;
@@ -41,7 +42,11 @@ enum Slot {
     Skip,
     /// Any value but an object, in which there might be a wanted path.
     SkipNoObject,
-    /// A scalar for a field.
+    /// A scalar for a text field: mostly a string.
+    Text(usize),
+    /// A scalar for a double field: mostly a number.
+    Float(usize),
+    /// A scalar for a field of another kind.
     Field(usize),
     /// A scalar that is the event time.
     Time,
@@ -64,7 +69,8 @@ impl Shape {
         };
         let start = skip_blanks(line, 0);
         let end = learner.object(start, None)?;
-        if skip_blanks(line, end) != line.len() {
+        // A literal that ends with `\r` would take it from the line end of another line.
+        if skip_blanks(line, end) != line.len() || line.ends_with(b"\r") {
             return None;
         }
         let absent = learner.seen.iter().zip(&paths.0).filter(|(seen, _)| !**seen);
@@ -83,11 +89,13 @@ impl Shape {
                 Slot::Skip => skip_value(bytes, at)?,
                 Slot::SkipNoObject if byte(bytes, at) == b'{' => return None,
                 Slot::SkipNoObject => skip_value(bytes, at)?,
-                Slot::Field(field) => read_field(bytes, at, field, rows)?,
+                Slot::Text(field) => read_text(bytes, at, field, rows)?,
+                Slot::Float(field) => read_float(bytes, at, field, rows)?,
+                Slot::Field(field) => read_any(bytes, at, field, rows)?,
                 Slot::Time => read_time(bytes, at, rows)?,
                 Slot::TimeAndField(field) => {
                     read_time(bytes, at, rows)?;
-                    read_field(bytes, at, field, rows)?
+                    read_any(bytes, at, field, rows)?
                 }
             };
         }
@@ -121,31 +129,31 @@ impl Literal {
     }
 }
 
-/// Reads a scalar into its column.
-///
-/// Text for text columns is copied while it is scanned, and numbers stay in registers: the common cases are spelled out,
-/// by the functions that convert the rest as well.
+/// Reads a scalar into a text column. Strings are copied while they are scanned.
 #[inline(always)]
-fn read_field(bytes: &[u8], at: usize, field: usize, rows: &mut Rows) -> Option<usize> {
-    let first = byte(bytes, at);
-    match &mut rows.columns[field] {
-        ColumnBuilder::String(texts) if first == b'"' => {
-            texts.push_until_quote(bytes, at + 1).map(|quote| quote + 1)
-        }
-        ColumnBuilder::Float64(numbers) if starts_number(first) => {
-            let (number, end) = Decimal::from_json(bytes, at)?;
-            numbers.push(number.to_f64()?);
-            Some(end)
-        }
-        ColumnBuilder::Int64(numbers) if starts_number(first) => {
-            let (number, end) = Decimal::from_json(bytes, at)?;
-            numbers.push(number.to_i64()?);
-            Some(end)
-        }
-        _ => read_any(bytes, at, field, rows),
+fn read_text(bytes: &[u8], at: usize, field: usize, rows: &mut Rows) -> Option<usize> {
+    if let ColumnBuilder::String(texts) = &mut rows.columns[field]
+        && byte(bytes, at) == b'"'
+    {
+        return texts.push_until_quote(bytes, at + 1).map(|quote| quote + 1);
     }
+    read_any(bytes, at, field, rows)
 }
 
+/// Reads a scalar into a column of doubles. Numbers stay in registers.
+#[inline(always)]
+fn read_float(bytes: &[u8], at: usize, field: usize, rows: &mut Rows) -> Option<usize> {
+    if let ColumnBuilder::Float64(numbers) = &mut rows.columns[field]
+        && starts_number(byte(bytes, at))
+    {
+        let (number, end) = Decimal::from_json(bytes, at)?;
+        numbers.push(number.to_f64()?);
+        return Some(end);
+    }
+    read_any(bytes, at, field, rows)
+}
+
+/// Reads a scalar into its column, whatever both are.
 #[inline(never)]
 fn read_any(bytes: &[u8], at: usize, field: usize, rows: &mut Rows) -> Option<usize> {
     let (value, end) = scalar(bytes, at)?;
@@ -235,7 +243,12 @@ impl Learner<'_> {
         match (path.time, path.field) {
             (true, Some(field)) => Some(Slot::TimeAndField(field)),
             (true, None) => Some(Slot::Time),
-            (false, field) => field.map(Slot::Field),
+            (false, Some(field)) => Some(match path.kind {
+                Some(Kind::String) => Slot::Text(field),
+                Some(Kind::Float64) => Slot::Float(field),
+                _ => Slot::Field(field),
+            }),
+            (false, None) => None,
         }
     }
 
@@ -254,7 +267,7 @@ impl Learner<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{BadPolicy, Field, Format, Kind, Source};
+    use crate::spec::{BadPolicy, Field, Format, Source};
 
     fn source(paths: &[&str]) -> Source {
         let field = |path: &&str| Field { path: path.to_string(), kind: Kind::String };
@@ -328,6 +341,7 @@ mod tests {
             r#"{"c":1} x"#,
             r#"{"c":1"#,
             r#"{"c":1,}"#,
+            "{\"c\":1}\r",
         ] {
             assert_eq!(fits(line, line), None, "{line}");
         }
