@@ -119,7 +119,7 @@ fn write_counters(out: &mut impl Write, counters: &[&Answer]) -> io::Result<()> 
         if last != Some(source) {
             let name = shown(source);
             let complete = answer.complete_to.map(|t| format!(", complete to {t}")).unwrap_or_default();
-            write!(out, "{}source {name}{complete}:", if last.is_some() { "\n" } else { "\n" })?;
+            write!(out, "\nsource {name}{complete}:")?;
         } else {
             write!(out, ",")?;
         }

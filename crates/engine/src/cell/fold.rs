@@ -2,8 +2,10 @@
 
 use super::{Cell, Cells, Columns};
 use crate::batch::{Batch, Column};
+use crate::groups::OTHER;
 use crate::spec::{Kind, Measure};
 use arrow_array::Array;
+use sketch::Token;
 use std::ops::Range;
 
 /// The rows that enter the same pane, with what is needed to fold them.
@@ -32,14 +34,7 @@ impl Cells {
             | Measure::Min(field)
             | Measure::Max(field) => run.moments(&rows.batch.columns[field]),
             Measure::Unique { field, .. } => {
-                let tokens = rows.columns.tokens(field);
-                run.each(|cell, row| {
-                    if let Cell::Unique(sketch) = cell
-                        && tokens[row].0 != 0
-                    {
-                        sketch.update(tokens[row]);
-                    }
-                });
+                run.tokens(rows.columns.tokens(field));
             }
             Measure::Freq { field, .. } | Measure::Top { field, .. } => {
                 run.items(&rows.batch.columns[field], rows.columns.tokens(field));
@@ -64,15 +59,13 @@ impl Run<'_> {
     /// Hands every row its cell. A group is made by its first row, with or without a value.
     #[inline(always)]
     fn each(&mut self, mut fold: impl FnMut(&mut Cell, usize)) {
-        let make = || Cell::new(self.measure, self.kind);
         let Some(groups) = self.groups else {
-            let cell = self.cells.get_mut(0);
-            if matches!(cell, Cell::Empty) {
-                *cell = make();
-            }
-            self.range.clone().for_each(|row| fold(cell, row));
+            let range = self.range.clone();
+            let cell = self.total();
+            range.for_each(|row| fold(cell, row));
             return;
         };
+        let make = || Cell::new(self.measure, self.kind);
         for row in self.range.clone() {
             let cell = self.cells.get_mut(groups[row]);
             if matches!(cell, Cell::Empty) {
@@ -82,18 +75,42 @@ impl Run<'_> {
         }
     }
 
+    /// The only cell there is when nothing is grouped by.
+    fn total(&mut self) -> &mut Cell {
+        let cell = self.cells.get_mut(OTHER);
+        if matches!(cell, Cell::Empty) {
+            *cell = Cell::new(self.measure, self.kind);
+        }
+        cell
+    }
+
     fn count(&mut self) {
         if self.groups.is_none() {
             let rows = self.range.len() as u64;
-            match self.cells.get_mut(0) {
-                Cell::Count(n) => *n += rows,
-                empty => *empty = Cell::Count(rows),
+            if let Cell::Count(n) = self.total() {
+                *n += rows;
             }
             return;
         }
         self.each(|cell, _| {
             if let Cell::Count(n) = cell {
                 *n += 1;
+            }
+        });
+    }
+
+    /// Distinct values. [`NO_TOKEN`](super::columns::NO_TOKEN) has rank 0, which the sketch leaves out by itself.
+    fn tokens(&mut self, tokens: &[Token]) {
+        if self.groups.is_none() {
+            let range = self.range.clone();
+            if let Cell::Unique(sketch) = self.total() {
+                sketch.update_all(&tokens[range]);
+            }
+            return;
+        }
+        self.each(|cell, row| {
+            if let Cell::Unique(sketch) = cell {
+                sketch.update(tokens[row]);
             }
         });
     }
@@ -118,7 +135,7 @@ impl Run<'_> {
         }
     }
 
-    fn items(&mut self, column: &Column, tokens: &[sketch::Token]) {
+    fn items(&mut self, column: &Column, tokens: &[Token]) {
         let update = |cell: &mut Cell, row: usize, item: &[u8]| match cell {
             Cell::Top(counters) => counters.update(tokens[row], 1, item),
             Cell::Freq(freq) => freq.update(tokens[row], 1, item),
@@ -158,6 +175,14 @@ impl Run<'_> {
             _ => {}
         };
         match column {
+            Column::Float64(array) if self.groups.is_none() && array.nulls().is_none() => {
+                let values = &array.values()[self.range.clone()];
+                match self.total() {
+                    Cell::Quantiles(q) => q.update_all(values),
+                    Cell::Histogram(h) => h.update_all(values),
+                    _ => {}
+                }
+            }
             Column::Float64(array) => {
                 let (values, nulls) = (array.values(), array.nulls());
                 self.each(|cell, row| {

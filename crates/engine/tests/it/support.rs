@@ -7,10 +7,7 @@ use engine::intake::{Intake, Tally};
 use engine::outlet::Outlet;
 use engine::shard::Shard;
 use engine::spec::*;
-use engine::time::{SECOND, Span, Time};
-
-/// An event: seconds of event time and a user.
-pub type Event = (i64, &'static str);
+use engine::time::{SECOND, Time};
 
 /// A source with a string field `user` and these metrics.
 pub fn source(time: Option<TimeSpec>, metrics: Vec<Metric>) -> Source {
@@ -128,9 +125,4 @@ pub fn shown(answers: &[Answer], metric: &str) -> Vec<String> {
             format!("{start} {by}={value}").replace(" =", "=")
         })
         .collect()
-}
-
-/// A span from text.
-pub fn span(text: &str) -> Span {
-    text.parse().expect("a span")
 }
