@@ -144,3 +144,38 @@ fn groups_beyond_the_limit_are_folded_and_the_total_stays_exact() {
     let other = rows.iter().find(|r| r.contains("(other)")).expect("there is an other group");
     assert_eq!(other, &format!("total (other)={}", 15_000 - kept), "nothing is lost");
 }
+
+#[test]
+fn memory_is_a_cap_and_what_gives_way_is_counted() {
+    use engine::intake::Intake;
+    use engine::shard::{BUDGET_EVERY_BLOCKS, Shard};
+    let by_user = || vec![vec![], vec![0]];
+    let mut unique = metric("u", Measure::Unique { field: 0, lg_k: 14 }, by_user(), "10s:1d");
+    unique.groups_max = 400;
+    let source = source(time("0s", None), vec![unique, metric("n", Measure::Count, vec![vec![]], "")]);
+    let budget = 200_000;
+    let mut shard = Shard::new(&source, budget);
+    let mut intake = Intake::new(&source);
+    let rows = 100;
+    for block in 0..4 * BUDGET_EVERY_BLOCKS {
+        let events: Vec<(i64, String)> =
+            (0..rows).map(|i| (block as i64, format!("user{}", i * 7919 * (block + 1) % 5000))).collect();
+        intake.push(batch(block, 0, &events)).iter().for_each(|judged| shard.apply(judged));
+    }
+    let way = shard.given_way();
+    assert!(way.groups_halved > 0, "{way:?}");
+    assert!(
+        shard.memory_bytes() as u64 <= budget || way.over_budget > 0,
+        "{} bytes, {way:?}",
+        shard.memory_bytes()
+    );
+    let outlet = engine::outlet::Outlet::new(&source, vec![shard], intake.tally(), intake.watermark());
+    let answers = outlet.answers(Question::Total);
+    assert_eq!(
+        shown(&answers, "n"),
+        [format!("total={}", 4 * BUDGET_EVERY_BLOCKS * rows)],
+        "totals never give way"
+    );
+    let counted = shown(&answers, "sg.source");
+    assert!(counted.iter().any(|row| row.contains("memory_groups_halved")), "{counted:?}");
+}

@@ -222,17 +222,23 @@ impl Table {
     /// The `k` entries with the largest `key`, largest first, ties by the bytes of the item.
     pub fn largest(&self, k: usize, key: impl Fn(&Entry<'_>) -> u64) -> Vec<Entry<'_>> {
         let mut rows: Vec<(u64, usize)> = (0..self.live()).map(|row| (key(&self.entry(row)), row)).collect();
+        if k == 0 {
+            return Vec::new();
+        }
+        if k < rows.len() {
+            // The cut is found among plain numbers; names are compared only above it.
+            let mut keys: Vec<u64> = rows.iter().map(|(key, _)| *key).collect();
+            let cut = *keys.select_nth_unstable_by(k - 1, |a, b| b.cmp(a)).1;
+            rows.retain(|(key, _)| *key >= cut);
+        }
         let order = |a: &(u64, usize), b: &(u64, usize)| {
             b.0.cmp(&a.0).then_with(|| {
                 let (a, b) = (self.entry(a.1), self.entry(b.1));
                 a.item.cmp(b.item).then(a.token.cmp(&b.token))
             })
         };
-        if k < rows.len() {
-            rows.select_nth_unstable_by(k, order);
-            rows.truncate(k);
-        }
         rows.sort_unstable_by(order);
+        rows.truncate(k);
         rows.into_iter().map(|(_, row)| self.entry(row)).collect()
     }
 
