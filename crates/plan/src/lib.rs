@@ -25,11 +25,13 @@
 
 mod accuracy;
 mod file;
+mod input;
 mod measure;
 mod pipeline;
 mod problem;
 
 pub use accuracy::{Accuracy, Choice};
 pub use file::overrides::Override;
-pub use pipeline::{Input, InputKind, Pipeline};
+pub use input::{Input, InputKind};
+pub use pipeline::Pipeline;
 pub use problem::{Place, Problem, Problems, SHOWN_MAX};

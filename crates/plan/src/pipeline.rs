@@ -6,6 +6,7 @@ use crate::file::overrides::Override;
 use crate::file::source::SourceTable;
 use crate::file::values::unknown_name;
 use crate::file::{self, File, tree};
+use crate::input::{Input, InputKind};
 use crate::measure::What;
 use crate::problem::{Placed, Problem, Problems, did_you_mean, listed};
 use engine::spec::{BadPolicy, Field, Format, Kind, Later, Level, Measure, Metric, Source, Spec};
@@ -19,29 +20,6 @@ pub struct Pipeline {
     pub inputs: Vec<Input>,
     /// What `accuracy` came to; one per metric, in the order of `spec.sources[..].metrics[..]`.
     pub choices: Vec<Choice>,
-}
-
-/// Where the bytes of a source come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Input {
-    /// Name of the source.
-    pub source: String,
-    /// Files or standard input.
-    pub kind: InputKind,
-    /// File for records that are set aside; `None` when nothing is quarantined.
-    pub quarantine: Option<String>,
-}
-
-/// The kinds of inputs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InputKind {
-    /// Files that match glob patterns, in this order; `-` is standard input.
-    File {
-        /// The patterns, as they were written.
-        paths: Vec<String>,
-    },
-    /// Standard input.
-    Stdin,
 }
 
 impl Pipeline {

@@ -3,7 +3,7 @@
 use super::section::{Section, unknown_word, unsupported, wrong_type};
 use super::tree::{Entry, Table, Value};
 use super::values::{bytes_within, check_name, span_above_zero};
-use crate::pipeline::InputKind;
+use crate::input::InputKind;
 use crate::problem::{Place, Placed, Problem, Problems, did_you_mean};
 use engine::spec::{BadPolicy, Delimited, Format, Kind, Later, TimeFormat, TimeSpec};
 use engine::time::Span;

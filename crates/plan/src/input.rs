@@ -1,0 +1,24 @@
+//! Where the bytes of a source come from: what a driver needs to know beside the spec.
+
+/// Where the bytes of a source come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Name of the source.
+    pub source: String,
+    /// Files or standard input.
+    pub kind: InputKind,
+    /// File for records that are set aside; `None` when nothing is quarantined.
+    pub quarantine: Option<String>,
+}
+
+/// The kinds of inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InputKind {
+    /// Files that match glob patterns, in this order; `-` is standard input.
+    File {
+        /// The patterns, as they were written.
+        paths: Vec<String>,
+    },
+    /// Standard input.
+    Stdin,
+}
