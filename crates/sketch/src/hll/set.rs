@@ -86,8 +86,8 @@ impl TokenSet {
     /// The slot of the token, or else the free slot where it belongs (0 while there is no table).
     fn find(&self, token: Token) -> Result<usize, usize> {
         let Some(mask) = self.slots.len().checked_sub(1) else { return Err(0) };
-        // Remixed: bits 26 to 31 of a token are its rank and far from uniform.
-        let mut at = token.mixed() as usize & mask;
+        // The upper half is uniform as it is; bits 26 to 31 are the rank and far from it.
+        let mut at = (token.0 >> 32) as usize & mask;
         loop {
             match self.slots[at] {
                 0 => return Err(at),
