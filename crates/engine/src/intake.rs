@@ -59,7 +59,8 @@ pub struct Tally {
     pub ahead: u64,
     /// Events behind the watermark, whatever was done with them.
     pub late: u64,
-    /// Late events older than every retained pane: only in the total. Part of `late`.
+    /// Events older than every retained pane: only in the total. They are late as well, unless their own partition's
+    /// clock is far behind the others'.
     pub too_late: u64,
     /// Late events left out because `later = "drop"`. Part of `late`.
     pub late_dropped: u64,
@@ -186,7 +187,7 @@ impl Intake {
         let mut limit = time.ahead.map_or(Time(i64::MAX), |a| clock.plus(a));
         // The first row is told of the clock that agreement has just set.
         self.raise(watermark, others, 0, &mut verdict.marks);
-        let mut next_mark = self.next_boundary();
+        let (mut next_mark, mut certain) = (self.next_boundary(), self.certain());
         let mut late_rows = Vec::new();
         let (mut ahead, mut late) = (0u64, 0u64);
         for (row, &t) in verdict.batch.times.iter().enumerate() {
@@ -202,9 +203,10 @@ impl Intake {
             if t < watermark {
                 late += 1;
                 late_rows.push(row as u32);
-                if !self.reaches(t) {
-                    self.tally.too_late += 1;
-                }
+            }
+            // Also what is in time for its own partition can be too late for the source's panes.
+            if t < certain && !self.reaches(t) {
+                self.tally.too_late += 1;
             }
             if t > clock || watermark != clock.minus(time.lateness) {
                 if t <= limit {
@@ -214,7 +216,7 @@ impl Intake {
                 limit = time.ahead.map_or(Time(i64::MAX), |a| clock.plus(a));
                 if watermark >= next_mark {
                     self.raise(watermark, others, row + 1, &mut verdict.marks);
-                    next_mark = self.next_boundary();
+                    (next_mark, certain) = (self.next_boundary(), self.certain());
                 }
             }
         }
@@ -269,6 +271,15 @@ impl Intake {
             (Some(grain), Some(boundary)) => boundary.plus(grain),
             (Some(_), None) => Time(i64::MIN),
             (None, _) => Time(i64::MAX),
+        }
+    }
+
+    /// From here on every event has a pane that is kept; before it, [`Intake::reaches`] tells.
+    fn certain(&self) -> Time {
+        let longest = self.reach.iter().map(|level| level.keep).max();
+        match (self.boundary(), longest) {
+            (Some(boundary), Some(keep)) => boundary.minus(keep),
+            _ => Time(i64::MIN),
         }
     }
 

@@ -114,3 +114,15 @@ fn a_partition_is_late_only_by_its_own_clock_and_holds_the_watermark_back() {
     assert_eq!(intake.watermark(), Some(Time(2001 * SECOND)), "a finished partition steps aside");
     assert_eq!(intake.tally().late, 0);
 }
+
+#[test]
+fn what_is_in_time_for_its_partition_can_still_be_too_late_for_the_panes() {
+    use engine::intake::Intake;
+    let source = source(time("0s", None), vec![metric("n", Measure::Count, vec![vec![]], "10s:100s")]);
+    let mut intake = Intake::new(&source);
+    intake.push(batch(0, 0, &[(1000, "x".into())]));
+    intake.finish(0);
+    intake.push(batch(1, 1, &[(100, "x".into()), (101, "x".into()), (950, "x".into())]));
+    let tally = intake.tally();
+    assert_eq!((tally.on_time, tally.late, tally.too_late), (4, 0, 2));
+}
