@@ -13,11 +13,22 @@ pub struct Span(pub i64);
 /// Microseconds in a second.
 pub const SECOND: i64 = 1_000_000;
 
+/// Event times lie within this many microseconds of 1970 and no span is longer: 36,500 years, so that a time, a pane
+/// and what it is kept for add up within 64 bits. Decoders and [`Span::from_str`](std::str::FromStr) see to it.
+pub const TIME_MAX: i64 = 1 << 60;
+
 impl Time {
-    /// The start of the aligned slice of length `size` that holds this time (floor, also before 1970).
+    /// The event time this many microseconds after 1970, if it is within [`TIME_MAX`].
+    #[inline]
+    pub fn from_micros(micros: i64) -> Option<Time> {
+        (-TIME_MAX..=TIME_MAX).contains(&micros).then_some(Time(micros))
+    }
+
+    /// The start of the aligned slice of length `size` that holds this time (floor, also before 1970), saturating at
+    /// the end of the range.
     #[inline]
     pub fn floor_to(self, size: Span) -> Time {
-        Time(self.0 - self.0.rem_euclid(size.0))
+        Time(self.0.saturating_sub(self.0.rem_euclid(size.0)))
     }
 
     /// This time moved by a span, saturating at the ends of the range.
@@ -97,7 +108,8 @@ impl std::str::FromStr for Span {
         let number: i64 = digits
             .parse()
             .map_err(|_| format!("`{s}` is not a length of time: the number is missing or too large"))?;
-        number.checked_mul(unit).map(Span).ok_or_else(|| format!("`{s}` is longer than time itself here"))
+        let micros = number.checked_mul(unit).filter(|micros| *micros <= TIME_MAX);
+        micros.map(Span).ok_or_else(|| format!("`{s}` is longer than time itself here"))
     }
 }
 
@@ -152,10 +164,10 @@ mod tests {
 
     #[test]
     fn spans_are_read_and_written() {
-        for text in ["30s", "5m", "1h", "2d", "250ms", "10us", "90s", "0s"] {
+        for text in ["30s", "5m", "1h", "2d", "250ms", "10us", "90s", "0s", "1152921504606846976us"] {
             assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
         }
-        for bad in ["", "5", "m", "5 minutes", "-1s", "99999999999999999d", "1.5h"] {
+        for bad in ["", "5", "m", "5 minutes", "-1s", "99999999999999999d", "1152921504606846977us", "1.5h"] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
     }

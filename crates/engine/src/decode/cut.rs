@@ -90,7 +90,7 @@ impl Cutter {
 pub fn first_record<'a>(format: &Format, bytes: &'a [u8], at_end: bool) -> Option<&'a [u8]> {
     let start = bom_len(0, bytes);
     let end = record_end(bytes, start, quotes(format));
-    let whole = if at_end { end > start } else { end < bytes.len() };
+    let whole = end < bytes.len() || (at_end && end > start);
     whole.then(|| trim_cr(&bytes[start..end]))
 }
 
@@ -228,6 +228,7 @@ mod tests {
         assert_eq!(first_record(&csv(), b"a,b", false), None);
         assert_eq!(first_record(&csv(), b"a,b", true), Some(&b"a,b"[..]));
         assert_eq!(first_record(&csv(), b"\na,b\n", false), Some(&b""[..]));
+        assert_eq!(first_record(&csv(), b"\na,b\n", true), Some(&b""[..]));
         assert_eq!(first_record(&csv(), b"\xEF\xBB\xBF", true), None);
         assert_eq!(first_record(&tsv(), b"\t\n", true), Some(&b"\t"[..]));
     }

@@ -130,7 +130,7 @@ fn unix(number: &Decimal<'_>, num: i64, den: i64) -> Option<Time> {
     let Some(scaled) = units.map(|units| if number.negative { -units } else { units }) else {
         return unix_by_i128(number, num, den);
     };
-    Some(Time(if den == 1 { scaled } else { scaled.div_euclid(den) }))
+    Time::from_micros(if den == 1 { scaled } else { scaled.div_euclid(den) })
 }
 
 #[cold]
@@ -148,7 +148,7 @@ fn unix_by_i128(number: &Decimal<'_>, num: i64, den: i64) -> Option<Time> {
     let (whole, rest) = divisor.map_or((0, scaled), |divisor| (scaled / divisor, scaled % divisor));
     let more = i128::from(rest != 0 || number.cut);
     let micros = if number.negative { -whole - more } else { whole };
-    i64::try_from(micros).ok().map(Time)
+    i64::try_from(micros).ok().and_then(Time::from_micros)
 }
 
 /// A strptime pattern; without an offset in the pattern the time is UTC, without an hour midnight.
@@ -165,12 +165,13 @@ fn by_pattern(pattern: &str, text: &[u8]) -> Option<Time> {
         Err(_) => return None,
     };
     let nanos = timestamp.as_nanosecond();
-    i64::try_from(nanos.div_euclid(1000)).ok().map(Time)
+    i64::try_from(nanos.div_euclid(1000)).ok().and_then(Time::from_micros)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::TIME_MAX;
 
     fn check(format: &TimeFormat, text: &str, want: Option<i64>) {
         let got = TimeReader::new(format).read(&Scalar::Text(text.as_bytes()));
@@ -258,23 +259,25 @@ mod tests {
             (s, "1e-400", Some(0)),
             (s, "-1e-400", Some(-1)),
             (s, "1.442018818e9", Some(1_442_018_818 * SECOND)),
-            (s, "9223372036854.775807", Some(i64::MAX)),
-            (s, "9223372036854.775808", None),
+            (s, "1152921504606.846976", Some(TIME_MAX)),
+            (s, "1152921504606.846977", None),
             (s, "9223372036855", None),
             (s, "1e400", None),
             (s, "0e400", Some(0)),
             (ms, "1760000040000", Some(1_760_000_040_000_000)),
-            (ms, "9007199254740993", Some(9_007_199_254_740_993_000)),
+            (ms, "900719925474099", Some(900_719_925_474_099_000)),
             (ms, "9223372036854776", None),
             (ms, "1760000040000.9999", Some(1_760_000_040_000_999)),
             (us, "9007199254740993", Some(9_007_199_254_740_993)),
             (us, "9223372036854775808", None),
-            (us, "-9223372036854775808", Some(i64::MIN)),
+            (us, "-9223372036854775808", None),
+            (us, "-1152921504606846977", None),
+            (us, "-1152921504606846976", Some(-TIME_MAX)),
             (ns, "1760000040000000999", Some(1_760_000_040_000_000)),
             (ns, "-1", Some(-1)),
             (ns, "-1000", Some(-1)),
-            (ns, "9223372036854775807999", Some(i64::MAX)),
-            (ns, "9223372036854775808000", None),
+            (ns, "1152921504606846976999", Some(TIME_MAX)),
+            (ns, "1152921504606846977000", None),
             (us, "", None),
             (us, "now", None),
             (us, "2015-09-12", None),

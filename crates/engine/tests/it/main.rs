@@ -4,4 +4,5 @@ mod clock;
 mod decode;
 mod panes;
 mod real;
+mod regressions;
 mod support;

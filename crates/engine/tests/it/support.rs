@@ -126,3 +126,8 @@ pub fn shown(answers: &[Answer], metric: &str) -> Vec<String> {
         })
         .collect()
 }
+
+/// A span from text.
+pub fn span(text: &str) -> engine::time::Span {
+    text.parse().expect("a span")
+}

@@ -85,15 +85,21 @@ impl Counters {
     /// An Apache DataSketches *Frequent Items* sketch of strings with the same bounds, readable in Java, C++ and
     /// Python. Its counter is `count + err - offset`, which is at most `count`, and with its offset added the upper
     /// bound is the same; keys whose counter would be 0 are left out, as they are bounded by the offset. Bytes that
-    /// are no UTF-8 become U+FFFD; weights beyond `i64::MAX` stop there.
+    /// are no UTF-8 become U+FFFD. Weights are signed over there: the total stops at `i64::MAX`, and the counters, in the
+    /// order of their tokens, where they make up that much.
     pub fn to_datasketches_strings(&self) -> Vec<u8> {
         let lg_max = self.slots.trailing_zeros() as u8;
         if self.total == 0 {
             let head = [wire::PREAMBLE_LONGS_EMPTY, wire::SERIAL_VERSION, wire::FAMILY_FREQUENCY, lg_max];
             return [&head[..], &[wire::LG_MAP_MIN, wire::FLAGS_EMPTY, 0, 0]].concat();
         }
+        let mut room = i64::MAX as u64;
         let mut entries = self.entries_by_token();
-        entries.retain(|entry| entry.count + entry.err > self.offset);
+        entries.retain_mut(|entry| {
+            entry.count = (entry.count + entry.err).saturating_sub(self.offset).min(room);
+            room -= entry.count;
+            entry.count > 0
+        });
         let mut lg_now = wire::LG_MAP_MIN;
         while entries.len() > (1usize << lg_now) / 4 * 3 {
             lg_now += 1;
@@ -105,7 +111,7 @@ impl Counters {
         out.extend_from_slice(&long(self.total));
         out.extend_from_slice(&long(self.offset));
         for entry in &entries {
-            out.extend_from_slice(&long(entry.count + entry.err - self.offset));
+            out.extend_from_slice(&entry.count.to_le_bytes());
         }
         for entry in &entries {
             let text = String::from_utf8_lossy(entry.item);
