@@ -34,7 +34,7 @@ fn random(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-// ---- against the fractions of Python (tests/golden/moments.py)
+// ---- against the fractions of Python (tests/it/golden/moments.py)
 
 #[test]
 fn sums_means_and_deviations_are_those_of_rational_arithmetic() {

@@ -1,12 +1,11 @@
 //! Count-Min and its hot table against exact counts: the exact laws, bounds and their confidence, bytes.
 
-mod streams;
 
 use proptest::prelude::*;
 use sketch::countmin::{CountMin, Freq};
 use sketch::{DecodeError, Estimate, Guarantee, MergeNote, Reader, Token};
 use std::collections::BTreeMap;
-use streams::*;
+use crate::streams::*;
 
 const LIMIT: usize = 1 << 20;
 

@@ -1,0 +1,10 @@
+//! The sketches from outside: laws, bounds, bytes, twins.
+
+mod countmin;
+mod exact;
+mod frequent;
+mod histogram;
+mod hll;
+mod quantile;
+mod regressions;
+mod streams;
