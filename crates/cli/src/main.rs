@@ -1,24 +1,33 @@
 //! `streamgauge`: the command line. It wires the plan, the runtime and the engine; it knows how nothing is done.
 #![forbid(unsafe_code)]
 
+mod hint;
+mod note;
 mod progress;
 mod run;
 mod show;
 
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Real-time approximate analytics of event streams: small mergeable sketches, honest bounds on every number.
 #[derive(Debug, Parser)]
-#[command(name = "streamgauge", version, arg_required_else_help = true)]
+#[command(name = "streamgauge", version, arg_required_else_help = true, after_help = EXAMPLE)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
 }
 
+const EXAMPLE: &str = "Example:
+  streamgauge run --once shop.toml
+
+What a verb can do: streamgauge help VERB";
+
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Reads the sources of a pipeline file and reports every metric.
+    #[command(after_help = run::EXAMPLES)]
     Run(run::RunArgs),
 }
 
@@ -30,10 +39,15 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(trouble) => {
-            eprintln!("{}", trouble.text.trim_end());
+            say(trouble.text.trim_end());
             ExitCode::from(trouble.code)
         }
     }
+}
+
+/// Writes a line to standard error. That nobody reads it any more is no reason to stop, let alone to panic.
+fn say(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Why a command could not do its work: one clear text, and an exit code by kind (docs/pipeline-file.md).
@@ -47,6 +61,11 @@ impl Trouble {
     /// The pipeline file or the question does not make sense.
     fn settings(text: impl std::fmt::Display) -> Trouble {
         Trouble { code: 2, text: text.to_string() }
+    }
+
+    /// The same in one sentence.
+    fn question(text: impl std::fmt::Display) -> Trouble {
+        Trouble::settings(format!("error: {text}"))
     }
 
     /// An input cannot be read or an output cannot be written.

@@ -1,22 +1,30 @@
 //! `streamgauge run`: sources to their end, then every metric on standard output; everything else on standard error.
 
+use crate::note::{misfit, note};
 use crate::progress::Progress;
 use crate::show::{Format, show};
 use crate::{NOTHING_MEASURED, Trouble};
 use clap::Args;
-use engine::spec::{Level, Question, Source};
+use engine::spec::{Question, Source};
 use engine::time::Span;
-use plan::{Input, InputKind, Override, Pipeline};
-use runtime::{Finished, InputFile, Job};
+use plan::{About, Input, InputKind, Override, Pipeline};
+use runtime::{Finished, InputFile, Job, RunError};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Examples:
-///   streamgauge run --once shop.toml
-///   streamgauge run --once shop.toml --format json --every 1m
-///   zcat day.ndjson.gz | streamgauge run --once shop.toml --set source.events.path=-
+/// Shown below the options.
+pub const EXAMPLES: &str = "Examples:
+  streamgauge run --once shop.toml
+  streamgauge run --once shop.toml --format json --every 1m
+  zcat day.gz | streamgauge run --once shop.toml --set source.events.path=- --set source.events.format=ndjson
+
+Exit codes: 0 reported; 2 the command line or the pipeline file makes no sense; 3 an input cannot be read or an
+output cannot be written; 4 reported, but there was nothing to measure, in all or for a metric.";
+
+/// The words behind `run`.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub struct RunArgs {
     /// The pipeline file (TOML): sources, metrics, panes. See docs/pipeline-file.md.
     pipeline: PathBuf,
@@ -40,59 +48,110 @@ pub struct RunArgs {
     shards: Option<u16>,
 }
 
-/// Runs the command.
+/// A source, ready to be read.
+struct Work<'a> {
+    source: &'a Source,
+    kept: Source,
+    files: Vec<InputFile>,
+    quarantine: PathBuf,
+}
+
+/// Runs the command. Whatever can be judged before the first byte is read is judged first.
 pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     if !args.once {
-        return Err(Trouble::settings(
-            "error: `run` needs --once in this version: it reads the sources to their end, reports, and stops",
+        return Err(Trouble::question(
+            "`run` needs --once in this version: it reads the sources to their end, reports, and stops",
         ));
     }
-    let pipeline = load(args)?;
     let question = question(args)?;
+    let overrides = overrides(args)?;
+    let pipeline = load(args, &overrides)?;
+    let sources = &pipeline.spec.sources;
+    let work = (0..sources.len())
+        .map(|index| prepare(args, &overrides, &pipeline, index, question))
+        .collect::<Result<Vec<Work<'_>>, _>>()?;
     let mut answers = Vec::new();
     let mut nothing = false;
-    for (source, input) in pipeline.spec.sources.iter().zip(&pipeline.inputs) {
-        let kept = restrict(source, question)?;
-        let files = files(args, input)?;
-        let progress = Progress::start(&files);
-        let shards = args.shards.map_or_else(cores, usize::from);
-        let quarantine = PathBuf::from(input.quarantine.as_deref().unwrap_or_default());
-        let memory_bytes = pipeline.spec.memory_bytes / pipeline.spec.sources.len() as u64;
-        let job = Job { source, kept: &kept, files, quarantine: quarantine.clone(), shards, memory_bytes };
-        let finished = runtime::run(job, &|status| progress.show(status)).map_err(Trouble::environment)?;
-        progress.finish();
-        nothing |= note(source, &finished, &quarantine);
+    for (index, work) in work.iter().enumerate() {
+        let finished = measure(args, work, pipeline.spec.memory_bytes / sources.len() as u64)
+            .map_err(|error| unreadable(&pipeline, index, error))?;
+        nothing |= note(&pipeline, index, &finished, &work.quarantine);
         answers.extend(finished.outlet.answers(question));
     }
     show(args.format, &answers).map_err(|e| Trouble::environment(format!("cannot write the report: {e}")))?;
     Ok(ExitCode::from(if nothing { NOTHING_MEASURED } else { 0 }))
 }
 
+fn prepare<'a>(
+    args: &RunArgs,
+    overrides: &[Override],
+    pipeline: &'a Pipeline,
+    index: usize,
+    question: Question,
+) -> Result<Work<'a>, Trouble> {
+    let (source, input) = (&pipeline.spec.sources[index], &pipeline.inputs[index]);
+    let kept = restrict(pipeline, index, question)?;
+    let files = files(args, overrides, input).map_err(|error| unreadable(pipeline, index, error))?;
+    let quarantine = PathBuf::from(input.quarantine.as_deref().unwrap_or_default());
+    Ok(Work { source, kept, files, quarantine })
+}
+
+fn measure<'a>(args: &RunArgs, work: &'a Work<'_>, memory_bytes: u64) -> Result<Finished<'a>, RunError> {
+    let progress = Progress::start(&work.files);
+    let job = Job {
+        source: work.source,
+        kept: &work.kept,
+        files: work.files.clone(),
+        quarantine: work.quarantine.clone(),
+        shards: args.shards.map_or_else(cores, usize::from),
+        memory_bytes,
+    };
+    let finished = runtime::run(job, &|status| progress.show(status));
+    progress.finish();
+    finished
+}
+
 /// The files of a source. A relative path belongs to the file that it stands in: the pipeline file's directory comes
 /// first, for one given with --set the current directory.
-fn files(args: &RunArgs, input: &Input) -> Result<Vec<InputFile>, Trouble> {
+fn files(args: &RunArgs, overrides: &[Override], input: &Input) -> Result<Vec<InputFile>, RunError> {
     let paths = match &input.kind {
         InputKind::File { paths } => paths.clone(),
         InputKind::Stdin => vec!["-".to_string()],
     };
     let (here, there) = (Path::new(""), args.pipeline.parent().unwrap_or(Path::new("")));
-    let key = format!("source.{}.path", input.source);
-    let overridden = args.set.iter().any(|set| set.split('=').next().is_some_and(|k| k.trim() == key));
+    let overridden = overrides.iter().any(|o| o.covers(&["source", &input.source, "path"]));
     let bases = if overridden { [here, there] } else { [there, here] };
-    runtime::expand(&paths, &bases).map_err(Trouble::environment)
+    runtime::expand(&paths, &bases)
 }
 
-fn load(args: &RunArgs) -> Result<Pipeline, Trouble> {
+/// An input that does not fit is a matter of settings; one that cannot be read, of the environment.
+fn unreadable(pipeline: &Pipeline, index: usize, error: RunError) -> Trouble {
+    let Some(text) = misfit(pipeline, index, &error) else { return Trouble::environment(error) };
+    match error {
+        RunError::NoFile { .. } | RunError::Directory(_) => Trouble { text, ..Trouble::environment("") },
+        _ => Trouble::settings(text),
+    }
+}
+
+fn overrides(args: &RunArgs) -> Result<Vec<Override>, Trouble> {
+    args.set.iter().map(|text| Override::parse(text)).collect::<Result<_, _>>().map_err(Trouble::question)
+}
+
+/// Bytes of the largest pipeline file that is looked at; `plan` says what is too large.
+const PIPELINE_BYTES_MAX: u64 = 2 << 20;
+
+fn load(args: &RunArgs, overrides: &[Override]) -> Result<Pipeline, Trouble> {
     let name = args.pipeline.display().to_string();
-    let text = std::fs::read_to_string(&args.pipeline)
+    let mut bytes = Vec::new();
+    File::open(&args.pipeline)
+        .and_then(|file| file.take(PIPELINE_BYTES_MAX).read_to_end(&mut bytes))
         .map_err(|e| Trouble::environment(format!("cannot read the pipeline file `{name}`: {e}")))?;
-    let overrides: Vec<Override> = args
-        .set
-        .iter()
-        .map(|text| Override::parse(text))
-        .collect::<Result<_, _>>()
-        .map_err(|e| Trouble::settings(format!("error: {e}")))?;
-    Pipeline::parse(&name, &text, &overrides).map_err(Trouble::settings)
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Trouble::question(format!(
+            "`{name}` is not UTF-8 text: the first argument of `run` is the pipeline file"
+        ))
+    })?;
+    Pipeline::parse(&name, &text, overrides).map_err(Trouble::settings)
 }
 
 fn question(args: &RunArgs) -> Result<Question, Trouble> {
@@ -102,7 +161,7 @@ fn question(args: &RunArgs) -> Result<Question, Trouble> {
         (None, Some(every)) => (every, every),
         (Some(window), Some(every)) => (window, every),
     };
-    let wrong = |text: String| Err(Trouble::settings(format!("error: {text}")));
+    let wrong = |text: String| Err(Trouble::question(text));
     if every.0 <= 0 || window.0 <= 0 {
         return wrong("--window and --every must be longer than nothing".into());
     }
@@ -123,90 +182,40 @@ fn question(args: &RunArgs) -> Result<Question, Trouble> {
 const SLIDES_MAX: i64 = 10_000;
 
 /// The source with only what the question can ask of it.
-fn restrict(source: &Source, question: Question) -> Result<Source, Trouble> {
-    let wrong = |text: String| Err(Trouble::settings(format!("error: {text}")));
+fn restrict(pipeline: &Pipeline, index: usize, question: Question) -> Result<Source, Trouble> {
+    let source = &pipeline.spec.sources[index];
+    let wrong = |text: String, hint: &str| {
+        Trouble::settings(pipeline.problem(index, About::Source, text, Some(hint.to_string())))
+    };
     let name = &source.name;
-    if let Question::Windows { window, every } = question {
+    if let Question::Windows { .. } = question {
         if source.time.is_none() {
-            return wrong(format!(
-                "source `{name}` has no event time, so there are no windows: add `time = {{ field = \"...\" }}`"
-            ));
+            let text = format!("source `{name}` has no event time, so there are no windows");
+            return Err(wrong(text, "add time = { field = \"ts\" }, or leave --window and --every out"));
         }
         if source.metrics.iter().all(|m| m.levels.is_empty()) {
-            return wrong(format!(
-                "no metric of source `{name}` has panes, so there are no windows to ask for: leave out \
-                 `keep = \"forever\"` on the metrics you want windows of"
-            ));
-        }
-        if let Some(metric) = source
-            .metrics
-            .iter()
-            .find(|m| !m.levels.is_empty() && Level::tiling(&m.levels, window, every).is_none())
-        {
-            let sizes: Vec<String> = metric.levels.iter().map(|l| l.size.to_string()).collect();
-            return wrong(format!(
-                "metric `{}` keeps panes of {}: none of them tiles windows of {window} every {every}; ask for a \
-                 multiple, or add a pane size to `panes`",
-                metric.name,
-                sizes.join(", ")
-            ));
+            let text = format!("no metric of source `{name}` has panes, so there are no windows");
+            return Err(wrong(text, "leave out keep = \"forever\" on the metrics you want windows of"));
         }
     }
-    question
-        .restrict(source)
-        .or_else(|metric| wrong(format!("metric `{metric}` has no panes for these windows")))
+    question.restrict(source).map_err(|metric| {
+        let levels = source.metrics.iter().filter(|m| m.name == metric).flat_map(|m| &m.levels);
+        let sizes: Vec<String> = levels.map(|l| l.size.to_string()).collect();
+        let text = format!(
+            "metric `{metric}` keeps panes of {}, and windows {} are not made of them",
+            sizes.join(", "),
+            asked(question)
+        );
+        wrong(text, "ask for multiples of a pane, or add a finer one to `panes`")
+    })
 }
 
-/// Says on standard error what a reader of the report should know. True when there was nothing to measure.
-fn note(source: &Source, finished: &Finished<'_>, quarantine: &Path) -> bool {
-    let tally = &finished.tally;
-    let name = &source.name;
-    if tally.bad_total() > 0 {
-        let first = finished.first_bad.as_ref().map(|(file, bad)| {
-            let field = bad.field.map(|f| format!(", field `{}`", source.fields[f].path)).unwrap_or_default();
-            format!("; the first at line {} of `{file}` ({}{field})", bad.raw.line + 1, bad.reason.as_str())
-        });
-        eprintln!(
-            "note: {} of {} records of `{name}` were bad{}",
-            tally.bad_total(),
-            tally.read,
-            first.unwrap_or_default()
-        );
+fn asked(question: Question) -> String {
+    match question {
+        Question::Windows { window, every } if window != every => format!("of {window} every {every}"),
+        Question::Windows { window, .. } => format!("of {window}"),
+        Question::Total => "of all time".into(),
     }
-    if finished.quarantined > 0 {
-        eprintln!("note: {} records were set aside in `{}`", finished.quarantined, quarantine.display());
-    }
-    if finished.outlet.panes_dropped() > 0 {
-        eprintln!(
-            "note: {} panes were older than their `keep` and were dropped; a longer `keep` in `panes` reports them",
-            finished.outlet.panes_dropped()
-        );
-    }
-    if finished.outlet.given_way().over_budget > 0 {
-        eprintln!(
-            "warning: the state of `{name}` outgrew `memory`; raise it, or keep fewer groups or shorter panes"
-        );
-    }
-    if tally.read == 0 {
-        eprintln!("error: `{name}` held no record at all: check `path`");
-        return true;
-    }
-    if tally.accepted() == 0 {
-        eprintln!(
-            "error: none of the {} records of `{name}` could be used: see the reasons in the report",
-            tally.read
-        );
-        return true;
-    }
-    let mut missing = false;
-    for (field, _) in source.fields.iter().zip(&finished.seen).filter(|(_, seen)| !**seen) {
-        eprintln!(
-            "error: no event of `{name}` has a value in field `{}`: check its name in the pipeline file",
-            field.path
-        );
-        missing = true;
-    }
-    missing
 }
 
 fn cores() -> usize {

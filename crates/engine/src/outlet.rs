@@ -52,6 +52,11 @@ impl<'a> Outlet<'a> {
         out
     }
 
+    /// No event before this is expected any more; `None` without event time.
+    pub fn complete_to(&self) -> Option<Time> {
+        self.complete_to
+    }
+
     /// What gave way to memory.
     pub fn given_way(&self) -> GivenWay {
         self.state.given_way()
@@ -244,7 +249,11 @@ fn window_starts(panes: impl Iterator<Item = Time>, window: Span, every: Span) -
         let mut held = Vec::new();
         while start.plus(window) > pane {
             held.push(start);
-            start = start.minus(every);
+            let earlier = start.minus(every);
+            if earlier == start {
+                break; // The first instant there is: no window begins before it.
+            }
+            start = earlier;
         }
         for start in held.into_iter().rev() {
             if out.last().is_none_or(|last| *last < start) {
@@ -253,4 +262,19 @@ fn window_starts(panes: impl Iterator<Item = Time>, window: Span, every: Span) -
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_that_hold_a_pane_start_before_it_and_end_with_time() {
+        let starts =
+            |pane: i64, window, every| window_starts([Time(pane)].into_iter(), Span(window), Span(every));
+        assert_eq!(starts(60, 60, 60), [Time(60)]);
+        assert_eq!(starts(60, 60, 20), [Time(20), Time(40), Time(60)]);
+        assert_eq!(starts(i64::MIN, 60, 20), [Time(i64::MIN)]);
+        assert_eq!(starts(i64::MAX - 7, 60, 60), [Time(i64::MAX - i64::MAX % 60)]);
+    }
 }

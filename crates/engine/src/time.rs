@@ -155,6 +155,20 @@ mod tests {
     }
 
     #[test]
+    fn slices_are_aligned_and_stay_in_range() {
+        for (micros, size, start) in [
+            (61, 60, 60),
+            (60, 60, 60),
+            (-1, 60, -60),
+            (i64::MIN, 60, i64::MIN),
+            (i64::MIN + 1, 60, i64::MIN),
+            (i64::MAX, 60, i64::MAX - i64::MAX % 60),
+        ] {
+            assert_eq!(Time(micros).floor_to(Span(size)), Time(start), "{micros}");
+        }
+    }
+
+    #[test]
     fn days_and_dates_are_inverse() {
         for days in (-1_000_000..1_000_000).step_by(173) {
             let (y, m, d) = civil_from_days(days);

@@ -28,10 +28,12 @@ mod file;
 mod input;
 mod measure;
 mod pipeline;
+mod places;
 mod problem;
 
 pub use accuracy::{Accuracy, Choice};
 pub use file::overrides::Override;
 pub use input::{Input, InputKind};
 pub use pipeline::Pipeline;
-pub use problem::{Place, Problem, Problems, SHOWN_MAX};
+pub use places::About;
+pub use problem::{Place, Problem, Problems, SHOWN_MAX, did_you_mean};

@@ -8,6 +8,7 @@ use crate::file::values::unknown_name;
 use crate::file::{self, File, tree};
 use crate::input::{Input, InputKind};
 use crate::measure::What;
+use crate::places::{Places, SourcePlaces};
 use crate::problem::{Placed, Problem, Problems, did_you_mean, listed};
 use engine::spec::{BadPolicy, Field, Format, Kind, Later, Level, Measure, Metric, Source, Spec};
 
@@ -20,6 +21,8 @@ pub struct Pipeline {
     pub inputs: Vec<Input>,
     /// What `accuracy` came to; one per metric, in the order of `spec.sources[..].metrics[..]`.
     pub choices: Vec<Choice>,
+    /// Where the words stand that the data may prove wrong.
+    pub(crate) places: Places,
 }
 
 impl Pipeline {
@@ -30,7 +33,7 @@ impl Pipeline {
     pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> Result<Pipeline, Problems> {
         let mut texts = vec![(file_name.to_string(), text.to_string())];
         texts.extend(overrides.iter().map(|o| ("--set".to_string(), o.as_str().to_string())));
-        let mut problems = Problems::new(texts);
+        let mut problems = Problems::new(texts.clone());
         let mut root = tree::parse(text, &mut problems);
         if !problems.is_empty() {
             return Err(problems.sorted());
@@ -39,7 +42,8 @@ impl Pipeline {
             o.apply(&mut root, i + 1, &mut problems);
         }
         let file = file::read(&root, &mut problems);
-        let pipeline = build(file, file_name, &mut problems);
+        let mut pipeline = build(file, file_name, &mut problems);
+        pipeline.places.texts = texts;
         if problems.is_empty() { Ok(pipeline) } else { Err(problems.sorted()) }
     }
 }
@@ -49,18 +53,20 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
     check_times(&file, problems);
     let owners: Vec<Option<usize>> = file.metrics.iter().map(|m| owner(m, &file.sources, problems)).collect();
     let mut choices = Vec::new();
-    let mut sources = Vec::new();
+    let (mut sources, mut places) = (Vec::new(), Vec::new());
     for (i, source) in file.sources.iter().enumerate() {
         let metrics =
             || file.metrics.iter().zip(&owners).filter(|(_, owner)| **owner == Some(i)).map(|(m, _)| m);
         let fields = fields_of(source, metrics(), problems);
+        places.push(SourcePlaces::of(source, metrics(), &fields));
         let build = Builder { file: &file, source, fields: &fields };
         let metrics: Vec<Metric> =
             metrics().filter_map(|metric| build.metric(metric, &mut choices, problems)).collect();
         sources.push(build.source(metrics));
     }
     let inputs = inputs(&name, &file.sources, problems);
-    Pipeline { spec: Spec { name, memory_bytes: file.memory_bytes, sources }, inputs, choices }
+    let spec = Spec { name, memory_bytes: file.memory_bytes, sources };
+    Pipeline { spec, inputs, choices, places: Places { texts: Vec::new(), sources: places } }
 }
 
 /// The name of a file without folders and extension, fit for a pipeline.
@@ -106,14 +112,14 @@ fn owner(metric: &MetricTable, sources: &[SourceTable], problems: &mut Problems)
 }
 
 /// One use of a field by a metric.
-struct Use<'a> {
-    path: &'a Placed<String>,
+pub(crate) struct Use<'a> {
+    pub path: &'a Placed<String>,
     numeric: bool,
     /// Whether it stands in `by`, where people also write expressions.
     by: bool,
 }
 
-fn uses(metric: &MetricTable) -> impl Iterator<Item = Use<'_>> {
+pub(crate) fn uses(metric: &MetricTable) -> impl Iterator<Item = Use<'_>> {
     let measured = metric.measure.iter().filter_map(|Measured { what, field }| {
         field.as_ref().map(|path| Use { path, numeric: what.is_numeric(), by: false })
     });

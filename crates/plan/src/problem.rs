@@ -186,7 +186,7 @@ fn clamp(text: &str, span: Range<usize>) -> Range<usize> {
 
 /// The one of `known` that `word` was probably meant to be: the nearest by edits (at most a third of the letters), or
 /// one that begins like it.
-pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LETTERS_MAX: usize = 64;
     if word.len() > LETTERS_MAX {
         return None;

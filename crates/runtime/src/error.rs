@@ -6,10 +6,22 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A path or pattern that names nothing.
-    #[error(
-        "no file matches `{0}`: check the path; a relative one is looked for beside the pipeline file and in the current directory"
-    )]
-    NoFile(String),
+    #[error("no file matches `{pattern}` in {}", .looked.join(" or "))]
+    NoFile {
+        /// As written.
+        pattern: String,
+        /// The directories it was looked for in, in backquotes.
+        looked: Vec<String>,
+    },
+    /// A directory where files are wanted.
+    #[error("`{0}` is a directory: name its files, as in `{0}/*.ndjson`")]
+    Directory(String),
+    /// A file that two entries of the paths name.
+    #[error("`{0}` is named twice: its records would be counted twice")]
+    Twice(String),
+    /// A file that is read would be written over.
+    #[error("`{0}` is read, and the quarantine would be written over it: use another path")]
+    QuarantineIsRead(String),
     /// A pattern that is not one.
     #[error("`{pattern}` is not a usable file pattern: {reason}")]
     Pattern {
@@ -41,17 +53,32 @@ pub enum RunError {
         /// How far it could be read.
         bytes: u64,
     },
+    /// A file of a kind that is not read.
+    #[error("`{path}` is {what}, which is not read here: {remedy}")]
+    Foreign {
+        /// The file.
+        path: String,
+        /// What it is.
+        what: &'static str,
+        /// What to do with it.
+        remedy: &'static str,
+    },
+    /// A delimited file whose first line goes on and on.
+    #[error(
+        "the first line of `{0}`, which should name the columns, is longer than `record_max`: is it delimited text?"
+    )]
+    LongHeader(String),
     /// A delimited file whose header does not fit the pipeline.
-    #[error("`{path}`: {reason}")]
+    #[error("`{path}`: {source}")]
     Header {
         /// The file.
         path: String,
         /// What does not fit.
-        reason: String,
+        source: engine::decode::DecoderError,
     },
     /// The quarantine file cannot be written.
     #[error(
-        "cannot write the quarantine file `{path}`: {source}; set aside records would be lost, so the run stops"
+        "cannot write the quarantine file `{path}`: {source}; records set aside would be lost, so the run stops"
     )]
     Quarantine {
         /// The file.

@@ -1,6 +1,8 @@
 //! Which files a source reads, and how one is opened: plain, gzip or zstd, told by the first bytes.
 
 use crate::RunError;
+use glob::MatchOptions;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::path::Path;
@@ -16,8 +18,17 @@ pub struct InputFile {
     pub size_bytes: Option<u64>,
 }
 
+/// Patterns leave these files out: what an earlier run set aside beside its input is no input.
+const QUARANTINE_SUFFIX: &str = ".quarantine.ndjson";
+
 /// Expands paths and patterns, in the order given; the files of one pattern in the order of their names.
 /// A relative path is taken from the first of `bases` where something matches.
+///
+/// As in a shell, `*` matches no name that begins with a dot. A pattern matches no quarantine file either; a path that
+/// names one does.
+///
+/// # Errors
+/// When a path names nothing or a directory, when a pattern is not one, when a file is named twice.
 pub fn expand(patterns: &[String], bases: &[&Path]) -> Result<Vec<InputFile>, RunError> {
     let mut out = Vec::new();
     for pattern in patterns {
@@ -33,24 +44,51 @@ pub fn expand(patterns: &[String], bases: &[&Path]) -> Result<Vec<InputFile>, Ru
             }
         }
         if found.is_empty() {
-            return Err(RunError::NoFile(pattern.clone()));
+            return Err(RunError::NoFile { pattern: pattern.clone(), looked: looked_in(pattern, bases) });
         }
         out.extend(found);
     }
+    named_once(&out)?;
     Ok(out)
 }
 
+/// The directories that a pattern was looked for in.
+fn looked_in(pattern: &str, bases: &[&Path]) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for base in bases {
+        let full = base.join(pattern);
+        let folder = match full.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => format!("`{}`", folder.display()),
+            _ => "the current directory".to_string(),
+        };
+        if !out.contains(&folder) {
+            out.push(folder);
+        }
+    }
+    out
+}
+
 fn matches(pattern: &str, base: &Path) -> Result<Vec<InputFile>, RunError> {
+    const AS_IN_A_SHELL: MatchOptions = MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+    };
     let full = base.join(pattern);
     if full.exists() {
         return Ok(vec![file(&full)?]);
     }
     let wrong = |reason: String| RunError::Pattern { pattern: pattern.to_string(), reason };
+    glob::Pattern::new(pattern).map_err(|e| wrong(e.msg.to_string()))?;
+    let base = base.to_str().ok_or_else(|| wrong("the directory it is looked for in is not UTF-8".into()))?;
+    // The base is a name, not a pattern: its brackets and stars are its own.
+    let full = Path::new(&glob::Pattern::escape(base)).join(pattern);
     let text = full.to_str().ok_or_else(|| wrong("it is not UTF-8".into()))?;
     let mut out = Vec::new();
-    for path in glob::glob(text).map_err(|e| wrong(e.to_string()))? {
-        let path = path.map_err(|e| wrong(e.to_string()))?;
-        if !path.is_dir() {
+    for path in glob::glob_with(text, AS_IN_A_SHELL).map_err(|e| wrong(e.msg.to_string()))? {
+        let path =
+            path.map_err(|e| RunError::Read { path: e.path().display().to_string(), source: e.into() })?;
+        if !path.is_dir() && !path.to_string_lossy().ends_with(QUARANTINE_SUFFIX) {
             out.push(file(&path)?);
         }
     }
@@ -59,14 +97,29 @@ fn matches(pattern: &str, base: &Path) -> Result<Vec<InputFile>, RunError> {
 
 fn file(path: &Path) -> Result<InputFile, RunError> {
     let path_text = path.display().to_string();
-    let read = |source| RunError::Read { path: path_text.clone(), source };
-    let meta = std::fs::metadata(path).map_err(read)?;
+    let meta =
+        std::fs::metadata(path).map_err(|source| RunError::Read { path: path_text.clone(), source })?;
     if meta.is_dir() {
-        return Err(read(io::Error::other(
-            "it is a directory: name files, or a pattern such as DIR/*.ndjson",
-        )));
+        return Err(RunError::Directory(path_text));
     }
     Ok(InputFile { size_bytes: meta.is_file().then_some(meta.len()), path: path_text })
+}
+
+fn named_once(files: &[InputFile]) -> Result<(), RunError> {
+    let mut known = BTreeSet::new();
+    // Streams have no size; whether one can be read twice is not for us to say.
+    for file in files.iter().filter(|file| file.size_bytes.is_some()) {
+        if std::fs::canonicalize(&file.path).is_ok_and(|path| !known.insert(path)) {
+            return Err(RunError::Twice(file.path.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether one of these files is the one at `path`, by whatever name.
+pub fn reads(files: &[InputFile], path: &Path) -> bool {
+    let Ok(path) = std::fs::canonicalize(path) else { return false };
+    files.iter().any(|file| std::fs::canonicalize(&file.path).is_ok_and(|file| file == path))
 }
 
 /// A stream of decompressed bytes.
@@ -84,9 +137,13 @@ impl Stream {
         let raw: Box<dyn Read + Send> =
             if path == "-" { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(read)?) };
         let mut raw = Counted { inner: raw, progress };
-        let mut magic = [0u8; 4];
+        let mut magic = [0u8; MAGIC_BYTES];
         let got = read_full(&mut raw, &mut magic).map_err(read)?;
-        let (reader, format) = decompress(&magic[..got], raw).map_err(read)?;
+        let magic = &magic[..got];
+        if let Some((_, what, remedy)) = FOREIGN.iter().find(|(start, ..)| magic.starts_with(start)) {
+            return Err(RunError::Foreign { path: path.to_string(), what, remedy });
+        }
+        let (reader, format) = decompress(magic, raw).map_err(read)?;
         Ok(Stream { reader, path: path.to_string(), format, bytes: 0 })
     }
 
@@ -123,6 +180,18 @@ impl Stream {
     }
 }
 
+/// As many bytes as the longest beginning below.
+const MAGIC_BYTES: usize = 10;
+/// How files begin that would only give bad records, what they are, and what to do. No text begins like this.
+const FOREIGN: [(&[u8], &str, &str); 6] = [
+    (b"\xFF\xFE", "UTF-16 text", "convert it, as in `iconv -f UTF-16 -t UTF-8`"),
+    (b"\xFE\xFF", "UTF-16 text", "convert it, as in `iconv -f UTF-16 -t UTF-8`"),
+    (b"BZh91AY&SY", "compressed with bzip2", "decompress it, or send what `bzcat` writes to `path = \"-\"`"),
+    (b"\xFD7zXZ\0", "compressed with xz", "decompress it, or send what `xzcat` writes to `path = \"-\"`"),
+    (b"PK\x03\x04", "a zip archive", "unpack it, or send what `unzip -p` writes to `path = \"-\"`"),
+    (b"PAR1\x15", "a Parquet file", "write it as NDJSON or CSV first"),
+];
+
 type Rest<R> = Chain<Cursor<Vec<u8>>, R>;
 
 fn decompress<R: Read + Send + 'static>(
@@ -135,7 +204,7 @@ fn decompress<R: Read + Send + 'static>(
             let input = BufReader::with_capacity(1 << 16, whole);
             (Box::new(flate2::bufread::MultiGzDecoder::new(input)), Some("gzip"))
         }
-        [0x28, 0xB5, 0x2F, 0xFD] => (Box::new(zstd::Decoder::new(whole)?), Some("zstd")),
+        [0x28, 0xB5, 0x2F, 0xFD, ..] => (Box::new(zstd::Decoder::new(whole)?), Some("zstd")),
         _ => (Box::new(whole), None),
     })
 }

@@ -13,4 +13,4 @@ mod turn;
 
 pub use error::RunError;
 pub use input::{InputFile, expand};
-pub use pump::{Finished, Job, Status, run};
+pub use pump::{Finished, HEAD_BYTES, Job, Status, run};

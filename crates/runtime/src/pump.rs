@@ -5,7 +5,7 @@
 //! Two turnstiles are all the coordination there is; with one worker nothing waits.
 
 use crate::RunError;
-use crate::input::InputFile;
+use crate::input::{InputFile, reads};
 use crate::quarantine::Quarantine;
 use crate::reader::{BlockHead, BlockReader, FileHead};
 use crate::turn::Turn;
@@ -59,15 +59,26 @@ pub struct Finished<'a> {
     pub first_bad: Option<(String, Bad)>,
     /// Per field of the source: whether any event had a value.
     pub seen: Vec<bool>,
+    /// The first bytes of the input, at most [`HEAD_BYTES`]: to say what a field may have been meant to be.
+    pub head: Vec<u8>,
 }
 
+/// Bytes of the input that are kept for hints.
+pub const HEAD_BYTES: usize = 64 << 10;
+
 /// Reads a source to its end. `progress` is called after every block, from any worker.
+///
+/// # Errors
+/// The first input that cannot be read, or the quarantine that cannot be written; no answer is given then.
 pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finished<'a>, RunError> {
     let shards = job.shards.max(1);
     let source = job.source;
     let bytes = Arc::new(AtomicU64::new(0));
     let keeps = source.bad == BadPolicy::Quarantine
         || source.time.as_ref().is_some_and(|t| t.later == Later::Quarantine);
+    if keeps && reads(&job.files, &job.quarantine) {
+        return Err(RunError::QuarantineIsRead(job.quarantine.display().to_string()));
+    }
     let pump = Pump {
         source,
         kept: job.kept,
@@ -79,6 +90,7 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
             files: Vec::new(),
             first_bad: None,
             seen: vec![false; source.fields.len()],
+            head: Vec::new(),
         }),
         intake_turn: Turn::default(),
         shards: (0..shards)
@@ -124,6 +136,7 @@ struct Desk {
     files: Vec<(Arc<FileHead>, u64)>,
     first_bad: Option<(String, Bad)>,
     seen: Vec<bool>,
+    head: Vec<u8>,
 }
 
 impl<'a> Pump<'a, '_> {
@@ -144,6 +157,9 @@ impl<'a> Pump<'a, '_> {
                 Ok(None) => return,
                 Err(error) => return self.fail(error),
             };
+            if number == 0 {
+                lock(&self.desk).head = buffer[..buffer.len().min(HEAD_BYTES)].to_vec();
+            }
             let batch = self.decode(&mut decoder, &head, &buffer);
             if !self.intake_turn.wait(number) {
                 return;
@@ -175,7 +191,7 @@ impl<'a> Pump<'a, '_> {
         let partition = head.file.partition;
         if decoder.as_ref().is_none_or(|(p, _)| *p != partition) {
             let fresh = Decoder::new(self.source, head.file.header.as_deref())
-                .map_err(|e| RunError::Header { path: head.file.path.clone(), reason: e.to_string() })?;
+                .map_err(|source| RunError::Header { path: head.file.path.clone(), source })?;
             *decoder = Some((partition, fresh));
         }
         let block = Block { partition, number: head.number, first_byte: head.first_byte, bytes };
@@ -190,7 +206,7 @@ impl<'a> Pump<'a, '_> {
             let released = desk.intake.finish(partition);
             self.fold_all(&mut desk, released);
         }
-        desk.enter(&head.file, &mut batch);
+        desk.enter(head, &mut batch);
         if let Err(error) = desk.set_bad_aside(self.source, &head.file, &batch) {
             self.fail(error);
             return None;
@@ -255,13 +271,15 @@ impl<'a> Pump<'a, '_> {
             tally,
             first_bad: desk.first_bad,
             seen: desk.seen,
+            head: desk.head,
         })
     }
 }
 
 impl Desk {
     /// Makes the lines of a batch absolute and notes which fields have values.
-    fn enter(&mut self, file: &Arc<FileHead>, batch: &mut Batch) {
+    fn enter(&mut self, head: &BlockHead, batch: &mut Batch) {
+        let file = &head.file;
         let index = file.partition as usize;
         while self.files.len() <= index {
             self.files.push((file.clone(), 0));
@@ -269,7 +287,7 @@ impl Desk {
         let (known, lines) = &mut self.files[index];
         *known = file.clone();
         batch.bad.iter_mut().map(|b| &mut b.raw).chain(&mut batch.raw).for_each(|raw| raw.line += *lines);
-        *lines += batch.lines;
+        *lines += batch.lines + head.skipped_lines;
         if self.first_bad.is_none()
             && let Some(bad) = batch.bad.first()
         {

@@ -2,6 +2,7 @@
 
 use crate::RunError;
 use engine::batch::Raw;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -52,18 +53,7 @@ impl Quarantine {
             Some(writer) => writer,
             None => self.writer.insert(BufWriter::new(File::create(&self.path)?)),
         };
-        let mut line = serde_json::Map::new();
-        line.insert("source".into(), source.into());
-        line.insert("file".into(), file.into());
-        line.insert("line".into(), (raw.line + 1).into());
-        line.insert("byte".into(), raw.byte.into());
-        line.insert("reason".into(), reason.into());
-        line.insert("field".into(), field.into());
-        match std::str::from_utf8(&raw.bytes) {
-            Ok(text) => line.insert("raw".into(), text.into()),
-            Err(_) => line.insert("raw_hex".into(), hex(&raw.bytes).into()),
-        };
-        serde_json::to_writer(&mut *writer, &line)?;
+        serde_json::to_writer(&mut *writer, &Line { source, file, reason, field, raw })?;
         writer.write_all(b"\n")?;
         self.written += 1;
         Ok(())
@@ -71,6 +61,32 @@ impl Quarantine {
 
     fn trouble(&self, source: io::Error) -> RunError {
         RunError::Quarantine { path: self.path.display().to_string(), source }
+    }
+}
+
+/// One record, its keys in the order in which a person asks: where, why, what.
+struct Line<'a> {
+    source: &'a str,
+    file: &'a str,
+    reason: &'a str,
+    field: Option<&'a str>,
+    raw: &'a Raw,
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(Some(7))?;
+        map.serialize_entry("source", self.source)?;
+        map.serialize_entry("file", self.file)?;
+        map.serialize_entry("line", &(self.raw.line + 1))?;
+        map.serialize_entry("byte", &self.raw.byte)?;
+        map.serialize_entry("reason", self.reason)?;
+        map.serialize_entry("field", &self.field)?;
+        match std::str::from_utf8(&self.raw.bytes) {
+            Ok(text) => map.serialize_entry("raw", text)?,
+            Err(_) => map.serialize_entry("raw_hex", &hex(&self.raw.bytes))?,
+        }
+        map.end()
     }
 }
 

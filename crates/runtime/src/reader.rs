@@ -7,6 +7,7 @@ use crate::RunError;
 use crate::input::{InputFile, Stream};
 use engine::decode::{Cutter, first_record};
 use engine::spec::{Format, Source};
+use memchr::{memchr, memchr_iter};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -36,6 +37,8 @@ struct OpenFile {
     rest: Vec<u8>,
     /// Position of the first byte of `rest` in the decompressed file.
     position: u64,
+    /// Lines skipped since the last block was handed out.
+    skipped_lines: u64,
     at_end: bool,
 }
 
@@ -59,6 +62,8 @@ pub struct BlockHead {
     pub number: u64,
     /// Position of its first byte in the decompressed file.
     pub first_byte: u64,
+    /// Lines skipped with a record that was too long, beyond those of the block.
+    pub skipped_lines: u64,
     /// Partitions that ended before this block.
     pub finished: Vec<u32>,
 }
@@ -110,7 +115,9 @@ impl BlockReader {
             let number = self.next_block;
             self.next_block += 1;
             let finished = std::mem::take(&mut self.finished);
-            return Ok(Some(BlockHead { file: open.file.clone(), number, first_byte, finished }));
+            let skipped_lines = std::mem::take(&mut open.skipped_lines);
+            let file = open.file.clone();
+            return Ok(Some(BlockHead { file, number, first_byte, skipped_lines, finished }));
         }
     }
 
@@ -126,6 +133,7 @@ impl BlockReader {
             }),
             rest: Vec::new(),
             position: 0,
+            skipped_lines: 0,
             at_end: false,
         };
         self.next_partition += 1;
@@ -146,12 +154,14 @@ impl OpenFile {
     /// The record at the front of the stream that names the columns; it stays there. Empty when there is none.
     fn header(&mut self, format: &Format, record_bytes_max: usize) -> Result<Vec<u8>, RunError> {
         loop {
-            let giving_up = self.at_end || self.rest.len() > record_bytes_max;
-            if let Some(header) = first_record(format, &self.rest, giving_up) {
+            if let Some(header) = first_record(format, &self.rest, self.at_end) {
                 return Ok(header.to_vec());
             }
-            if giving_up {
+            if self.at_end {
                 return Ok(Vec::new());
+            }
+            if self.rest.len() > record_bytes_max {
+                return Err(RunError::LongHeader(self.file.path.clone()));
             }
             self.read_more(1 << 16)?;
         }
@@ -188,35 +198,36 @@ impl OpenFile {
         }
     }
 
-    /// Keeps the head of a record that is too long, as a record of its own, and skips to the end of its line.
+    /// Keeps the head of a record that is too long, as a record of its own, and skips to the end of its line. Quotes
+    /// hide no newline any more: one that is never closed must not cost the rest of the file.
     fn skip_record(
         &mut self,
         buffer: &mut Vec<u8>,
         format: &Format,
         record_bytes_max: usize,
     ) -> Result<(), RunError> {
-        self.position += buffer.len() as u64;
         // One byte more than allowed, so that the decoder sees that it is too long.
-        buffer.truncate(record_bytes_max + 1);
+        let head = (record_bytes_max + 1).min(buffer.len());
+        self.skipped_lines += memchr_iter(b'\n', &buffer[..head]).count() as u64;
+        self.cutter = Cutter::new(format);
+        self.rest.clear();
+        self.rest.extend_from_slice(&buffer[head..]);
+        self.position += head as u64;
+        buffer.truncate(head);
         buffer.iter_mut().filter(|b| **b == b'\n').for_each(|b| *b = b' ');
         buffer.push(b'\n');
-        self.cutter = Cutter::new(format);
         loop {
-            self.rest.clear();
-            self.read_more(BLOCK_BYTES)?;
-            match self.rest.iter().position(|&b| b == b'\n') {
-                Some(end) => {
-                    self.rest.drain(..=end);
-                    self.position += end as u64 + 1;
-                    return Ok(());
-                }
-                None if self.at_end => {
-                    self.position += self.rest.len() as u64;
-                    self.rest.clear();
-                    return Ok(());
-                }
-                None => self.position += self.rest.len() as u64,
+            if let Some(end) = memchr(b'\n', &self.rest) {
+                self.rest.drain(..=end);
+                self.position += end as u64 + 1;
+                return Ok(());
             }
+            self.position += self.rest.len() as u64;
+            self.rest.clear();
+            if self.at_end {
+                return Ok(());
+            }
+            self.read_more(BLOCK_BYTES)?;
         }
     }
 

@@ -1,6 +1,13 @@
 //! CSV: one line per number. `entry` is the item, the quantile or the upper bound of a list measure's entry.
+//!
+//! Numbers are written as in JSON, groups as the JSON object they are there: `device=` could not tell a missing value
+//! from an empty one. A list without entries is one line without numbers, so that no answer is lost.
 
-use engine::answer::{Answer, Key, List, Number};
+use engine::answer::{
+    Answer, Key, List, Number,
+    json::{By, whole},
+};
+use serde::Serialize;
 use std::io::{self, Write};
 
 const HEADER: &str =
@@ -10,62 +17,52 @@ const HEADER: &str =
 pub fn write(out: &mut impl Write, answers: &[Answer]) -> io::Result<()> {
     writeln!(out, "{HEADER}")?;
     for answer in answers {
-        let reading = &answer.reading;
-        match &reading.list {
-            List::None => {
-                line(out, answer, "", &text(reading.value), &text(reading.low), &text(reading.high))?
-            }
-            List::Items(items) => {
-                for i in items {
-                    line(
-                        out,
-                        answer,
-                        &key(&i.item),
-                        &i.value.to_string(),
-                        &i.low.to_string(),
-                        &i.high.to_string(),
-                    )?;
-                }
-            }
-            List::Quantiles(quantiles) => {
-                for q in quantiles {
-                    let float = |f: Option<f64>| text(f.map(Number::Float));
-                    line(out, answer, &q.q.to_string(), &float(q.value), &float(q.low), &float(q.high))?;
-                }
-            }
-            List::Buckets(buckets) => {
-                for (le, count) in buckets {
-                    let count = count.to_string();
-                    line(out, answer, &text(Some(Number::Float(*le))), &count, &count, &count)?;
-                }
-            }
+        for entry in entries(answer)? {
+            line(out, answer, &entry)?;
         }
     }
     Ok(())
 }
 
-fn line(
-    out: &mut impl Write,
-    answer: &Answer,
-    entry: &str,
-    value: &str,
-    low: &str,
-    high: &str,
-) -> io::Result<()> {
+/// Entry, value, low and high of every number of an answer.
+fn entries(answer: &Answer) -> io::Result<Vec<[String; 4]>> {
     let reading = &answer.reading;
-    let by =
-        answer.by.iter().map(|(name, value)| format!("{name}={}", key(value))).collect::<Vec<_>>().join(";");
+    let count = |n: u64| json(&Number::Int(i128::from(n)));
+    let float = |f: Option<f64>| json(&f.map(whole));
+    let mut out: Vec<[String; 4]> = match &reading.list {
+        List::None => Vec::new(),
+        List::Items(items) => items
+            .iter()
+            .map(|i| Ok([key(&i.item)?, count(i.value)?, count(i.low)?, count(i.high)?]))
+            .collect::<io::Result<_>>()?,
+        List::Quantiles(quantiles) => quantiles
+            .iter()
+            .map(|q| Ok([q.q.to_string(), float(q.value)?, float(q.low)?, float(q.high)?]))
+            .collect::<io::Result<_>>()?,
+        List::Buckets(buckets) => buckets
+            .iter()
+            .map(|&(le, n)| Ok([float(Some(le))?, count(n)?, count(n)?, count(n)?]))
+            .collect::<io::Result<_>>()?,
+    };
+    if out.is_empty() {
+        out.push([String::new(), json(&reading.value)?, json(&reading.low)?, json(&reading.high)?]);
+    }
+    Ok(out)
+}
+
+fn line(out: &mut impl Write, answer: &Answer, [entry, value, low, high]: &[String; 4]) -> io::Result<()> {
+    let reading = &answer.reading;
     let time = |t: Option<engine::time::Time>| t.map(|t| t.to_string()).unwrap_or_default();
     let cells = [
         answer.metric.clone(),
-        by,
+        json(&By(&answer.by))?,
         answer.other.to_string(),
         time(answer.start),
         time(answer.end),
-        entry.to_string(),
-        value.to_string(),
-        low.to_string(),
-        high.to_string(),
+        entry.clone(),
+        value.clone(),
+        low.clone(),
+        high.clone(),
         reading.confidence.to_string(),
         reading.guarantee.as_str().to_string(),
         reading.is_exact().to_string(),
@@ -74,6 +71,12 @@ fn line(
         reading.sketch.clone().unwrap_or_default(),
     ];
     writeln!(out, "{}", cells.map(|c| quoted(&c)).join(","))
+}
+
+/// The text of a value in JSON, without the quotes of a string; nothing for null.
+fn json(value: &impl Serialize) -> io::Result<String> {
+    let text = serde_json::to_string(value)?;
+    Ok(if text == "null" { String::new() } else { text.trim_matches('"').to_string() })
 }
 
 /// RFC 4180: quoted when it must be.
@@ -85,21 +88,10 @@ fn quoted(cell: &str) -> String {
     }
 }
 
-fn text(number: Option<Number>) -> String {
-    match number {
-        None => String::new(),
-        Some(Number::Int(i)) => i.to_string(),
-        Some(Number::Float(f)) if f == f64::INFINITY => "+Inf".into(),
-        Some(Number::Float(f)) => f.to_string(),
-    }
-}
-
-pub(super) fn key(key: &Key) -> String {
+/// A value as text: a string as it is, other values as in JSON.
+fn key(key: &Key) -> io::Result<String> {
     match key {
-        Key::Null => String::new(),
-        Key::String(s) => s.clone(),
-        Key::Int(i) => i.to_string(),
-        Key::Float(f) => f.to_string(),
-        Key::Bool(b) => b.to_string(),
+        Key::String(text) => Ok(text.clone()),
+        other => json(other),
     }
 }

@@ -1,10 +1,13 @@
 //! The report for people: one block per metric, numbers with their bounds, wide values cut.
 
-use engine::answer::{Answer, Key, List, Number, Reading};
+use engine::Guarantee;
+use engine::answer::{Answer, Item, Key, List, Number, Quantile, Reading};
 use std::io::{self, Write};
 
 /// Longest label shown whole, in characters.
 const LABEL_MAX: usize = 48;
+/// Where nothing is promised.
+const NO_BOUNDS: &str = "no bounds";
 /// Entries of a list shown; the other formats have all of them.
 const ENTRIES_MAX: usize = 20;
 
@@ -60,42 +63,55 @@ fn rows(answer: &Answer) -> Vec<[String; 4]> {
         Some(start) => format!("{start}  {group}"),
     };
     let sketch = reading.sketch.clone().unwrap_or_default();
+    let entries = entries(reading);
+    if entries.is_empty() {
+        return vec![[label, number(reading.value), bounds(reading), sketch]];
+    }
     let entry = |name: String| if label.is_empty() { name } else { format!("{label}  {name}") };
+    entries.into_iter().map(|[name, value, bounds]| [entry(name), value, bounds, sketch.clone()]).collect()
+}
+
+/// Name, value and bounds of the entries of a list measure.
+fn entries(reading: &Reading) -> Vec<[String; 3]> {
+    let whole = |n: u64| grouped(n.into());
     match &reading.list {
-        List::None => vec![[label, number(reading.value), bounds(reading), sketch]],
-        List::Items(items) => items
-            .iter()
-            .take(ENTRIES_MAX)
-            .map(|i| {
-                let range = (i.low != i.high)
-                    .then(|| format!("{} – {}", grouped(i.low.into()), grouped(i.high.into())));
-                [
-                    entry(shown(&i.item)),
-                    grouped(i.value.into()),
-                    range.unwrap_or_else(|| "exact".into()),
-                    sketch.clone(),
-                ]
-            })
-            .collect(),
-        List::Quantiles(quantiles) => quantiles
-            .iter()
-            .map(|q| {
-                let range = match (q.low, q.high) {
-                    (Some(l), Some(h)) if l != h => format!("{} – {}", float(l), float(h)),
-                    (Some(_), Some(_)) => "exact".into(),
-                    _ => String::new(),
+        List::None => Vec::new(),
+        List::Items(items) => {
+            let shown_items = items.iter().take(ENTRIES_MAX);
+            let row = |i: &Item| [shown(&i.item), whole(i.value), between(reading, i.low, i.high, whole)];
+            let more = items.len().saturating_sub(ENTRIES_MAX);
+            let rest = (more > 0).then(|| [format!("({more} more)"), String::new(), String::new()]);
+            shown_items.map(row).chain(rest).collect()
+        }
+        List::Quantiles(quantiles) => {
+            let row = |q: &Quantile| {
+                let bounds = match (q.low, q.high) {
+                    (Some(low), Some(high)) => between(reading, low, high, float),
+                    _ if q.value.is_none() => String::new(),
+                    _ => NO_BOUNDS.into(),
                 };
-                let value = q.value.map_or_else(|| "-".into(), float);
-                [entry(format!("p{}", float(q.q * 100.0))), value, range, sketch.clone()]
-            })
-            .collect(),
-        List::Buckets(buckets) => buckets
-            .iter()
-            .map(|(le, count)| {
-                let le = if le.is_finite() { float(*le) } else { "+Inf".into() };
-                [entry(format!("≤ {le}")), grouped((*count).into()), "exact".into(), sketch.clone()]
-            })
-            .collect(),
+                [format!("p{}", float(q.q * 100.0)), q.value.map_or_else(|| "-".into(), float), bounds]
+            };
+            quantiles.iter().map(row).collect()
+        }
+        List::Buckets(buckets) => {
+            let le = |le: f64| if le.is_finite() { float(le) } else { "+Inf".into() };
+            let row = |&(bound, n): &(f64, u64)| {
+                [format!("≤ {}", le(bound)), whole(n), between(reading, n, n, whole)]
+            };
+            buckets.iter().map(row).collect()
+        }
+    }
+}
+
+/// Bounds of an entry. Equal ones say `exact`, unless nothing is known of the whole list.
+fn between<T: PartialEq>(reading: &Reading, low: T, high: T, show: impl Fn(T) -> String) -> String {
+    if reading.guarantee == Guarantee::None {
+        NO_BOUNDS.into()
+    } else if low == high {
+        "exact".into()
+    } else {
+        format!("{} – {}", show(low), show(high))
     }
 }
 
@@ -103,11 +119,12 @@ fn bounds(reading: &Reading) -> String {
     match (reading.low, reading.high) {
         _ if reading.value.is_none() => String::new(),
         _ if reading.is_exact() => "exact".into(),
+        _ if reading.guarantee == Guarantee::None => NO_BOUNDS.into(),
         (Some(low), Some(high)) if reading.confidence < 1.0 => {
             format!("{} – {}  {} %", number(Some(low)), number(Some(high)), float(reading.confidence * 100.0))
         }
         (Some(low), Some(high)) => format!("{} – {}", number(Some(low)), number(Some(high))),
-        _ => "no bounds".into(),
+        _ => NO_BOUNDS.into(),
     }
 }
 
@@ -119,6 +136,9 @@ fn write_counters(out: &mut impl Write, counters: &[&Answer]) -> io::Result<()> 
         if last != Some(source) {
             let name = shown(source);
             let complete = answer.complete_to.map(|t| format!(", complete to {t}")).unwrap_or_default();
+            if last.is_some() {
+                writeln!(out)?;
+            }
             write!(out, "\nsource {name}{complete}:")?;
         } else {
             write!(out, ",")?;
@@ -132,14 +152,22 @@ fn write_counters(out: &mut impl Write, counters: &[&Answer]) -> io::Result<()> 
 fn shown(key: &Key) -> String {
     let text = match key {
         Key::Null => "(none)".to_string(),
-        other => super::csv::key(other),
+        Key::String(text) => text.clone(),
+        Key::Int(i) => i.to_string(),
+        Key::Float(f) => format!("{f:?}"),
+        Key::Bool(b) => b.to_string(),
     };
-    let text: String = text.chars().map(|c| if c.is_control() { '·' } else { c }).collect();
+    let text: String = text.chars().map(|c| if is_unprintable(c) { '·' } else { c }).collect();
     if text.chars().count() > LABEL_MAX {
         text.chars().take(LABEL_MAX - 1).chain(['…']).collect()
     } else {
         text
     }
+}
+
+/// Control characters move the cursor; those of bidirectional text (Unicode, annex 9) turn a whole line around.
+fn is_unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn number(number: Option<Number>) -> String {

@@ -32,7 +32,8 @@ impl Serialize for Key {
     }
 }
 
-struct By<'a>(&'a [(String, Key)]);
+/// A group as an object: names and values of the `by` fields.
+pub struct By<'a>(pub &'a [(String, Key)]);
 
 impl Serialize for By<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
@@ -114,6 +115,6 @@ impl Serialize for BucketRow<'_> {
 }
 
 /// A double that is a whole number is written without a fraction.
-fn whole(f: f64) -> Number {
+pub fn whole(f: f64) -> Number {
     if f.fract() == 0.0 && f.abs() < 9e15 { Number::Int(f as i128) } else { Number::Float(f) }
 }

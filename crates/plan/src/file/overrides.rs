@@ -53,6 +53,11 @@ impl Override {
         &self.text
     }
 
+    /// Whether this replaces the key at `path`, alone or with the table around it.
+    pub fn covers(&self, path: &[&str]) -> bool {
+        self.path.len() <= path.len() && self.path.iter().zip(path).all(|((ours, _), theirs)| ours == theirs)
+    }
+
     /// Puts the value into the tree; this is text `number` of `problems`. Missing tables are made.
     pub(crate) fn apply(&self, root: &mut Table, number: usize, problems: &mut Problems) {
         let Some((last, parents)) = self.path.split_last() else { return };
@@ -130,6 +135,22 @@ mod tests {
         assert!(Override::parse(&format!("{}=1", ["a"; 17].join("."))).is_err());
         for bad in ["", "=1", "a", "a.=1", ".a=1", "a b=1", "'a=1", "a..b=1"] {
             assert!(Override::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_override_covers_its_key_and_what_is_inside() {
+        let path = ["source", "events", "path"];
+        for (text, covers) in [
+            ("source.events.path=a", true),
+            ("source . 'events'.path=a", true),
+            ("source.events={}", true),
+            ("source={}", true),
+            ("source.event.path=a", false),
+            ("source.events.path.x=a", false),
+            ("name=a", false),
+        ] {
+            assert_eq!(Override::parse(text).unwrap().covers(&path), covers, "{text}");
         }
     }
 

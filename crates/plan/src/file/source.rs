@@ -34,6 +34,8 @@ const KINDS: [(&str, Kind); 4] =
 pub(crate) struct SourceTable {
     pub name: Placed<String>,
     pub input: Option<InputKind>,
+    /// What `path` says; for standard input what `kind` says.
+    pub path_place: Option<Place>,
     pub format: Option<Format>,
     pub nulls: Vec<String>,
     pub fields: Vec<(Placed<String>, Kind)>,
@@ -58,6 +60,7 @@ pub(crate) fn read(entry: &Entry, problems: &mut Problems) -> Option<SourceTable
     };
     let mut section = Section::new(format!("source `{}`", entry.key), &entry.key_place, table);
     let (input, paths) = input(&mut section, &entry.key, problems);
+    let path_place = table.get("path").or(table.get("kind")).map(|entry| entry.node.place.clone());
     let format = format(&mut section, input.as_ref(), &paths, problems);
     let nulls = section.strings("null", problems).map_or(Vec::new(), |words| owned(words.value));
     let declared = section.table("fields", problems);
@@ -78,6 +81,7 @@ pub(crate) fn read(entry: &Entry, problems: &mut Problems) -> Option<SourceTable
     Some(SourceTable {
         name: Placed { value: entry.key.clone(), place: entry.key_place.clone() },
         input,
+        path_place,
         format,
         nulls,
         fields,

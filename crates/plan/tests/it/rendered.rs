@@ -1,6 +1,7 @@
 //! How problems look on a terminal.
 
 use crate::{SHOP, parse};
+use plan::About;
 
 fn check(text: &str, set: &[&str], expected: &str) {
     let problems = parse(text, set).expect_err("a bad file");
@@ -93,4 +94,34 @@ fn tabs_line_ends_and_umlauts_do_not_shift_the_mark() {
   = help: as in `top(page, 50)`
 "#;
     check(&lines.join("\r\n"), &[], expected);
+}
+
+#[test]
+fn what_the_data_shows_points_at_the_words_of_the_file() {
+    let pipeline =
+        parse(SHOP, &["source.events.path=today.ndjson"]).unwrap_or_else(|problems| panic!("{problems}"));
+    let fields = &pipeline.spec.sources[0].fields;
+    let device = fields.iter().position(|f| f.path == "device").expect("a field of the file");
+    let shown = |source, about| {
+        pipeline.problem(source, about, "no such thing", Some("look again".into())).to_string()
+    };
+    let expected = r#"error: no such thing
+  --> shop.toml:16:55
+   |
+16 | visitors  = { measure = "unique(user_id)", by = [[], ["device"]] }
+   |                                                       ^^^^^^^^
+   |
+   = help: look again
+"#;
+    assert_eq!(shown(0, About::Field(device)), expected);
+    for (about, at) in [
+        (About::Source, "--> shop.toml:7:9"),
+        (About::Time, "--> shop.toml:10:20"),
+        (About::Path, "--> --set:1:20"),
+        (About::Field(99), "--> shop.toml:7:9"),
+    ] {
+        let shown = shown(0, about);
+        assert!(shown.contains(at), "{about:?}: {shown}");
+    }
+    assert!(shown(99, About::Path).starts_with("error: no such thing"));
 }

@@ -1,11 +1,10 @@
 //! Count-Min and its hot table against exact counts: the exact laws, bounds and their confidence, bytes.
 
-
+use crate::streams::*;
 use proptest::prelude::*;
 use sketch::countmin::{CountMin, Freq};
 use sketch::{DecodeError, Estimate, Guarantee, MergeNote, Reader, Token};
 use std::collections::BTreeMap;
-use crate::streams::*;
 
 const LIMIT: usize = 1 << 20;
 

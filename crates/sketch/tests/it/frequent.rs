@@ -1,12 +1,11 @@
 //! Counters for frequent items against exact counts: the exact law, the law of bounds, bytes, and a twin.
 
-
+use crate::streams::*;
 use datasketches::frequencies::FrequentItemsSketch;
 use proptest::prelude::*;
 use sketch::frequent::{Counters, ITEM_BYTES_MAX};
 use sketch::{DecodeError, Guarantee, MergeNote, Reader, Token};
 use std::collections::BTreeMap;
-use crate::streams::*;
 
 const LIMIT: usize = 1 << 20;
 

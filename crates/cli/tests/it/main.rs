@@ -1,0 +1,8 @@
+//! The command as a user runs it: the built binary, small files, what it prints and how it ends.
+
+mod bounded;
+mod errors;
+mod formats;
+mod run;
+mod schema;
+mod support;
