@@ -35,14 +35,18 @@ def judge(times, spec):
 
 
 def first_clock(times, spec):
-    """Smallest of the first `agree` records in a row within `ahead` of one another, else the median."""
+    """Smallest of the first `agree` records in a row within `ahead` of one another; if none, the median of what may be
+    held, or at an earlier end the smallest that lies at most `ahead` before the median."""
     run = deque(maxlen=spec.agree)
     held = times[:HELD_MAX]
     for time in held:
         run.append(time)
         if len(run) == spec.agree and max(run) - min(run) <= spec.ahead:
             return min(run)
-    return sorted(held)[(len(held) - 1) // 2]
+    median = sorted(held)[(len(held) - 1) // 2]
+    if len(held) == HELD_MAX:
+        return median
+    return min(time for time in held if median - spec.ahead <= time <= median)
 
 
 def retained(time, watermark, levels):

@@ -312,7 +312,9 @@ class Clock(unittest.TestCase):
 
     def test_before_the_first_clock_rows_are_held(self):
         self.check([500, 3, 100, 101, 102], "ah la on on on", 102, ahead=10, agree=2)
-        self.check([5, 300, 100, 200], "la ah on on", 200, ahead=100, agree=9)  # median of 4 is the lower one
+        # The median of 4 is the lower one, and 5 lies within 100 of it; within 90 it does not.
+        self.check([5, 300, 100, 200], "on ah on on", 200, ahead=100, agree=9)
+        self.check([5, 300, 100, 190], "la ah on on", 190, ahead=90, agree=9)
 
     def test_more_rows_than_are_held(self):
         times = [index * 100 for index in range(70_000)]

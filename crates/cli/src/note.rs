@@ -132,7 +132,15 @@ fn state(source: &Source, finished: &Finished<'_>) {
             source.name
         ));
     }
-    if finished.outlet.given_way().over_budget > 0 {
+    let way = finished.outlet.given_way();
+    if way.groups_halved + way.sketches_folded + way.panes_dropped > 0 {
+        say(format_args!(
+            "note: to stay within `memory`, `{}` kept fewer groups ({} times halved), coarser sketches ({} times folded) \
+             and fewer panes ({} times dropped); raise `memory` for more",
+            source.name, way.groups_halved, way.sketches_folded, way.panes_dropped
+        ));
+    }
+    if way.over_budget > 0 {
         say(format_args!(
             "warning: the state of `{}` outgrew `memory`; raise it, or keep fewer groups or shorter panes",
             source.name

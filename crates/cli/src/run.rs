@@ -3,7 +3,7 @@
 use crate::note::{misfit, note};
 use crate::progress::Progress;
 use crate::show::{Format, show};
-use crate::{NOTHING_MEASURED, Trouble};
+use crate::{NOTHING_MEASURED, Trouble, say};
 use clap::Args;
 use engine::spec::{Question, Source};
 use engine::time::Span;
@@ -198,7 +198,7 @@ fn restrict(pipeline: &Pipeline, index: usize, question: Question) -> Result<Sou
             return Err(wrong(text, "leave out keep = \"forever\" on the metrics you want windows of"));
         }
     }
-    question.restrict(source).map_err(|metric| {
+    let kept = question.restrict(source).map_err(|metric| {
         let levels = source.metrics.iter().filter(|m| m.name == metric).flat_map(|m| &m.levels);
         let sizes: Vec<String> = levels.map(|l| l.size.to_string()).collect();
         let text = format!(
@@ -207,7 +207,18 @@ fn restrict(pipeline: &Pipeline, index: usize, question: Question) -> Result<Sou
             asked(question)
         );
         wrong(text, "ask for multiples of a pane, or add a finer one to `panes`")
-    })
+    })?;
+    if let Question::Windows { window, .. } = question {
+        for metric in &kept.metrics {
+            if let Some(level) = metric.levels.last().filter(|l| l.keep < window) {
+                say(format_args!(
+                    "warning: `{}` keeps its panes for {}, so hardly a window of {window} is whole; raise `keep` in `panes`",
+                    metric.name, level.keep
+                ));
+            }
+        }
+    }
+    Ok(kept)
 }
 
 fn asked(question: Question) -> String {

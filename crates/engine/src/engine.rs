@@ -64,8 +64,11 @@ impl<'a> Engine<'a> {
         self.intake.tally()
     }
 
-    /// The merged state.
+    /// The merged state. Partitions that are still open end here.
     pub fn into_outlet(mut self) -> Outlet<'a> {
+        for judged in self.intake.finish_all() {
+            self.apply(&judged);
+        }
         if let Some(watermark) = self.intake.boundary() {
             self.shards.iter_mut().for_each(|s| s.advance(watermark));
         }

@@ -137,11 +137,17 @@ impl Intake {
         out
     }
 
+    /// Ends all partitions that are still open.
+    pub fn finish_all(&mut self) -> Vec<Judged> {
+        let open: Vec<u32> = self.partitions.iter().filter(|(_, p)| !p.finished).map(|(id, _)| *id).collect();
+        open.into_iter().flat_map(|id| self.finish(id)).collect()
+    }
+
     /// Ends a partition: rows still held are judged, and the source's watermark no longer waits for it.
     pub fn finish(&mut self, partition: u32) -> Vec<Judged> {
         let Some(time) = self.time.clone() else { return Vec::new() };
         let mut state = self.partitions.remove(&partition).unwrap_or_default();
-        let out = match state.median() {
+        let out = match state.settled(time.ahead) {
             Some(clock) => self.release(&time, partition, &mut state, clock),
             None => std::mem::take(&mut state.held)
                 .into_iter()
@@ -204,8 +210,9 @@ impl Intake {
                 late += 1;
                 late_rows.push(row as u32);
             }
-            // Also what is in time for its own partition can be too late for the source's panes.
-            if t < certain && !self.reaches(t) {
+            // Also what is in time for its own partition can be too late for the source's panes; what is left out anyway
+            // is not counted twice.
+            if t < certain && (t >= watermark || time.later == Later::Correct) && !self.reaches(t) {
                 self.tally.too_late += 1;
             }
             if t > clock || watermark != clock.minus(time.lateness) {
@@ -331,8 +338,11 @@ impl Partition {
         Some(smallest)
     }
 
-    fn median(&self) -> Option<Time> {
-        median(self.held.iter().flat_map(|b| b.times.iter().copied()).collect())
+    /// The clock of a partition that ends without agreement: the smallest held time that agrees with their median.
+    fn settled(&self, ahead: Option<Span>) -> Option<Time> {
+        let held = || self.held.iter().flat_map(|b| b.times.iter().copied());
+        let median = median(held().collect())?;
+        held().filter(|&t| t <= median && t.plus(ahead.unwrap_or(Span(i64::MAX))) >= median).min()
     }
 }
 

@@ -120,7 +120,7 @@ impl<'a> Outlet<'a> {
         }
     }
 
-    /// One answer per group that has a cell in any of these panes.
+    /// One answer per group that has a cell in any of these panes; the other group last.
     fn groups(
         &self,
         set: &GroupingSet,
@@ -131,38 +131,38 @@ impl<'a> Outlet<'a> {
     ) {
         let metric = &self.source.metrics[series.metric];
         let kind = metric.measure.field().map(|f| self.source.fields[f].kind);
-        let read = |group: u32| merged(panes, group);
-        let other = read(OTHER);
+        let read = |cell: &Cell| describe(&metric.measure, kind, cell, self.source.confidence);
+        let fields = set.groups.fields().iter().map(|&f| self.source.fields[f].path.clone());
+        let named = |values: Vec<Key>| fields.clone().zip(values).collect();
+        let rest = merged(panes, OTHER);
+        let mut other = read(&rest);
         if set.groups.is_total() {
-            out.push(self.answer(
-                series,
-                Vec::new(),
-                false,
-                window,
-                describe(&metric.measure, kind, &other, self.source.confidence),
-            ));
+            out.push(self.answer(series, Vec::new(), false, window, other));
             return;
         }
         for (_, group) in set.groups.sorted() {
-            let cell = read(group);
+            let cell = merged(panes, group);
             if matches!(*cell, Cell::Empty) {
                 continue;
             }
-            let names = set.groups.fields().iter().map(|&f| self.source.fields[f].path.clone());
-            let by = names.zip(set.groups.values(group, &set.kinds)).collect();
-            let mut reading = describe(&metric.measure, kind, &cell, self.source.confidence);
+            let mut reading = read(&cell);
             let missed = set.groups.missed(group);
             if missed > 0 {
-                reading.widen(missed, &describe(&metric.measure, kind, &other, self.source.confidence));
+                reading.widen(&metric.measure, missed, &other);
             }
-            out.push(self.answer(series, by, false, window, reading));
+            out.push(self.answer(
+                series,
+                named(set.groups.values(group, &set.kinds)),
+                false,
+                window,
+                reading,
+            ));
         }
-        if !matches!(*other, Cell::Empty) {
-            let names = set.groups.fields().iter().map(|&f| self.source.fields[f].path.clone());
-            let by = names.map(|name| (name, Key::Null)).collect();
-            let mut reading = describe(&metric.measure, kind, &other, self.source.confidence);
-            reading.guarantee = reading.guarantee.max(sketch::Guarantee::None);
-            out.push(self.answer(series, by, true, window, reading));
+        if !matches!(*rest, Cell::Empty) {
+            // It is what was left over, not a group of its own: nothing is claimed of it.
+            other.guarantee = sketch::Guarantee::None;
+            let nobody = vec![Key::Null; set.kinds.len()];
+            out.push(self.answer(series, named(nobody), true, window, other));
         }
     }
 
@@ -207,6 +207,7 @@ impl<'a> Outlet<'a> {
             ("groups_folded", self.groups_folded()),
             ("memory_groups_halved", way.groups_halved),
             ("memory_sketches_folded", way.sketches_folded),
+            ("memory_panes_dropped", way.panes_dropped),
             ("memory_over_budget", way.over_budget),
         ];
         rows.extend(memory.into_iter().filter(|(_, n)| *n > 0));

@@ -5,7 +5,7 @@
 //! closed goes into the finest level that still keeps it, directly into every coarser level that pane was merged
 //! into, and raises the revision of each cell it changes.
 
-use crate::cell::{Cell, Cells, Rows};
+use crate::cell::{Cells, Rows, half};
 use crate::groups::{Groups, OTHER};
 use crate::spec::{Kind, Level, Measure, Window};
 use crate::time::{Span, Time};
@@ -30,6 +30,8 @@ struct Rung {
     panes: BTreeMap<Time, Pane>,
     /// Panes that ended at or before this are closed.
     closed_to: Option<Time>,
+    /// Panes that start before this were dropped to stay within memory.
+    kept_from: Option<Time>,
     dropped: u64,
 }
 
@@ -43,7 +45,8 @@ struct Pane {
 impl Series {
     /// An empty series. `kind` is the type of the field that the measure reads.
     pub fn new(metric: usize, measure: Measure, kind: Option<Kind>, total: bool, levels: &[Level]) -> Series {
-        let rung = |&level| Rung { level, panes: BTreeMap::new(), closed_to: None, dropped: 0 };
+        let rung =
+            |&level| Rung { level, panes: BTreeMap::new(), closed_to: None, kept_from: None, dropped: 0 };
         Series {
             metric,
             measure,
@@ -65,7 +68,7 @@ impl Series {
         for rung in &mut self.ladder {
             let start = start.floor_to(rung.level.size);
             let closed = watermark.is_some_and(|w| start.plus(rung.level.size) <= w);
-            if watermark.is_none_or(|w| rung.level.retains(start, w)) {
+            if rung.keeps(start, watermark) {
                 let pane = rung.panes.entry(start).or_default();
                 pane.cells.fold(&self.measure, self.kind, rows, range.clone());
                 if closed {
@@ -142,9 +145,13 @@ impl Series {
             }
         }
         for (ours, theirs) in self.ladder.iter_mut().zip(&other.ladder) {
+            // The same panes in both, mostly: their number is not the sum.
             ours.dropped = ours.dropped.max(theirs.dropped);
             for (start, pane) in &theirs.panes {
                 ours.panes.entry(*start).or_default().merge(pane, Some(map));
+            }
+            if let Some(from) = ours.kept_from.max(theirs.kept_from) {
+                ours.drop_before(from);
             }
         }
     }
@@ -172,10 +179,7 @@ impl Series {
 
     /// Whether every pane of this window at this level is still kept.
     pub fn retains(&self, window: Window, size: Span) -> bool {
-        self.ladder
-            .iter()
-            .find(|r| r.level.size == size)
-            .is_some_and(|r| r.closed_to.is_none_or(|w| r.level.retains(window.start, w)))
+        self.ladder.iter().find(|r| r.level.size == size).is_some_and(|r| r.keeps(window.start, r.closed_to))
     }
 
     /// Panes dropped because they were older than their `keep`, per level.
@@ -183,12 +187,28 @@ impl Series {
         self.ladder.iter().map(|r| (r.level, r.dropped))
     }
 
-    /// Folds every sketch to half its size; false when nothing gave way.
+    /// Folds every sketch to half its size, those to come as well; false when they do not fold any further.
     pub fn fold_down(&mut self) -> bool {
+        let Some(smaller) = half(&self.measure) else { return false };
+        self.measure = smaller;
         let total = self.total.iter_mut().flat_map(Cells::iter_mut);
         let panes =
             self.ladder.iter_mut().flat_map(|r| r.panes.values_mut()).flat_map(|p| p.cells.iter_mut());
-        total.chain(panes).map(Cell::fold_down).fold(false, |any, one| any | one)
+        total.chain(panes).for_each(|cell| cell.fold_down(&self.measure));
+        true
+    }
+
+    /// Drops the oldest quarter of the panes of the level that has most, as if its `keep` were shorter; false when
+    /// there are none.
+    pub fn drop_oldest(&mut self) -> bool {
+        let Some(rung) = self.ladder.iter_mut().max_by_key(|r| r.panes.len()) else { return false };
+        let Some(&kept_from) =
+            rung.panes.keys().nth(rung.panes.len().div_ceil(4)).or(rung.panes.keys().last())
+        else {
+            return false;
+        };
+        rung.drop_before(if rung.panes.len() > 1 { kept_from } else { kept_from.plus(rung.level.size) });
+        true
     }
 
     /// Accounted bytes.
@@ -218,6 +238,21 @@ impl Series {
                 }
             }
         }
+    }
+}
+
+impl Rung {
+    /// Whether the pane that starts here is kept at this watermark.
+    fn keeps(&self, start: Time, watermark: Option<Time>) -> bool {
+        watermark.is_none_or(|w| self.level.retains(start, w))
+            && self.kept_from.is_none_or(|from| start >= from)
+    }
+
+    fn drop_before(&mut self, from: Time) {
+        let kept = self.panes.split_off(&from);
+        self.dropped += self.panes.len() as u64;
+        self.panes = kept;
+        self.kept_from = self.kept_from.max(Some(from));
     }
 }
 

@@ -13,8 +13,8 @@ use crate::spec::{Kind, Source};
 use crate::time::{Span, Time};
 use std::ops::Range;
 
-/// Blocks between two looks at the memory budget (the look walks all cells).
-pub const BUDGET_EVERY_BLOCKS: u64 = 64;
+/// Blocks between two looks at the memory budget (a look walks all cells); early on it is looked at more often.
+pub const BUDGET_EVERY_BLOCKS: u64 = 16;
 
 /// A share of the state of one source.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub struct GivenWay {
     pub groups_halved: u64,
     /// Times that the sketches of a metric were folded to half their size.
     pub sketches_folded: u64,
+    /// Times that the oldest quarter of a metric's panes was dropped before its time.
+    pub panes_dropped: u64,
     /// Looks at which the state was beyond the budget and nothing more could give way.
     pub over_budget: u64,
 }
@@ -98,7 +100,7 @@ impl Shard {
         }
         self.fold(&judged.batch, &judged.left_out, start..judged.batch.rows);
         self.blocks += 1;
-        if self.blocks.is_multiple_of(BUDGET_EVERY_BLOCKS) {
+        if self.blocks.is_power_of_two() || self.blocks.is_multiple_of(BUDGET_EVERY_BLOCKS) {
             self.keep_within_budget();
         }
     }
@@ -129,6 +131,7 @@ impl Shard {
         }
         self.given_way.groups_halved += other.given_way.groups_halved;
         self.given_way.sketches_folded += other.given_way.sketches_folded;
+        self.given_way.panes_dropped += other.given_way.panes_dropped;
         self.given_way.over_budget += other.given_way.over_budget;
     }
 
@@ -196,32 +199,47 @@ impl Shard {
         });
     }
 
-    /// What gives way, in this order: groups into the other group, then precision of the largest metric.
+    /// What gives way, in this order: groups into the other group, where groups are many; precision of the largest
+    /// metric; the oldest panes. Never totals.
     fn keep_within_budget(&mut self) {
         loop {
             self.looked_at_bytes = self.memory_bytes() as u64;
             if self.looked_at_bytes <= self.budget_bytes {
                 return;
             }
-            let bytes = |s: &GroupingSet| s.memory_bytes();
-            if let Some(set) =
-                self.sets.iter_mut().filter(|s| s.groups.live() > GROUPS_FLOOR).max_by_key(|s| bytes(s))
-            {
-                let half = set.groups.live() / 2;
-                set.groups.lower_max(half.max(1));
-                set.shrink(half);
-                self.given_way.groups_halved += 1;
-                continue;
-            }
-            let mut all: Vec<&mut Series> = self.sets.iter_mut().flat_map(|s| s.series.iter_mut()).collect();
-            all.sort_by_key(|s| std::cmp::Reverse(s.memory_bytes()));
-            if all.into_iter().any(Series::fold_down) {
-                self.given_way.sketches_folded += 1;
-            } else {
+            if !(self.halve_groups() || self.fold_largest() || self.drop_panes()) {
                 self.given_way.over_budget += 1;
                 return;
             }
         }
+    }
+
+    fn halve_groups(&mut self) -> bool {
+        let many = self.sets.iter_mut().filter(|s| s.groups.live() > GROUPS_FLOOR);
+        let Some(set) = many.max_by_key(|s| s.memory_bytes()) else { return false };
+        let half = set.groups.live() / 2;
+        set.groups.lower_max(half);
+        set.shrink(half);
+        self.given_way.groups_halved += 1;
+        true
+    }
+
+    fn fold_largest(&mut self) -> bool {
+        let folded = self.largest_first().into_iter().any(Series::fold_down);
+        self.given_way.sketches_folded += u64::from(folded);
+        folded
+    }
+
+    fn drop_panes(&mut self) -> bool {
+        let dropped = self.largest_first().into_iter().any(Series::drop_oldest);
+        self.given_way.panes_dropped += u64::from(dropped);
+        dropped
+    }
+
+    fn largest_first(&mut self) -> Vec<&mut Series> {
+        let mut all: Vec<&mut Series> = self.sets.iter_mut().flat_map(|s| s.series.iter_mut()).collect();
+        all.sort_by_cached_key(|s| std::cmp::Reverse(s.memory_bytes()));
+        all
     }
 }
 

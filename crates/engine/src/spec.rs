@@ -271,9 +271,12 @@ impl Question {
 }
 
 impl Level {
-    /// The coarsest of these levels whose panes tile windows of length `window` that start every `every`.
+    /// The coarsest of these levels whose panes tile windows of length `window` that start every `every`; one that is
+    /// kept for a whole window goes before one that is not.
     pub fn tiling(levels: &[Level], window: Span, every: Span) -> Option<Level> {
-        levels.iter().rev().copied().find(|l| window.0 % l.size.0 == 0 && every.0 % l.size.0 == 0)
+        let tiles = |l: &&Level| window.0 % l.size.0 == 0 && every.0 % l.size.0 == 0;
+        let whole = levels.iter().rev().find(|l| tiles(l) && l.keep >= window);
+        whole.or_else(|| levels.iter().rev().find(tiles)).copied()
     }
 
     /// Whether the pane of this level that holds `t` is still kept at this watermark.

@@ -50,13 +50,13 @@ impl fmt::Display for Time {
         let (days, in_day) = (self.0.div_euclid(86_400 * SECOND), self.0.rem_euclid(86_400 * SECOND));
         let (year, month, day) = civil_from_days(days);
         let (seconds, micros) = (in_day / SECOND, in_day % SECOND);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60
-        )?;
+        // Beyond four digits ISO 8601 wants a sign; RFC 3339 has no such years.
+        if (0..=9999).contains(&year) {
+            write!(f, "{year:04}")?
+        } else {
+            write!(f, "{year:+06}")?
+        }
+        write!(f, "-{month:02}-{day:02}T{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
         match micros {
             0 => write!(f, "Z"),
             m if m % 1000 == 0 => write!(f, ".{:03}Z", m / 1000),

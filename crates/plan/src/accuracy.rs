@@ -19,7 +19,7 @@ const COUNTERS_MIN: usize = 4096;
 /// | measure | the error is | chosen | at `2% @ 95%` | source |
 /// |---|---|---|---|---|
 /// | `unique` | relative, of the count | smallest lg K in 4..=18 with z·1.04/√K ≤ a | lg K = 14 (1.59 %) | Flajolet et al., HyperLogLog, AofA 2007 |
-/// | `freq` | of the number of events | width 2^w, smallest w ≥ 14 with e/2^w ≤ a; depth max(5, ⌈ln 1/(1−c)⌉); 4,096 hot values | w = 14 (0.017 %), depth 5 | Cormode and Muthukrishnan, Count-Min, J. Algorithms 2005 |
+/// | `freq` | of the number of events | width 2^w, smallest w ≥ 14 with e/2^w ≤ a; depth ⌈ln 1/(1−c)⌉, 5 to 8; 4,096 hot values | w = 14 (0.017 %), depth 5 | Cormode and Muthukrishnan, Count-Min, J. Algorithms 2005 |
 /// | `top(x, k)` | of the number of events | slots, a power of two ≥ 4,096, ≥ 4/3·2/a, ≥ 8k | 4,096 (0.065 %) | Anderson et al., IMC 2017 |
 /// | `quantiles` | relative, of the value | bits, smallest with 1/(2^(bits+1)+1) ≤ min(a, 1 %), at most 10 | 6 (0.775 %) | Masson et al., DDSketch, VLDB 2019 |
 /// | `count sum min max avg stddev histogram` | none | exact | exact | |
@@ -86,7 +86,7 @@ impl Accuracy {
     pub fn freq_shape(self) -> (u8, u8, usize) {
         let lg_width = (14..28).find(|&w| freq_error(w) <= self.error).unwrap_or(28);
         let depth = (1.0 / (1.0 - self.confidence)).ln().ceil() as u8;
-        (lg_width, depth.max(5), HOT)
+        (lg_width, depth.clamp(5, sketch::countmin::DEPTH_MAX), HOT)
     }
 
     /// The number of counters (slots, a power of two) of a `top` of `k` items.

@@ -250,10 +250,8 @@ impl<'a> Pump<'a, '_> {
 
     fn finish(self) -> Result<Finished<'a>, RunError> {
         let mut desk = lock(&self.desk);
-        for partition in 0..desk.files.len() as u32 {
-            let released = desk.intake.finish(partition);
-            self.fold_all(&mut desk, released);
-        }
+        let released = desk.intake.finish_all();
+        self.fold_all(&mut desk, released);
         drop(desk);
         if let Some(error) = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);

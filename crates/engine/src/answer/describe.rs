@@ -152,34 +152,83 @@ fn weakest(entries: impl Iterator<Item = (f64, Guarantee)>) -> (f64, Guarantee) 
 }
 
 impl Reading {
-    /// Widens the reading of a group that was once inside the other group: `missed` is the most weight it can have
-    /// lost there, `other` the reading of the other group.
-    pub(crate) fn widen(&mut self, missed: u64, other: &Reading) {
-        let plus = |n: Option<Number>, more: i128| match n {
-            Some(Number::Int(i)) => Some(Number::Int(i + more)),
-            float => float,
-        };
-        match (&mut self.list, &self.sketch) {
-            // Distinct values in the other group may all be this group's.
-            (List::None, Some(_)) => match other.high {
-                Some(Number::Int(more)) => self.high = plus(self.high, more),
-                _ => self.high = None,
-            },
-            (List::None, None)
-                if matches!(self.value, Some(Number::Int(_))) && self.guarantee == Guarantee::Exact =>
-            {
-                self.high = plus(self.high, i128::from(missed));
+    /// Widens the reading of a group that was once inside the other group: `missed` is the most rows it can have lost
+    /// there, `other` the reading of the other group.
+    pub(crate) fn widen(&mut self, measure: &Measure, missed: u64, other: &Reading) {
+        self.guarantee = self.guarantee.max(Guarantee::Proven);
+        match (measure, &mut self.list) {
+            (Measure::Count, _) => self.high = plus(self.high, Some(Number::Int(i128::from(missed)))),
+            // Distinct values in the other group may all be this group's. Both bounds have to hold.
+            (Measure::Unique { .. }, _) => {
+                self.high = plus(self.high, other.high);
+                self.guarantee = self.guarantee.max(other.guarantee);
+                self.confidence = (self.confidence + other.confidence - 1.0).max(0.0);
             }
-            (List::Items(items), _) => items.iter_mut().for_each(|i| i.high += missed),
-            // What the lost rows held is not known: these have no bounds.
-            (List::None | List::Quantiles(_) | List::Buckets(_), _) => {
-                (self.low, self.high) = (None, None);
-                if let List::Quantiles(list) = &mut self.list {
-                    list.iter_mut().for_each(|q| (q.low, q.high) = (None, None));
+            // What was lost is among the other group's rows, so it is no more extreme than they are.
+            (Measure::Min(_), _) if self.value.is_some() => self.low = further(self.low, other.low, f64::lt),
+            (Measure::Max(_), _) if self.value.is_some() => {
+                self.high = further(self.high, other.high, f64::gt)
+            }
+            (Measure::Top { .. } | Measure::Freq { .. }, List::Items(items)) => {
+                items.iter_mut().for_each(|i| i.high += missed);
+            }
+            (_, list) => {
+                // What the lost rows held is not known.
+                if let List::Quantiles(quantiles) = list {
+                    quantiles.iter_mut().for_each(|q| (q.low, q.high) = (None, None));
                 }
+                (self.low, self.high) = (None, None);
                 self.guarantee = Guarantee::None;
             }
         }
-        self.guarantee = self.guarantee.max(Guarantee::Proven);
+    }
+}
+
+fn plus(number: Option<Number>, more: Option<Number>) -> Option<Number> {
+    match (number?, more?) {
+        (Number::Int(a), Number::Int(b)) => Some(Number::Int(a + b)),
+        (a, b) => Some(Number::Float(a.as_f64() + b.as_f64())),
+    }
+}
+
+/// The one of two numbers that lies further out; nothing outside is not further.
+fn further(own: Option<Number>, other: Option<Number>, beyond: fn(&f64, &f64) -> bool) -> Option<Number> {
+    match (own, other) {
+        (Some(a), Some(b)) if beyond(&b.as_f64(), &a.as_f64()) => Some(b),
+        _ => own,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(value: i128, guarantee: Guarantee, confidence: f64) -> Reading {
+        Reading { guarantee, confidence, ..Reading::exact(Some(Number::Int(value))) }
+    }
+
+    #[track_caller]
+    fn check(measure: &Measure, other: Reading, want: (Option<i128>, Option<i128>, Guarantee, f64)) {
+        let mut own = reading(50, Guarantee::Exact, 1.0);
+        own.widen(measure, 5, &other);
+        let int = |n: Option<Number>| n.map(|n| n.as_f64() as i128);
+        let got = (int(own.low), int(own.high), own.guarantee);
+        assert_eq!(got, (want.0, want.1, want.2), "{measure:?}");
+        assert!((own.confidence - want.3).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_group_that_was_folded_away_is_widened_by_what_its_measure_can_have_lost() {
+        let (exact, proven, none) = (Guarantee::Exact, Guarantee::Proven, Guarantee::None);
+        check(&Measure::Count, reading(9, exact, 1.0), (Some(50), Some(55), proven, 1.0));
+        check(&Measure::Max(0), reading(1_000, exact, 1.0), (Some(50), Some(1_000), proven, 1.0));
+        check(&Measure::Max(0), reading(9, exact, 1.0), (Some(50), Some(50), proven, 1.0));
+        check(&Measure::Min(0), reading(-7, exact, 1.0), (Some(-7), Some(50), proven, 1.0));
+        // What a sum has lost is not known from a number of rows.
+        check(&Measure::Sum(0), reading(9, exact, 1.0), (None, None, none, 1.0));
+        check(&Measure::Avg(0), reading(9, exact, 1.0), (None, None, none, 1.0));
+        let unique = Measure::Unique { field: 0, lg_k: 14 };
+        let probabilistic = Guarantee::Probabilistic;
+        check(&unique, reading(9, probabilistic, 0.95), (Some(50), Some(59), probabilistic, 0.95));
     }
 }

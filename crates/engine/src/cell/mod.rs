@@ -99,18 +99,12 @@ impl Cell {
         }
     }
 
-    /// Folds the coarsest sketch that allows it to half its size. False when nothing gives way.
-    pub fn fold_down(&mut self) -> bool {
-        match self {
-            Cell::Unique(d) if d.lg_k().get() > LG_K_FLOOR => {
-                d.fold(LgK::new(d.lg_k().get() - 1).expect(CHECKED));
-                true
-            }
-            Cell::Freq(f) if f.lg_width() > LG_WIDTH_FLOOR => {
-                f.fold(f.lg_width() - 1);
-                true
-            }
-            _ => false,
+    /// Folds the sketch down to the size of this measure.
+    pub fn fold_down(&mut self, to: &Measure) {
+        match (self, to) {
+            (Cell::Unique(d), Measure::Unique { lg_k, .. }) => d.fold(LgK::new(*lg_k).expect(CHECKED)),
+            (Cell::Freq(f), Measure::Freq { lg_width, .. }) => f.fold(*lg_width),
+            _ => {}
         }
     }
 
@@ -152,55 +146,87 @@ const LG_K_FLOOR: u8 = 8;
 /// Width below which memory pressure folds no further.
 const LG_WIDTH_FLOOR: u8 = 8;
 
+/// The measure at half the size, when it has a sketch that folds and is not small already.
+pub fn half(measure: &Measure) -> Option<Measure> {
+    let mut smaller = measure.clone();
+    match &mut smaller {
+        Measure::Unique { lg_k, .. } if *lg_k > LG_K_FLOOR => *lg_k -= 1,
+        Measure::Freq { lg_width, .. } if *lg_width > LG_WIDTH_FLOOR => *lg_width -= 1,
+        _ => return None,
+    }
+    Some(smaller)
+}
+
+/// Cells of a page: a pane in which few groups occur pays for few pages.
+const PAGE: usize = 16;
+
 /// The cells of one metric in one pane, by group number.
 #[derive(Debug, Clone, Default)]
 pub struct Cells {
-    by_group: Vec<Cell>,
+    pages: Vec<Option<Box<[Cell; PAGE]>>>,
 }
 
 impl Cells {
     /// The cell of a group; [`Cell::Empty`] when no event has reached it.
     pub fn get(&self, group: u32) -> &Cell {
         static EMPTY: Cell = Cell::Empty;
-        self.by_group.get(group as usize).unwrap_or(&EMPTY)
+        let (page, at) = place(group);
+        self.pages.get(page).and_then(Option::as_ref).map_or(&EMPTY, |page| &page[at])
     }
 
     /// The cell of a group, to be written.
     #[inline]
     pub fn get_mut(&mut self, group: u32) -> &mut Cell {
-        let index = group as usize;
-        if index >= self.by_group.len() {
-            self.grow(index + 1);
+        let (page, at) = place(group);
+        if self.pages.get(page).is_none_or(Option::is_none) {
+            self.grow(page);
         }
-        &mut self.by_group[index]
+        &mut self.pages[page].as_mut().expect("made above")[at]
     }
 
     #[cold]
-    fn grow(&mut self, len: usize) {
-        self.by_group.resize(len, Cell::Empty);
+    fn grow(&mut self, page: usize) {
+        if page >= self.pages.len() {
+            self.pages.resize(page + 1, None);
+        }
+        self.pages[page] = Some(Box::default());
     }
 
     /// Groups with a cell, ascending by number.
     pub fn present(&self) -> impl Iterator<Item = (u32, &Cell)> {
-        self.by_group
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| !matches!(c, Cell::Empty))
-            .map(|(g, c)| (g as u32, c))
+        let pages = self.pages.iter().enumerate().filter_map(|(p, page)| Some((p, page.as_ref()?)));
+        pages
+            .flat_map(|(p, page)| {
+                page.iter().enumerate().map(move |(at, cell)| ((p * PAGE + at) as u32, cell))
+            })
+            .filter(|(_, cell)| !matches!(cell, Cell::Empty))
     }
 
     /// Takes the cell of a group away.
     pub fn take(&mut self, group: u32) -> Cell {
-        self.by_group.get_mut(group as usize).map(std::mem::take).unwrap_or_default()
+        let (page, at) = place(group);
+        self.pages
+            .get_mut(page)
+            .and_then(Option::as_mut)
+            .map(|page| std::mem::take(&mut page[at]))
+            .unwrap_or_default()
     }
 
     /// All cells, to be written.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Cell> {
-        self.by_group.iter_mut()
+        self.pages.iter_mut().flatten().flat_map(|page| page.iter_mut())
     }
 
     /// Accounted bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.by_group.iter().map(|c| size_of::<Cell>() + c.memory_bytes()).sum()
+        let pages = self.pages.iter().flatten();
+        let cells =
+            pages.map(|page| size_of_val(&**page) + page.iter().map(Cell::memory_bytes).sum::<usize>());
+        self.pages.len() * size_of::<usize>() + cells.sum::<usize>()
     }
+}
+
+#[inline]
+fn place(group: u32) -> (usize, usize) {
+    (group as usize / PAGE, group as usize % PAGE)
 }
