@@ -249,9 +249,7 @@ impl Rung {
     }
 
     fn drop_before(&mut self, from: Time) {
-        let kept = self.panes.split_off(&from);
-        self.dropped += self.panes.len() as u64;
-        self.panes = kept;
+        self.panes = self.panes.split_off(&from);
         self.kept_from = self.kept_from.max(Some(from));
     }
 }
