@@ -4,8 +4,9 @@
 //! and still leave no trace of a record that turns out bad. Buffers are handed to Arrow, so what is kept from block to
 //! block is not memory but the knowledge of how much will be needed.
 
+use super::lanes::{LANES, closing_quote, first_stop};
 use super::time::TimeReader;
-use super::value::{Decimal, Scalar, load_two};
+use super::value::{Decimal, Scalar};
 use crate::batch::{Bad, Batch, Block, Column, Raw, Reason};
 use crate::spec::{BadPolicy, Kind, Later, Source};
 use crate::time::Time;
@@ -100,13 +101,20 @@ impl Rows {
         time.map(|time| self.times.push(time)).is_some()
     }
 
-    /// Appends the event time of the current row if it is a JSON number at `at`; where that ends.
+    /// Appends the event time of the current row if an integer is one; false when it is none.
     #[inline(always)]
-    pub(super) fn push_time_number(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
-        let (number, end) = Decimal::from_json(bytes, at)?;
+    pub(super) fn push_time_integer(&mut self, integer: u64) -> bool {
+        let time = self.time.as_ref().and_then(|reader| reader.read_integer(integer));
+        time.map(|time| self.times.push(time)).is_some()
+    }
+
+    /// Appends the event time of the current row if it is the JSON number at the front of `rest`; what lies behind it.
+    #[inline(always)]
+    pub(super) fn push_time_number<'a>(&mut self, rest: &'a [u8]) -> Option<&'a [u8]> {
+        let (number, end) = Decimal::from_json(rest, 0)?;
         let time = self.time.as_ref()?.read_number(&number)?;
         self.times.push(time);
-        Some(end)
+        rest.get(end..)
     }
 
     /// Appends a value of the current row; false when it does not convert.
@@ -278,109 +286,91 @@ impl ColumnBuilder {
 /// Strings end to end.
 #[derive(Default)]
 pub(super) struct Texts {
-    /// Initialised room; the strings take up the first `used` bytes.
     bytes: Vec<u8>,
-    used: usize,
     bytes_expected: usize,
     /// End of each string, after a leading 0.
     offsets: Vec<i32>,
     validity: Validity,
 }
 
-/// Room behind the strings, so that they can be copied in words.
-const SLACK: usize = 16;
-
 impl Texts {
     fn begin(&mut self, rows: usize) {
-        self.bytes.resize(self.bytes_expected + SLACK, 0);
+        self.bytes.reserve(self.bytes_expected + LANES);
         self.offsets.reserve(rows + 1);
         self.offsets.push(0);
     }
 
-    /// Appends the string that starts at `start` and ends before the next quote, and says where that quote is. Nothing
-    /// is appended when a backslash, a control character or the end of the bytes comes first.
+    /// Appends the string at the front of `rest`, behind its opening quote, and says what lies behind the closing one.
+    /// Nothing is appended when a backslash or a control character comes first, or too few bytes to look at.
     ///
-    /// Searching and copying are one pass over words: of two bytes compared the first that stops is exact, what stands
-    /// behind it in the copy is overwritten by the next string.
+    /// Searching and copying are one pass: whole pieces are appended, and what was too much is taken off.
     #[inline(always)]
-    pub(super) fn push_until_quote(&mut self, bytes: &[u8], start: usize) -> Option<usize> {
-        let (mut from, mut to) = (start, self.used);
-        loop {
-            let words = load_two(bytes, from);
-            if self.bytes.len() < to + SLACK {
-                self.grow(to + SLACK);
+    pub(super) fn push_until_quote<'a>(&mut self, rest: &'a [u8]) -> Option<&'a [u8]> {
+        let piece = *rest.first_chunk()?;
+        let Some(n) = closing_quote(&piece) else {
+            return self.push_long_until_quote(rest);
+        };
+        let rest = rest.get(n + 1..)?;
+        let end = self.bytes.len() + n;
+        self.bytes.extend_from_slice(&piece);
+        self.bytes.truncate(end);
+        self.end();
+        Some(rest)
+    }
+
+    /// The same of a string that does not end within the first piece.
+    #[inline(never)]
+    fn push_long_until_quote<'a>(&mut self, mut rest: &'a [u8]) -> Option<&'a [u8]> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(rest.first_chunk::<LANES>()?);
+        while let Some((piece, behind)) = rest.split_first_chunk()
+            && first_stop(piece) == LANES
+            && let Some(&next) = behind.first_chunk()
+        {
+            let before = self.bytes.len();
+            self.bytes.extend_from_slice(&next);
+            if let Some(n) = closing_quote(&next) {
+                self.bytes.truncate(before + n);
+                self.end();
+                return behind.get(n + 1..);
             }
-            self.bytes[to..to + SLACK].copy_from_slice(&words.to_le_bytes());
-            let Some(n) = first_stop(words) else {
-                (from, to) = (from + 16, to + 16);
-                continue;
-            };
-            let end = from + n;
-            if bytes.get(end) != Some(&b'"') {
-                return None;
-            }
-            self.end(to + n);
-            return Some(end);
+            rest = behind;
         }
+        self.bytes.truncate(start);
+        None
     }
 
     #[inline]
     fn push(&mut self, text: &[u8]) {
-        let end = self.used + text.len();
-        if self.bytes.len() < end + SLACK {
-            self.grow(end + SLACK);
-        }
-        self.bytes[self.used..end].copy_from_slice(text);
-        self.end(end);
+        self.bytes.extend_from_slice(text);
+        self.end();
     }
 
     #[inline(always)]
-    fn end(&mut self, end: usize) {
-        self.used = end;
+    fn end(&mut self) {
         // Fits: a block is shorter than 2 GiB and no string is longer than its source.
-        self.offsets.push(end as i32);
+        self.offsets.push(self.bytes.len() as i32);
         self.validity.push_valid();
-    }
-
-    #[cold]
-    fn grow(&mut self, least: usize) {
-        self.bytes.resize(least.max(self.bytes.len() * 2).max(1024), 0);
     }
 
     fn push_null(&mut self) {
         self.validity.push_null(self.offsets.len() - 1);
-        self.offsets.push(self.used as i32);
+        self.offsets.push(self.bytes.len() as i32);
     }
 
     fn truncate(&mut self, rows: usize) {
         self.offsets.truncate(rows + 1);
-        self.used = self.offsets[rows] as usize;
+        self.bytes.truncate(self.offsets[rows] as usize);
         self.validity.truncate(rows);
     }
 
     fn finish(&mut self) -> StringArray {
-        self.bytes_expected = self.used + self.used / 8;
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.truncate(self.used);
-        self.used = 0;
+        self.bytes_expected = self.bytes.len() + self.bytes.len() / 8;
+        let bytes = Buffer::from_vec(std::mem::take(&mut self.bytes));
         let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::take(&mut self.offsets)));
-        StringArray::try_new(offsets, Buffer::from_vec(bytes), self.validity.finish())
+        StringArray::try_new(offsets, bytes, self.validity.finish())
             .expect("strings are whole pieces of checked UTF-8, cut at ASCII characters")
     }
-}
-
-/// Which of sixteen bytes is the first that ends the plain part of a JSON string: quote, backslash, control character.
-///
-/// "Is there a byte below n" after Alan Mycroft (1987): the lowest of the high bits is exact, and it is the one that
-/// counts. Exclusive or with 2 exchanges `"` (0x22) with the blank (0x20) and keeps controls among themselves, so that one
-/// comparison with 0x21 finds both. Sixteen bytes without a branch, because in which half a string ends is hard to predict.
-#[inline(always)]
-pub(super) fn first_stop(bytes: u128) -> Option<usize> {
-    const ONES: u128 = u128::MAX / 0xff;
-    let low = (bytes ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
-    let backslash = (bytes ^ (ONES * 0x5c)).wrapping_sub(ONES);
-    let stops = (low | backslash) & !bytes & (ONES * 0x80);
-    (stops != 0).then(|| (stops.trailing_zeros() / 8) as usize)
 }
 
 /// Numbers of one type.
@@ -434,7 +424,7 @@ impl Validity {
     #[inline(always)]
     fn push_valid(&mut self) {
         if let Some(bits) = &mut self.0 {
-            bits.append(true);
+            append_valid(bits);
         }
     }
 
@@ -462,22 +452,16 @@ impl Validity {
     }
 }
 
+/// A call of its own: what most columns do without is kept out of the loop over lines.
+#[inline(never)]
+fn append_valid(bits: &mut BooleanBufferBuilder) {
+    bits.append(true);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use arrow_array::Array;
-
-    #[test]
-    fn the_first_byte_that_stops_a_string_is_found() {
-        for at in 0..16 {
-            for b in 0..=255u8 {
-                let mut bytes = *b"abcdefgh !#[]~\x7f^";
-                bytes[at] = b;
-                let stop = b < 0x20 || b == b'"' || b == b'\\';
-                assert_eq!(first_stop(u128::from_le_bytes(bytes)), stop.then_some(at), "{b:#x} at {at}");
-            }
-        }
-    }
 
     #[test]
     fn strings_of_any_length_are_copied_up_to_the_quote() {
@@ -486,10 +470,15 @@ mod tests {
         let mut want = Vec::new();
         for n in 0..200 {
             let text: String = "äbcdefghijklmnopqrstuvwxyz/_#".chars().cycle().take(n).collect();
-            let bytes = format!("{text}\",\"");
-            assert_eq!(texts.push_until_quote(bytes.as_bytes(), 0), Some(text.len()), "{n}");
-            assert_eq!(texts.push_until_quote(text.as_bytes(), 0), None, "no quote, {n}");
-            assert_eq!(texts.push_until_quote(format!("{text}\\\"").as_bytes(), 0), None, "backslash, {n}");
+            let tail = "|behind the string";
+            let pushed = |texts: &mut Texts, end: &str| {
+                let line = format!("{text}{end}{tail}");
+                texts.push_until_quote(line.as_bytes()).map(|rest| rest == tail.as_bytes())
+            };
+            assert_eq!(pushed(&mut texts, "\""), Some(true), "{n}");
+            assert_eq!(pushed(&mut texts, "\\\""), None, "backslash, {n}");
+            assert_eq!(pushed(&mut texts, "\n\""), None, "newline, {n}");
+            assert_eq!(texts.push_until_quote(text.as_bytes()), None, "no quote, {n}");
             want.push(text);
         }
         let got = texts.finish();

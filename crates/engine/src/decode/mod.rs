@@ -14,7 +14,9 @@
 mod builder;
 mod cut;
 mod delimited;
+mod digits;
 mod json;
+mod lanes;
 mod time;
 mod value;
 

@@ -3,7 +3,8 @@
 //! No time zone database: a time without an offset is UTC. Everything finer than a microsecond is cut off towards the
 //! past, so that a time never lands in a later pane than the event belongs to.
 
-use super::value::{Decimal, Scalar, byte, digits};
+use super::digits::{byte, digits};
+use super::value::{Decimal, Scalar};
 use crate::spec::TimeFormat;
 use crate::time::{SECOND, Time, days_from_civil};
 use jiff::fmt::strtime;
@@ -42,6 +43,15 @@ impl TimeReader {
             TimeReader::Unix { num, den } => unix(number, *num, *den),
             TimeReader::Rfc3339 => None,
             TimeReader::Pattern(pattern) => by_pattern(pattern, number.text),
+        }
+    }
+
+    /// The time that a JSON integer stands for, if it is plainly one: `None` says nothing.
+    #[inline(always)]
+    pub(super) fn read_integer(&self, integer: u64) -> Option<Time> {
+        match self {
+            TimeReader::Unix { num, den } => unix_integer(i64::try_from(integer).ok()?, *num, *den),
+            TimeReader::Rfc3339 | TimeReader::Pattern(_) => None,
         }
     }
 }
@@ -126,10 +136,18 @@ fn unix(number: &Decimal<'_>, num: i64, den: i64) -> Option<Time> {
     if number.exp10 != 0 || number.cut {
         return unix_by_i128(number, num, den);
     }
-    let units = i64::try_from(number.mantissa).ok().and_then(|units| units.checked_mul(num));
-    let Some(scaled) = units.map(|units| if number.negative { -units } else { units }) else {
-        return unix_by_i128(number, num, den);
-    };
+    let magnitude = i64::try_from(number.mantissa).ok();
+    let units = magnitude.map(|units| if number.negative { -units } else { units });
+    match units.and_then(|units| unix_integer(units, num, den)) {
+        Some(time) => Some(time),
+        None => unix_by_i128(number, num, den),
+    }
+}
+
+/// The same of an integer, unless it or the way to it is out of range.
+#[inline(always)]
+fn unix_integer(units: i64, num: i64, den: i64) -> Option<Time> {
+    let scaled = units.checked_mul(num)?;
     Time::from_micros(if den == 1 { scaled } else { scaled.div_euclid(den) })
 }
 

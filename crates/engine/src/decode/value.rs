@@ -1,9 +1,12 @@
 //! The one way in which a scalar of any format becomes a value of a [`crate::spec::Kind`].
 //!
 //! Both JSON paths and the delimited reader hand [`Scalar`]s to the same functions, so they cannot disagree about what
-//! a number is. Digits are read eight at a time (Daniel Lemire, "Quickly parsing eight digits", 2018); a double is
-//! exact when mantissa and power of ten are (William Clinger, "How to read floating point numbers accurately", 1990)
-//! and read by the standard library when they are not.
+//! a number is. A double is exact when mantissa and power of ten are (William Clinger, "How to read floating point numbers
+//! accurately", 1990) and read by the standard library when they are not.
+
+use super::digits::{
+    EXACT10, POW10, ZEROS, byte, digits, eight_digits, exponent, load, short_number, without_point,
+};
 
 /// A value as it stands in a record.
 #[derive(Debug, Clone, Copy)]
@@ -83,22 +86,6 @@ pub(super) struct Decimal<'a> {
 
 /// Significant digits that a u64 always holds.
 const DIGITS_MAX: usize = 19;
-/// Exponents are cut off here; no record is long enough to make up for it with digits.
-const EXPONENT_MAX: i64 = 1_000_000_000_000;
-static POW10: [u64; 20] = {
-    let mut powers = [1u64; 20];
-    let mut i = 1;
-    while i < 20 {
-        powers[i] = powers[i - 1] * 10;
-        i += 1;
-    }
-    powers
-};
-/// Powers of ten that a double holds exactly.
-static EXACT10: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
-    1e19, 1e20, 1e21, 1e22,
-];
 
 impl<'a> Decimal<'a> {
     /// Reads a number at `start` by the grammar of JSON (RFC 8259, 6) and says where it ends.
@@ -251,170 +238,9 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// Appends the digits at `start` to `mantissa` (modulo 2^64) and says how many there are.
-#[inline(always)]
-pub(super) fn digits(bytes: &[u8], start: usize, mut mantissa: u64) -> (u64, usize) {
-    let mut at = start;
-    loop {
-        let word = load(bytes, at) ^ ZEROS;
-        let n = (others(word).trailing_zeros() / 8) as usize;
-        if n == 8 {
-            mantissa = mantissa.wrapping_mul(POW10[8]).wrapping_add(eight_digits(word, 8));
-            at += 8;
-            continue;
-        }
-        let rest = if n == 0 { 0 } else { eight_digits(word, n) };
-        return (mantissa.wrapping_mul(POW10[n]).wrapping_add(rest), at + n - start);
-    }
-}
-
-/// The end of a number by the grammar of JSON, without its value: what [`Decimal::from_json`] says of it, for less.
-#[inline(always)]
-pub(super) fn skip_number(bytes: &[u8], start: usize) -> Option<usize> {
-    let first = start + usize::from(byte(bytes, start) == b'-');
-    if let Some((_, length)) = short_number(load(bytes, first)) {
-        return Some(first + length);
-    }
-    let mut end = skip_digits(bytes, first);
-    if end == first || (end - first > 1 && bytes[first] == b'0') {
-        return None;
-    }
-    if byte(bytes, end) == b'.' {
-        let fraction = end + 1;
-        end = skip_digits(bytes, fraction);
-        if end == fraction {
-            return None;
-        }
-    }
-    if byte(bytes, end) | 0x20 == b'e' {
-        return exponent(bytes, end + 1).map(|(_, end)| end);
-    }
-    Some(end)
-}
-
-#[inline(always)]
-fn skip_digits(bytes: &[u8], start: usize) -> usize {
-    let mut end = start;
-    loop {
-        let n = (others(load(bytes, end) ^ ZEROS).trailing_zeros() / 8) as usize;
-        if n < 8 {
-            return end + n;
-        }
-        end += 8;
-    }
-}
-
-/// Number of digits before the point and length of a number that needs no second look: no sign, no exponent, at most
-/// seven characters. `None` says nothing.
-#[inline(always)]
-fn short_number(word: u64) -> Option<(usize, usize)> {
-    let others = others(word ^ ZEROS);
-    let whole = (others.trailing_zeros() / 8) as usize;
-    if whole == 0 || whole == 8 || (whole > 1 && word as u8 == b'0') {
-        return None;
-    }
-    let mut end = whole;
-    if (word >> (8 * whole)) as u8 == b'.' {
-        // A point is no reason for a carry, so that the second byte that is no digit is exact as well.
-        end = ((others & (others - 1)).trailing_zeros() / 8) as usize;
-        if end == whole + 1 || end == 8 {
-            return None;
-        }
-    }
-    ((word >> (8 * end)) as u8 | 0x20 != b'e').then_some((whole, end))
-}
-
-/// The word of a short number without its point.
-#[inline(always)]
-fn without_point(word: u64, whole: usize, length: usize) -> u64 {
-    if whole == length {
-        return word;
-    }
-    let before = (1 << (8 * whole)) - 1;
-    (word & before) | (word >> 8 & !before)
-}
-
-/// Eight times the character 0: a digit and its value differ in these bits.
-const ZEROS: u64 = 0x3030_3030_3030_3030;
-
-/// High bits at bytes above 9. The lowest is exact, and so are all below the first byte of 0x80 or more: up to there
-/// nothing is carried.
-#[inline(always)]
-fn others(word: u64) -> u64 {
-    (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080
-}
-
-/// The number that the first n of eight digits make, 1 <= n <= 8, the first one in the lowest byte.
-#[inline(always)]
-fn eight_digits(word: u64, n: usize) -> u64 {
-    // Shifted to the end, as if with leading zeros; then pairs, fours and eights are put together.
-    let word = word << (64 - 8 * n);
-    let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);
-    let low = (pairs & 0x0000_00FF_0000_00FF).wrapping_mul(0x000F_4240_0000_0064);
-    let high = ((pairs >> 16) & 0x0000_00FF_0000_00FF).wrapping_mul(0x0000_2710_0000_0001);
-    low.wrapping_add(high) >> 32
-}
-
-/// The exponent behind an `e`, cut off at [`EXPONENT_MAX`], and where it ends.
-#[cold]
-#[inline(never)]
-fn exponent(bytes: &[u8], start: usize) -> Option<(i64, usize)> {
-    let sign = byte(bytes, start);
-    let first = start + usize::from(matches!(sign, b'+' | b'-'));
-    let mut end = first;
-    let mut value = 0i64;
-    while byte(bytes, end).is_ascii_digit() {
-        value = (value * 10 + i64::from(bytes[end] - b'0')).min(EXPONENT_MAX);
-        end += 1;
-    }
-    (end > first).then_some((if sign == b'-' { -value } else { value }, end))
-}
-
-/// The byte at `at`, or 0 behind the end: no format has use for a zero byte outside of strings, and there it is a
-/// control character.
-#[inline(always)]
-pub(super) fn byte(bytes: &[u8], at: usize) -> u8 {
-    bytes.get(at).copied().unwrap_or(0)
-}
-
-/// Eight bytes at `at`, little endian, with zeros behind the end.
-#[inline(always)]
-pub(super) fn load(bytes: &[u8], at: usize) -> u64 {
-    match bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        Some(chunk) => u64::from_le_bytes(*chunk),
-        None => load_short(bytes.get(at..).unwrap_or_default()),
-    }
-}
-
-/// Sixteen bytes at `at`, little endian, with zeros behind the end.
-#[inline(always)]
-pub(super) fn load_two(bytes: &[u8], at: usize) -> u128 {
-    match bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
-        Some(chunk) => u128::from_le_bytes(*chunk),
-        None => load_two_short(bytes, at),
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn load_two_short(bytes: &[u8], at: usize) -> u128 {
-    u128::from(load(bytes, at)) | u128::from(load(bytes, at + 8)) << 64
-}
-
-/// Fewer than eight bytes as a word, from loads that overlap.
-#[cold]
-#[inline(never)]
-fn load_short(rest: &[u8]) -> u64 {
-    let n = rest.len();
-    if let (Some(first), Some(last)) = (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
-        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        return u64::from(first) | u64::from(last) << (8 * (n - 4));
-    }
-    rest.iter().rev().fold(0, |word, &b| word << 8 | u64::from(b))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::digits::skip_number;
     use super::*;
 
     fn text(s: &str) -> Scalar<'_> {
@@ -542,29 +368,6 @@ mod tests {
             assert_eq!(end, text.len());
             assert_eq!(json.to_f64(), text.parse().ok(), "{text}");
             assert_eq!((json.to_f64(), json.to_i64()), (lax.to_f64(), lax.to_i64()), "{text}");
-        }
-    }
-
-    #[test]
-    fn digits_are_read_across_words() {
-        for n in 0..=19 {
-            let word = &"9876543210123456789"[..n];
-            for tail in ["", ".", "/", ":", "\u{0}", "é", "abcdefghijkl"] {
-                let case = format!("{word}{tail}");
-                assert_eq!(digits(case.as_bytes(), 0, 0), (word.parse().unwrap_or(0), n), "{case}");
-            }
-        }
-    }
-
-    #[test]
-    fn short_loads_are_padded_with_zeros() {
-        let bytes = *b"abcdefghij";
-        for at in 0..12 {
-            let mut want = [0u8; 8];
-            for (i, w) in want.iter_mut().enumerate() {
-                *w = bytes.get(at + i).copied().unwrap_or(0);
-            }
-            assert_eq!(load(&bytes, at), u64::from_le_bytes(want), "{at}");
         }
     }
 

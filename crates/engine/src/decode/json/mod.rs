@@ -9,7 +9,8 @@ mod scan;
 mod shape;
 
 use super::builder::{Record, Rows};
-use super::value::{Scalar, byte};
+use super::digits::byte;
+use super::value::Scalar;
 use super::{bom_len, cut, is_blank, trim_cr};
 use crate::batch::{Block, Reason};
 use crate::spec::{Kind, Source};
@@ -43,17 +44,19 @@ impl JsonReader {
         let utf8 = std::str::from_utf8(bytes).is_ok();
         let mut values = vec![None; self.paths.len()];
         let mut at = bom_len(block.first_byte, bytes);
-        while at < bytes.len() {
-            if utf8 && let Some(next) = self.predicted(bytes, at, rows) {
-                at = next;
-                continue;
+        loop {
+            if utf8 {
+                at = self.predicted(bytes, at, rows);
+            }
+            if at == bytes.len() {
+                return;
             }
             let end = cut::record_end(bytes, at, None);
             let next = (end + 1).min(bytes.len());
             // In a block that is not UTF-8 as a whole, shapes may read a line that is.
             let fast = !utf8
                 && std::str::from_utf8(&bytes[at..end]).is_ok()
-                && self.predicted(&bytes[..next], at, rows).is_some();
+                && self.predicted(&bytes[..next], at, rows) == next;
             if !fast {
                 let record = Record { line: rows.lines, start: at, bytes: trim_cr(&bytes[at..end]) };
                 self.parsed(&record, &mut values, rows);
@@ -63,28 +66,23 @@ impl JsonReader {
         }
     }
 
-    /// Reads the line at `at` by the predicted shapes; where the next one starts, or nothing when none of them fits.
-    #[inline(always)]
-    fn predicted(&mut self, bytes: &[u8], at: usize, rows: &mut Rows) -> Option<usize> {
-        self.debt = self.debt.saturating_sub(1);
-        for i in 0..self.shapes.len() {
-            let Some((end, next)) = self.shapes[i].read(bytes, at, rows).and_then(|end| line_end(bytes, end))
-            else {
-                rows.roll_back();
+    /// Reads lines from `at` on by the predicted shapes, and says where the first one starts that none of them fits.
+    fn predicted(&mut self, bytes: &[u8], mut at: usize, rows: &mut Rows) -> usize {
+        let lines_before = rows.lines;
+        let mut i = 0;
+        while i < self.shapes.len() && at < bytes.len() {
+            let next = self.shapes[i].read_lines(bytes, at, rows);
+            if next == at {
+                i += 1;
                 continue;
-            };
-            if rows.too_long(end - at) {
-                rows.roll_back();
-                return None;
             }
-            rows.commit(&Record { line: rows.lines, start: at, bytes: &bytes[at..end] });
-            rows.lines += u64::from(bytes[next - 1] == b'\n');
-            if i > 0 {
-                self.shapes[..=i].rotate_right(1);
-            }
-            return Some(next);
+            self.shapes[..=i].rotate_right(1);
+            // The one in front has just been tried on the next line.
+            (at, i) = (next, 1);
         }
-        None
+        let lines = u32::try_from(rows.lines - lines_before).unwrap_or(u32::MAX);
+        self.debt = self.debt.saturating_sub(lines.saturating_add(1));
+        at
     }
 
     /// Reads a record with serde_json, and learns from it.
@@ -131,16 +129,6 @@ impl JsonReader {
             self.shapes.truncate(SHAPES_MAX - 1);
             self.shapes.insert(0, shape);
         }
-    }
-}
-
-/// Where a line that is whole at `end` ends, and where the next one starts.
-#[inline(always)]
-fn line_end(bytes: &[u8], end: usize) -> Option<(usize, usize)> {
-    match byte(bytes, end) {
-        b'\n' => Some((end, end + 1)),
-        b'\r' if byte(bytes, end + 1) == b'\n' => Some((end, end + 2)),
-        _ => (end == bytes.len()).then_some((end, end)),
     }
 }
 
@@ -233,7 +221,7 @@ mod tests {
         for (i, line) in lines.iter().enumerate() {
             let block = Block { partition: 0, number: 0, first_byte: 0, bytes: line.as_bytes() };
             rows.begin(&block);
-            let hit = reader.predicted(block.bytes, 0, &mut rows).is_some();
+            let hit = reader.predicted(block.bytes, 0, &mut rows) == line.len();
             hits += usize::from(hit && i + n >= lines.len());
             rows.finish(&block);
             rows.begin(&block);

@@ -4,8 +4,9 @@
 //! of a value that nobody wants, as far as they accept at all; a newline is never part of a value, because it ends the
 //! record. Input is valid UTF-8.
 
-use crate::decode::builder::first_stop;
-use crate::decode::value::{Decimal, Scalar, byte, load_two, skip_number};
+use crate::decode::digits::{byte, skip_number};
+use crate::decode::lanes::{LANES, first_stop, piece};
+use crate::decode::value::{Decimal, Scalar};
 
 /// How deep a skipped value may nest before it is left to the slow path: one bit of a word for each level.
 const DEPTH_MAX: u32 = 64;
@@ -92,10 +93,11 @@ fn skip_escape(bytes: &[u8], at: usize) -> Option<usize> {
 fn string_stop(bytes: &[u8], mut at: usize) -> usize {
     loop {
         // Behind the end there are zeros, which stop as controls.
-        if let Some(n) = first_stop(load_two(bytes, at)) {
+        let n = first_stop(&piece(bytes, at));
+        if n < LANES {
             return at + n;
         }
-        at += 16;
+        at += LANES;
     }
 }
 
