@@ -108,12 +108,16 @@ fn input<'a>(
     let kind = section.string("kind", problems);
     let path_place = section.entry("path").map(|entry| entry.key_place.clone());
     let paths = section.one_or_more("path", problems);
-    if lacks_kind {
+    if lacks_kind && paths.is_none() {
         let hint = "write kind = \"file\" with a path, or kind = \"stdin\"";
         problems.push(Problem::at(&place, format!("source `{name}` has no `kind`")).hint(hint));
     }
     let paths_known = paths.as_ref().map_or(Vec::new(), |paths| paths.value.clone());
-    let Some(kind) = kind else { return (None, paths_known) };
+    // A path says enough: it is a file.
+    let file = Placed { value: "file", place: place.clone() };
+    let Some(kind) = kind.or((lacks_kind && paths.is_some()).then_some(file)) else {
+        return (None, paths_known);
+    };
     match kind.value {
         "stdin" => {
             if let Some(place) = path_place {

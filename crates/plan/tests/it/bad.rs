@@ -91,7 +91,12 @@ fn panes() {
 fn sources() {
     const PATHS: &str = "[\"events.ndjson\", \"more/*.jsonl.gz\"]";
     check_all(&[
-        ("events]\nkind   = \"file\"\n", "«events]\n", "source `events` has no `kind`", ""),
+        (
+            "events]\nkind   = \"file\"\npath   = [\"events.ndjson\", \"more/*.jsonl.gz\"]\n",
+            "«events]\n",
+            "source `events` has no `kind`",
+            "",
+        ),
         ("\"file\"", "«\"kafka\"", "kind `kafka` is not supported", "`file` and `stdin`"),
         ("\"file\"", "«\"fiel\"", "unknown kind `fiel`", "did you mean `file`?"),
         ("\"file\"", "«\"carrier pigeon\"", "unknown kind", "there are `file` and `stdin`"),
