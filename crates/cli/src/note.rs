@@ -12,7 +12,9 @@ use std::path::Path;
 /// Says what happened to the input of a source. True when there was nothing to measure, in all or for a metric.
 pub fn note(pipeline: &Pipeline, index: usize, finished: &Finished<'_>, quarantine: &Path) -> bool {
     let source = &pipeline.spec.sources[index];
-    let head = Head::new(&finished.head);
+    // The head of the input is read again only for hints.
+    let trouble = finished.tally.bad_total() > 0 || finished.seen.contains(&false);
+    let head = Head::new(if trouble { &finished.head } else { &[] });
     if finished.tally.bad_total() < finished.tally.read {
         bad_records(source, finished, &head);
     }
