@@ -121,10 +121,37 @@ impl<'a> Reader<'a> {
         Ok(declared)
     }
 
+    /// An unsigned LEB128 number: seven bits a byte, lowest first. Refuses more than 64 bits and forms that are longer
+    /// than needed, so that a number has one spelling.
+    pub fn varint(&mut self) -> Result<u64, DecodeError> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            let part = u64::from(byte & 0x7F);
+            if part << shift >> shift != part || (byte == 0 && shift > 0) {
+                break;
+            }
+            value |= part << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(DecodeError::Invalid("varint"))
+    }
+
     /// Succeeds only when every byte was read.
     pub fn finish(self) -> Result<(), DecodeError> {
         if self.bytes.is_empty() { Ok(()) } else { Err(DecodeError::Invalid("bytes after the end")) }
     }
+}
+
+/// Appends a number as [`Reader::varint`] reads it.
+pub fn write_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
 }
 
 /// Reads the two-byte head (kind, version) of a snapshot and refuses any other.
@@ -151,4 +178,21 @@ pub mod kind {
     pub const HISTOGRAM: u8 = 6;
     /// [`crate::exact::Moments`].
     pub const MOMENTS: u8 = 7;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_one_spelling() {
+        for value in [0, 1, 127, 128, 300, 1 << 35, u64::MAX] {
+            let mut bytes = Vec::new();
+            write_varint(value, &mut bytes);
+            assert_eq!(Reader::new(&bytes).varint(), Ok(value));
+        }
+        for longer in [&[0x80, 0x00][..], &[0xFF; 10], &[0x80; 11], &[0x80]] {
+            assert!(Reader::new(longer).varint().is_err(), "{longer:?}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 
 use super::freq::Freq;
 use super::{Cells, CountMin};
-use crate::codec::{DecodeError, Reader, expect_head, kind};
+use crate::codec::{DecodeError, Reader, expect_head, kind, write_varint};
 use crate::frequent::Counters;
 
 const VERSION: u8 = 1;
@@ -113,40 +113,17 @@ fn read_cells<T: Copy + Default>(
     let mut out = vec![T::default(); cells];
     let (mut at, mut after_zeros) = (0, false);
     while at < cells {
-        let value = read_varint(r)?;
+        let value = r.varint()?;
         if value > 0 {
             out[at] = narrow(value).ok_or(DecodeError::Invalid("a counter beyond the total"))?;
             (at, after_zeros) = (at + 1, false);
             continue;
         }
-        let run = read_varint(r)?;
+        let run = r.varint()?;
         if after_zeros || run == 0 || run > (cells - at) as u64 {
             return Err(DecodeError::Invalid("run of zeros"));
         }
         (at, after_zeros) = (at + run as usize, true);
     }
     Ok(out)
-}
-
-fn write_varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// LEB128, shortest form only: equal values have equal bytes.
-fn read_varint(r: &mut Reader<'_>) -> Result<u64, DecodeError> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let byte = r.u8()?;
-        value |= u64::from(byte & 0x7F) << shift;
-        if byte < 0x80 {
-            let shortest = byte != 0 || shift == 0;
-            let fits = shift < 63 || byte <= 1;
-            return if shortest && fits { Ok(value) } else { Err(DecodeError::Invalid("varint")) };
-        }
-    }
-    Err(DecodeError::Invalid("varint"))
 }

@@ -1,5 +1,6 @@
 //! Moments against exact arithmetic done elsewhere, and the laws of a state that order cannot be seen in.
 
+use crate::streams::random;
 use proptest::prelude::*;
 use sketch::exact::{Moments, Number, Parts, Sum};
 use sketch::hash::murmur3_x64_128;
@@ -23,15 +24,6 @@ fn bytes(m: &Moments) -> Vec<u8> {
     let mut out = Vec::new();
     m.snapshot(&mut out);
     out
-}
-
-/// SplitMix64: the same numbers in every run.
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 // ---- against the fractions of Python (tests/it/golden/moments.py)

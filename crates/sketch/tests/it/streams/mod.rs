@@ -1,5 +1,4 @@
-//! Seeded streams for tests of frequencies, and what is true of them.
-#![allow(dead_code)] // each test binary uses its part
+//! Seeded numbers and streams, and what is true of them.
 
 use sketch::Token;
 use std::collections::BTreeMap;
@@ -22,6 +21,14 @@ impl Rng {
     pub fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
+}
+
+/// The next number of a SplitMix64 whose state is this.
+pub fn random(state: &mut u64) -> u64 {
+    let mut rng = Rng(*state);
+    let out = rng.next();
+    *state = rng.0;
+    out
 }
 
 /// A key and its weight.
