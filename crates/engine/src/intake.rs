@@ -82,6 +82,23 @@ impl Tally {
     }
 }
 
+/// A partition's clock with what follows from it.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    now: Time,
+    /// Before it, events are late.
+    watermark: Time,
+    /// Beyond it, they are ahead.
+    limit: Time,
+}
+
+impl Clock {
+    fn new(now: Time, time: &TimeSpec) -> Clock {
+        let limit = time.ahead.map_or(Time(i64::MAX), |ahead| now.plus(ahead));
+        Clock { now, watermark: now.minus(time.lateness), limit }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Partition {
     clock: Option<Time>,
@@ -185,65 +202,54 @@ impl Intake {
     fn judge(&mut self, time: &TimeSpec, id: u32, partition: &mut Partition, batch: Batch) -> Judged {
         let others = self.others(id, time.lateness);
         let mut verdict = Judged { before: self.boundary(), marks: Vec::new(), left_out: Vec::new(), batch };
-        let Some(mut clock) = partition.clock else {
+        let Some(mut clock) = partition.clock.map(|now| Clock::new(now, time)) else {
             debug_assert_eq!(verdict.batch.rows, 0);
             return verdict;
         };
-        let mut watermark = clock.minus(time.lateness);
-        let mut limit = time.ahead.map_or(Time(i64::MAX), |a| clock.plus(a));
         // The first row is told of the clock that agreement has just set.
-        self.raise(watermark, others, 0, &mut verdict.marks);
+        self.raise(clock.watermark, others, 0, &mut verdict.marks);
         let (mut next_mark, mut certain) = (self.next_boundary(), self.certain());
-        let mut late_rows = Vec::new();
-        let (mut ahead, mut late) = (0u64, 0u64);
+        let mut ahead = 0;
         for (row, &t) in verdict.batch.times.iter().enumerate() {
-            if t > limit {
+            if t > clock.limit {
                 ahead += 1;
-                match partition.agree_beyond(t, time) {
-                    Some(smallest) => clock = smallest,
-                    None => continue,
+                let Some(agreed) = partition.agree_beyond(t, time) else { continue };
+                clock = Clock::new(agreed, time);
+            } else {
+                partition.agree_within();
+                if t > clock.now {
+                    clock = Clock::new(t, time);
+                } else if t < clock.watermark {
+                    verdict.left_out.push(row as u32);
                 }
-            } else if !partition.beyond.is_empty() {
-                partition.beyond.clear();
-            }
-            if t < watermark {
-                late += 1;
-                late_rows.push(row as u32);
             }
             // Also what is in time for its own partition can be too late for the source's panes; what is left out anyway
             // is not counted twice.
-            if t < certain && (t >= watermark || time.later == Later::Correct) && !self.reaches(t) {
+            if t < certain && (t >= clock.watermark || time.later == Later::Correct) && !self.reaches(t) {
                 self.tally.too_late += 1;
             }
-            if t > clock || watermark != clock.minus(time.lateness) {
-                if t <= limit {
-                    clock = clock.max(t);
-                }
-                watermark = clock.minus(time.lateness);
-                limit = time.ahead.map_or(Time(i64::MAX), |a| clock.plus(a));
-                if watermark >= next_mark {
-                    self.raise(watermark, others, row + 1, &mut verdict.marks);
-                    (next_mark, certain) = (self.next_boundary(), self.certain());
-                }
+            if clock.watermark >= next_mark {
+                self.raise(clock.watermark, others, row + 1, &mut verdict.marks);
+                (next_mark, certain) = (self.next_boundary(), self.certain());
             }
         }
-        partition.clock = Some(clock);
-        self.raise(watermark, others, verdict.batch.rows, &mut verdict.marks);
+        partition.clock = Some(clock.now);
+        self.raise(clock.watermark, others, verdict.batch.rows, &mut verdict.marks);
+        self.count(time.later, ahead, &mut verdict);
+        verdict
+    }
+
+    /// Counts the verdicts; `left_out` holds the late rows, and keeps them only where that is asked.
+    fn count(&mut self, later: Later, ahead: u64, verdict: &mut Judged) {
+        let late = verdict.left_out.len() as u64;
         self.tally.ahead += ahead;
         self.tally.late += late;
         self.tally.on_time += verdict.batch.rows as u64 - ahead - late;
-        match time.later {
-            Later::Correct => {}
-            Later::Drop => {
-                self.tally.late_dropped += late;
-                verdict.left_out = late_rows;
-            }
-            Later::Quarantine => {
-                self.tally.late_quarantined += late;
-                verdict.left_out = late_rows;
-            }
+        match later {
+            Later::Correct => verdict.left_out.clear(),
+            Later::Drop => self.tally.late_dropped += late,
+            Later::Quarantine => self.tally.late_quarantined += late,
         }
-        verdict
     }
 
     /// Smallest watermark of the other live partitions; `Some(None)` when one of them has no clock yet.
@@ -336,6 +342,14 @@ impl Partition {
         }
         self.beyond.clear();
         Some(smallest)
+    }
+
+    /// Notes a time that is not beyond the clock: the row of those that are is broken.
+    #[inline]
+    fn agree_within(&mut self) {
+        if !self.beyond.is_empty() {
+            self.beyond.clear();
+        }
     }
 
     /// The clock of a partition that ends without agreement: the smallest held time that agrees with their median.
