@@ -135,17 +135,26 @@ fn state(source: &Source, finished: &Finished<'_>) {
         ));
     }
     let way = finished.outlet.given_way();
-    if way.groups_halved + way.sketches_folded + way.panes_dropped > 0 {
+    let steps = [
+        (way.groups_halved, "groups halved"),
+        (way.sketches_folded, "sketches folded to half"),
+        (way.panes_dropped, "oldest panes dropped"),
+    ];
+    let steps: Vec<String> =
+        steps.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{what} {n} times")).collect();
+    if !steps.is_empty() {
+        say(format_args!("note: to stay within `memory`, `{}` had its {}", source.name, steps.join(", ")));
+    }
+    for (metric, from) in finished.outlet.kept_from() {
         say(format_args!(
-            "note: to stay within `memory`, `{}` kept fewer groups ({} times halved), coarser sketches ({} times folded) \
-             and fewer panes ({} times dropped); raise `memory` for more",
-            source.name, way.groups_halved, way.sketches_folded, way.panes_dropped
+            "warning: windows of `{metric}` before {from} were dropped to stay within `memory`; raise it"
         ));
     }
     if way.over_budget > 0 {
         say(format_args!(
-            "warning: the state of `{}` outgrew `memory`; raise it, or keep fewer groups or shorter panes",
-            source.name
+            "warning: the state of `{}` outgrew `memory` and takes {} KiB; raise it, or keep fewer groups or shorter panes",
+            source.name,
+            finished.outlet.memory_bytes() / 1024
         ));
     }
 }

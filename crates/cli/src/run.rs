@@ -2,7 +2,7 @@
 
 use crate::note::{misfit, note};
 use crate::progress::Progress;
-use crate::show::{Format, show};
+use crate::show::{Format, Report};
 use crate::{NOTHING_MEASURED, Trouble, say};
 use clap::Args;
 use engine::spec::{Question, Source};
@@ -70,15 +70,20 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     let work = (0..sources.len())
         .map(|index| prepare(args, &overrides, &pipeline, index, question))
         .collect::<Result<Vec<Work<'_>>, _>>()?;
-    let mut answers = Vec::new();
     let mut nothing = false;
+    // All sources first: a report is whole or not there at all.
+    let mut measured = Vec::new();
     for (index, work) in work.iter().enumerate() {
         let finished = measure(args, work, pipeline.spec.memory_bytes / sources.len() as u64)
             .map_err(|error| unreadable(&pipeline, index, error))?;
         nothing |= note(&pipeline, index, &finished, &work.quarantine);
-        answers.extend(finished.outlet.answers(question));
+        measured.push(finished);
     }
-    show(args.format, &answers).map_err(|e| Trouble::environment(format!("cannot write the report: {e}")))?;
+    let mut report = Report::start(args.format);
+    measured
+        .iter()
+        .for_each(|finished| finished.outlet.each_answer(question, &mut |answer| report.put(answer)));
+    report.finish().map_err(|e| Trouble::environment(format!("cannot write the report: {e}")))?;
     Ok(ExitCode::from(if nothing { NOTHING_MEASURED } else { 0 }))
 }
 

@@ -36,25 +36,43 @@ impl<'a> Outlet<'a> {
     /// Every metric's answers, in the order of the file, then by grouping set, window and group; the counters last.
     pub fn answers(&self, question: Question) -> Vec<Answer> {
         let mut out = Vec::new();
-        for (index, metric) in self.source.metrics.iter().enumerate() {
-            for by in &metric.by {
-                let found = self.find(index, by);
-                let Some((set, series)) = found else { continue };
-                match question {
-                    Question::Windows { window, every } if !metric.levels.is_empty() => {
-                        self.windows(set, series, window, every, &mut out);
-                    }
-                    Question::Total | Question::Windows { .. } => self.total(set, series, &mut out),
-                }
-            }
-        }
-        self.counters(&mut out);
+        self.each_answer(question, &mut |answer| out.push(answer));
         out
     }
 
-    /// No event before this is expected any more; `None` without event time.
+    /// The same one by one: many windows of many groups need not be in memory together.
+    pub fn each_answer(&self, question: Question, out: &mut dyn FnMut(Answer)) {
+        for (index, metric) in self.source.metrics.iter().enumerate() {
+            for by in &metric.by {
+                let Some((set, series)) = self.find(index, by) else { continue };
+                match question {
+                    Question::Windows { window, every } if !metric.levels.is_empty() => {
+                        self.windows(set, series, window, every, out);
+                    }
+                    Question::Total | Question::Windows { .. } => self.total(set, series, out),
+                }
+            }
+        }
+        self.counters(out);
+    }
+
+    /// The source's watermark: no event before it is expected any more.
     pub fn complete_to(&self) -> Option<Time> {
         self.complete_to
+    }
+
+    /// Metrics whose oldest panes were dropped to stay within memory, and from when on they are whole.
+    pub fn kept_from(&self) -> Vec<(&str, Time)> {
+        let series = self.state.sets().iter().flat_map(|s| &s.series);
+        let mut out: Vec<(&str, Time)> = series
+            .filter_map(|s| Some((self.source.metrics[s.metric].name.as_str(), s.kept_from()?)))
+            .collect();
+        out.sort_unstable();
+        // The latest of a metric's grouping sets.
+        out.reverse();
+        out.dedup_by_key(|(name, _)| *name);
+        out.reverse();
+        out
     }
 
     /// What gave way to memory.
@@ -91,7 +109,7 @@ impl<'a> Outlet<'a> {
             .find_map(|set| set.series.iter().find(|s| s.metric == metric).map(|series| (set, series)))
     }
 
-    fn total(&self, set: &GroupingSet, series: &Series, out: &mut Vec<Answer>) {
+    fn total(&self, set: &GroupingSet, series: &Series, out: &mut dyn FnMut(Answer)) {
         if let Some(cells) = series.total() {
             self.groups(set, series, &[cells], None, out);
             return;
@@ -105,7 +123,14 @@ impl<'a> Outlet<'a> {
         self.groups(set, series, &cells, Some(kept), out);
     }
 
-    fn windows(&self, set: &GroupingSet, series: &Series, window: Span, every: Span, out: &mut Vec<Answer>) {
+    fn windows(
+        &self,
+        set: &GroupingSet,
+        series: &Series,
+        window: Span,
+        every: Span,
+        out: &mut dyn FnMut(Answer),
+    ) {
         let metric = &self.source.metrics[series.metric];
         let Some(level) = Level::tiling(&metric.levels, window, every) else { return };
         let panes = series.panes(level.size);
@@ -127,7 +152,7 @@ impl<'a> Outlet<'a> {
         series: &Series,
         panes: &[&Cells],
         window: Option<Window>,
-        out: &mut Vec<Answer>,
+        out: &mut dyn FnMut(Answer),
     ) {
         let metric = &self.source.metrics[series.metric];
         let kind = metric.measure.field().map(|f| self.source.fields[f].kind);
@@ -137,9 +162,10 @@ impl<'a> Outlet<'a> {
         let rest = merged(panes, OTHER);
         let mut other = read(&rest);
         if set.groups.is_total() {
-            out.push(self.answer(series, Vec::new(), false, window, other));
+            out(self.answer(series, Vec::new(), false, window, other));
             return;
         }
+        let mut lost = 0;
         for (_, group) in set.groups.sorted() {
             let cell = merged(panes, group);
             if matches!(*cell, Cell::Empty) {
@@ -147,22 +173,16 @@ impl<'a> Outlet<'a> {
             }
             let mut reading = read(&cell);
             let missed = set.groups.missed(group);
+            lost += missed;
             if missed > 0 {
                 reading.widen(&metric.measure, missed, &other);
             }
-            out.push(self.answer(
-                series,
-                named(set.groups.values(group, &set.kinds)),
-                false,
-                window,
-                reading,
-            ));
+            out(self.answer(series, named(set.groups.values(group, &set.kinds)), false, window, reading));
         }
         if !matches!(*rest, Cell::Empty) {
-            // It is what was left over, not a group of its own: nothing is claimed of it.
-            other.guarantee = sketch::Guarantee::None;
+            other.leave_over(&metric.measure, lost);
             let nobody = vec![Key::Null; set.kinds.len()];
-            out.push(self.answer(series, named(nobody), true, window, other));
+            out(self.answer(series, named(nobody), true, window, other));
         }
     }
 
@@ -187,7 +207,7 @@ impl<'a> Outlet<'a> {
     }
 
     /// The counters of the source: totals always, reasons that are specific only when they occurred.
-    fn counters(&self, out: &mut Vec<Answer>) {
+    fn counters(&self, out: &mut dyn FnMut(Answer)) {
         let t = &self.tally;
         let mut rows = vec![("read", t.read), ("accepted", t.accepted())];
         if self.source.time.is_some() {
@@ -212,7 +232,7 @@ impl<'a> Outlet<'a> {
         ];
         rows.extend(memory.into_iter().filter(|(_, n)| *n > 0));
         for (reason, count) in rows {
-            out.push(Answer {
+            out(Answer {
                 metric: "sg.source".into(),
                 by: vec![
                     ("source".into(), Key::String(self.source.name.clone())),

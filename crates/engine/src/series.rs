@@ -182,6 +182,11 @@ impl Series {
         self.ladder.iter().find(|r| r.level.size == size).is_some_and(|r| r.keeps(window.start, r.closed_to))
     }
 
+    /// The start of the oldest pane that is whole in every level, when older ones were dropped to stay within memory.
+    pub fn kept_from(&self) -> Option<Time> {
+        self.ladder.iter().filter_map(|r| r.kept_from).max()
+    }
+
     /// Panes dropped because they were older than their `keep`, per level.
     pub fn dropped(&self) -> impl Iterator<Item = (Level, u64)> + '_ {
         self.ladder.iter().map(|r| (r.level, r.dropped))

@@ -7,7 +7,7 @@ use crate::time::{Span, Time};
 pub struct Spec {
     /// Name of the pipeline.
     pub name: String,
-    /// Hard cap for accounted state (open panes, totals), in bytes.
+    /// Budget for accounted state (panes, totals), in bytes.
     pub memory_bytes: u64,
     /// Where events come from.
     pub sources: Vec<Source>,

@@ -335,7 +335,11 @@ impl<'a> Cursor<'a> {
             }
             Some(c) => {
                 let quote = after_field && !c.is_whitespace() && !is_word_start(c);
-                let hint = if quote { "a name with other characters stands in double quotes" } else { SHAPE };
+                let hint = if quote {
+                    "a name with other characters stands in double quotes, and the whole then in single ones: 'unique(\"user-agent\")'"
+                } else {
+                    SHAPE
+                };
                 let len = self.word_len().max(c.len_utf8());
                 self.fault(self.at..self.at + len, SQL, Some(hint))
             }

@@ -13,15 +13,14 @@ use std::io::{self, Write};
 const HEADER: &str =
     "metric,by,other,start,end,entry,value,low,high,confidence,guarantee,exact,complete_to,late,sketch";
 
-/// Writes the report.
-pub fn write(out: &mut impl Write, answers: &[Answer]) -> io::Result<()> {
-    writeln!(out, "{HEADER}")?;
-    for answer in answers {
-        for entry in entries(answer)? {
-            line(out, answer, &entry)?;
-        }
-    }
-    Ok(())
+/// Writes the names of the columns.
+pub fn header(out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{HEADER}")
+}
+
+/// Writes the lines of an answer.
+pub fn write(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
+    entries(answer)?.iter().try_for_each(|entry| line(out, answer, entry))
 }
 
 /// Entry, value, low and high of every number of an answer.

@@ -19,34 +19,76 @@ pub enum Format {
     Csv,
 }
 
-/// Writes the report to standard output. A reader that goes away early is no error.
-pub fn show(format: Format, answers: &[Answer]) -> io::Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    let written = match format {
-        Format::Table => table::write(&mut out, answers),
-        Format::Json => json(&mut out, answers),
-        Format::Ndjson => ndjson(&mut out, answers),
-        Format::Csv => csv::write(&mut out, answers),
-    };
-    match written.and_then(|()| out.flush()) {
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+/// A report on its way to standard output. A reader that goes away early is no error.
+pub struct Report {
+    format: Format,
+    out: BufWriter<io::StdoutLock<'static>>,
+    /// Tables are laid out as a whole.
+    table: Vec<Answer>,
+    written: u64,
+    trouble: Option<io::Error>,
+}
+
+impl Report {
+    /// Starts a report.
+    pub fn start(format: Format) -> Report {
+        let out = BufWriter::new(io::stdout().lock());
+        let mut report = Report { format, out, table: Vec::new(), written: 0, trouble: None };
+        if format == Format::Csv {
+            let header = csv::header(&mut report.out);
+            report.note(header);
+        }
+        report
+    }
+
+    /// Writes an answer, unless something went wrong before.
+    pub fn put(&mut self, answer: Answer) {
+        if self.trouble.is_some() {
+            return;
+        }
+        let put = match self.format {
+            Format::Json => self.put_json(&answer),
+            Format::Ndjson => json_line(&mut self.out, &answer),
+            Format::Csv => csv::write(&mut self.out, &answer),
+            Format::Table => {
+                self.table.push(answer);
+                Ok(())
+            }
+        };
+        self.written += 1;
+        self.note(put);
+    }
+
+    /// Writes what is left.
+    pub fn finish(mut self) -> io::Result<()> {
+        let end = match self.format {
+            Format::Json => self.out.write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" }),
+            Format::Table => table::write(&mut self.out, &self.table),
+            Format::Ndjson | Format::Csv => Ok(()),
+        };
+        self.note(end);
+        let flushed = self.out.flush();
+        self.note(flushed);
+        match self.trouble {
+            Some(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    /// One answer a line inside an array: a program parses it, a person can still read it.
+    fn put_json(&mut self, answer: &Answer) -> io::Result<()> {
+        self.out.write_all(if self.written == 0 { b"[\n" } else { b",\n" })?;
+        Ok(serde_json::to_writer(&mut self.out, answer)?)
+    }
+
+    fn note(&mut self, done: io::Result<()>) {
+        if let Err(e) = done {
+            self.trouble.get_or_insert(e);
+        }
     }
 }
 
-/// One answer a line inside an array: a program parses it, a person can still read it.
-fn json(out: &mut impl Write, answers: &[Answer]) -> io::Result<()> {
-    for (i, answer) in answers.iter().enumerate() {
-        out.write_all(if i == 0 { b"[\n" } else { b",\n" })?;
-        serde_json::to_writer(&mut *out, answer)?;
-    }
-    out.write_all(if answers.is_empty() { b"[]\n" } else { b"\n]\n" })
-}
-
-fn ndjson(out: &mut impl Write, answers: &[Answer]) -> io::Result<()> {
-    for answer in answers {
-        serde_json::to_writer(&mut *out, answer)?;
-        out.write_all(b"\n")?;
-    }
-    Ok(())
+fn json_line(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, answer)?;
+    out.write_all(b"\n")
 }

@@ -254,7 +254,7 @@ fn groups_beyond_their_bound_are_one() {
     let dir = Workdir::with("d.ndjson", text, "", metrics);
     let answers = dir.json(&[]);
     assert_eq!(shown(&answers, "n"), ["=21", "g0=6", "g1=5", "(other)=10"]);
-    assert_eq!((&answers[3]["by"]["g"], &answers[3]["guarantee"]), (&Value::Null, &"none".into()));
+    assert_eq!((&answers[3]["by"]["g"], &answers[3]["guarantee"]), (&Value::Null, &"proven".into()));
     assert_eq!(counter(&answers, "groups_folded"), 4);
 }
 

@@ -172,15 +172,29 @@ impl Reading {
             (Measure::Top { .. } | Measure::Freq { .. }, List::Items(items)) => {
                 items.iter_mut().for_each(|i| i.high += missed);
             }
-            (_, list) => {
-                // What the lost rows held is not known.
-                if let List::Quantiles(quantiles) = list {
-                    quantiles.iter_mut().for_each(|q| (q.low, q.high) = (None, None));
-                }
-                (self.low, self.high) = (None, None);
-                self.guarantee = Guarantee::None;
-            }
+            // What the lost rows held is not known.
+            (_, _) => self.promise_nothing(),
         }
+    }
+
+    /// Makes this the reading of the other group: what was left over, and `lost` rows at most that belong to groups
+    /// which are kept now.
+    pub(crate) fn leave_over(&mut self, measure: &Measure, lost: u64) {
+        match (measure, self.value) {
+            (Measure::Count, Some(Number::Int(rows))) => {
+                self.low = Some(Number::Int((rows - i128::from(lost)).max(0)));
+                self.guarantee = Guarantee::Proven;
+            }
+            _ => self.promise_nothing(),
+        }
+    }
+
+    fn promise_nothing(&mut self) {
+        if let List::Quantiles(quantiles) = &mut self.list {
+            quantiles.iter_mut().for_each(|q| (q.low, q.high) = (None, None));
+        }
+        (self.low, self.high) = (None, None);
+        (self.guarantee, self.confidence) = (Guarantee::None, 0.0);
     }
 }
 
@@ -225,8 +239,8 @@ mod tests {
         check(&Measure::Max(0), reading(9, exact, 1.0), (Some(50), Some(50), proven, 1.0));
         check(&Measure::Min(0), reading(-7, exact, 1.0), (Some(-7), Some(50), proven, 1.0));
         // What a sum has lost is not known from a number of rows.
-        check(&Measure::Sum(0), reading(9, exact, 1.0), (None, None, none, 1.0));
-        check(&Measure::Avg(0), reading(9, exact, 1.0), (None, None, none, 1.0));
+        check(&Measure::Sum(0), reading(9, exact, 1.0), (None, None, none, 0.0));
+        check(&Measure::Avg(0), reading(9, exact, 1.0), (None, None, none, 0.0));
         let unique = Measure::Unique { field: 0, lg_k: 14 };
         let probabilistic = Guarantee::Probabilistic;
         check(&unique, reading(9, probabilistic, 0.95), (Some(50), Some(59), probabilistic, 0.95));

@@ -74,14 +74,15 @@ pub(crate) fn parse(text: &str, problems: &mut Problems) -> Table {
         return Table::default();
     }
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut last_line = None;
-    for error in errors {
-        let span = error.span().unwrap_or(text.len()..text.len());
-        let line = text.as_bytes()[..span.start.min(text.len())].iter().filter(|b| **b == b'\n').count();
-        if last_line.replace(line) != Some(line) {
-            let place = Place { text: 0, start: span.start, end: span.end };
-            problems.push(Problem::at(&place, error.message()).label("not TOML from here on"));
-        }
+    // The first one alone: what follows it is mostly its consequence.
+    let spanned = errors.iter().map(|error| (error.span().unwrap_or(text.len()..text.len()), error));
+    if let Some((span, error)) = spanned.min_by_key(|(span, _)| span.start) {
+        let place = Place { text: 0, start: span.start, end: span.end };
+        problems.push(
+            Problem::at(&place, error.message())
+                .label("not TOML from here on")
+                .hint("if this line looks right, a bracket or quote before it is not closed"),
+        );
     }
     convert_table(document.into_inner(), &Origin { text: 0, shift: 0 }, 0)
 }

@@ -77,6 +77,8 @@ fn syntax_errors_look_the_same() {
   |
 3 | [source.s]
   | ^ not TOML from here on
+  |
+  = help: if this line looks right, a bracket or quote before it is not closed
 ";
     check("name = \"shop\"\npanes = [\"1m:2d\"\n[source.s]\n", &[], expected);
 }
