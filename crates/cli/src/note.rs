@@ -4,7 +4,7 @@ use crate::hint::{self, Head};
 use crate::say;
 use engine::batch::{Bad, Reason};
 use engine::intake::Tally;
-use engine::spec::{BadPolicy, Format, Kind, Source, TimeFormat};
+use engine::spec::{BadPolicy, Format, Source, TimeFormat};
 use plan::{About, Pipeline, did_you_mean};
 use runtime::{Finished, RunError};
 use std::path::Path;
@@ -100,7 +100,7 @@ fn wrong_with(reason: Reason, field: Option<usize>, source: &Source) -> String {
             None => "no event time".into(),
         },
         Reason::Type => match field.and_then(|f| source.fields.get(f)) {
-            Some(field) => format!("`{}` is no {}", field.path, kind_word(field.kind)),
+            Some(field) => format!("`{}` is no {}", field.path, field.kind.as_str()),
             None => "a value of another type than its field".into(),
         },
     }
@@ -111,15 +111,6 @@ fn written_as(format: &TimeFormat) -> &'static str {
         TimeFormat::Rfc3339 => "in RFC 3339",
         TimeFormat::Unix(..) => "in `unit`",
         TimeFormat::Pattern(_) => "in `pattern`",
-    }
-}
-
-fn kind_word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::String => "string",
-        Kind::Int64 => "int64",
-        Kind::Float64 => "float64",
-        Kind::Bool => "bool",
     }
 }
 

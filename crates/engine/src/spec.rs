@@ -78,6 +78,18 @@ pub enum Kind {
     Bool,
 }
 
+impl Kind {
+    /// The word of pipeline files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::String => "string",
+            Kind::Int64 => "int64",
+            Kind::Float64 => "float64",
+            Kind::Bool => "bool",
+        }
+    }
+}
+
 /// Event time of a source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimeSpec {

@@ -144,7 +144,7 @@ fn fields_of<'a>(
         }
         if let Some(kind) = declared.filter(|kind| use_.numeric && !is_number(*kind)) {
             let problem =
-                Problem::at(&use_.path.place, format!("`{path}` is a {} and no number", kind_word(kind)));
+                Problem::at(&use_.path.place, format!("`{path}` is a {} and no number", kind.as_str()));
             problems.push(problem.hint(format!("declare it in `fields`: {path} = \"float64\"")));
         }
         match fields.iter().find(|(field, _)| field.path == *path) {
@@ -188,15 +188,6 @@ fn is_call(path: &str) -> bool {
 
 fn is_number(kind: Kind) -> bool {
     matches!(kind, Kind::Int64 | Kind::Float64)
-}
-
-fn kind_word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::String => "string",
-        Kind::Int64 => "int64",
-        Kind::Float64 => "float64",
-        Kind::Bool => "bool",
-    }
 }
 
 /// Builds the metrics of one source.
