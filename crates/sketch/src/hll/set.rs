@@ -23,13 +23,15 @@ impl TokenSet {
     }
 
     /// True when the token is new. Amortised O(1).
+    #[inline]
     pub fn insert(&mut self, token: Token) -> bool {
         if token.rank() == 0 {
             // No hash gives rank 0; registers ignore such a token too.
             return false;
         }
         let Err(mut free) = self.find(token) else { return false };
-        if self.slots.len() < slots_for(self.len + 1) {
+        // That is slots < slots_for(len + 1), without looking for the power of two.
+        if (self.len + 1) * 4 > self.slots.len() * 3 {
             self.grow();
             free = self.find(token).unwrap_or_else(|slot| slot);
         }
