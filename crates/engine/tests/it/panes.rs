@@ -164,11 +164,8 @@ fn memory_is_a_cap_and_what_gives_way_is_counted() {
     }
     let way = shard.given_way();
     assert!(way.groups_halved > 0, "{way:?}");
-    assert!(
-        shard.memory_bytes() as u64 <= budget || way.over_budget > 0,
-        "{} bytes, {way:?}",
-        shard.memory_bytes()
-    );
+    assert_eq!(way.over_budget, 0, "{way:?}");
+    assert!(shard.memory_bytes() as u64 <= budget, "{} bytes, {way:?}", shard.memory_bytes());
     let outlet = engine::outlet::Outlet::new(&source, vec![shard], intake.tally(), intake.watermark());
     let answers = outlet.answers(Question::Total);
     assert_eq!(

@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use crate::spec::{BadPolicy, Field, Format};
 
-    fn source(paths: &[&str]) -> Source {
+    pub(super) fn source(paths: &[&str]) -> Source {
         let field = |path: &&str| Field { path: path.to_string(), kind: Kind::String };
         Source {
             name: "s".into(),

@@ -412,22 +412,7 @@ fn expected_unused(first: u8) -> Expected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{BadPolicy, Field, Format, Source};
-
-    fn source(paths: &[&str]) -> Source {
-        let field = |path: &&str| Field { path: path.to_string(), kind: Kind::String };
-        Source {
-            name: "s".into(),
-            format: Format::Ndjson,
-            fields: paths.iter().map(field).collect(),
-            nulls: vec![],
-            time: None,
-            bad: BadPolicy::Count,
-            record_bytes_max: 1 << 20,
-            confidence: 0.95,
-            metrics: vec![],
-        }
-    }
+    use crate::decode::json::tests::source;
 
     /// Learns from `line`, with `a.b` and `c` wanted, and says whether `other` has its shape.
     fn fits(line: &str, other: &str) -> Option<bool> {
