@@ -176,3 +176,27 @@ fn memory_is_a_cap_and_what_gives_way_is_counted() {
     let counted = shown(&answers, "sg.source");
     assert!(counted.iter().any(|row| row.contains("memory_groups_halved")), "{counted:?}");
 }
+
+#[test]
+fn what_is_left_after_panes_were_dropped_for_memory_is_whole() {
+    use engine::intake::Intake;
+    use engine::shard::Shard;
+    let source = source(time("0s", None), vec![metric("n", Measure::Count, vec![vec![]], "1s:1d")]);
+    let mut intake = Intake::new(&source);
+    let mut shards: Vec<Shard> = (0..2).map(|_| Shard::new(&source, 30_000)).collect();
+    for block in 0..100u64 {
+        let events: Vec<(i64, String)> = (0..50).map(|i| (block as i64 * 50 + i, "x".to_string())).collect();
+        for judged in intake.push(batch(block, 0, &events)) {
+            shards[(block % 2) as usize].apply(&judged);
+        }
+    }
+    let outlet = engine::outlet::Outlet::new(&source, shards, intake.tally(), intake.watermark());
+    assert!(outlet.given_way().panes_dropped > 0);
+    let (metric, from) = outlet.kept_from()[0];
+    assert_eq!(metric, "n");
+    let rows = shown(&outlet.answers(windows("10s", "10s")), "n");
+    let first = (from.0 + 9_999_999).div_euclid(10_000_000) * 10;
+    let whole: Vec<String> = (first..5000).step_by(10).map(|start| format!("{start}=10")).collect();
+    assert!(first > 0 && !rows.is_empty());
+    assert_eq!(rows, whole);
+}
