@@ -19,17 +19,19 @@ struct Room {
 }
 
 const SKETCH: &str = "streamgauge-sketch";
+const SHOP: &str = "streamgauge-shop";
 const ENGINE: &str = "streamgauge-engine";
 const PLAN: &str = "streamgauge-plan";
 const RUNTIME: &str = "streamgauge-runtime";
 
 const HOUSE: &[Room] = &[
     Room { package: SKETCH, may_know: &[], pure: true, free_tests: false },
+    Room { package: SHOP, may_know: &[], pure: true, free_tests: false },
     Room { package: ENGINE, may_know: &[SKETCH], pure: true, free_tests: false },
     Room { package: PLAN, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
     Room { package: RUNTIME, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
-    Room { package: "streamgauge", may_know: &[ENGINE, PLAN, RUNTIME], pure: false, free_tests: true },
-    Room { package: "streamgauge-bench", may_know: &[SKETCH, ENGINE], pure: false, free_tests: false },
+    Room { package: "streamgauge", may_know: &[SHOP, ENGINE, PLAN, RUNTIME], pure: false, free_tests: true },
+    Room { package: "streamgauge-bench", may_know: &[SKETCH, SHOP, ENGINE], pure: false, free_tests: false },
     Room { package: "xtask", may_know: &[], pure: false, free_tests: false },
 ];
 
@@ -130,6 +132,19 @@ mod tests {
     #[test]
     fn a_broken_wall_is_named() {
         check_walls(ENGINE, Some(SKETCH), false, &[]);
+        check_walls(
+            SKETCH,
+            Some(SHOP),
+            true,
+            &["streamgauge-sketch must not know streamgauge-shop (in its tests)"],
+        );
+        check_walls(
+            ENGINE,
+            Some(SHOP),
+            true,
+            &["streamgauge-engine must not know streamgauge-shop (in its tests)"],
+        );
+        check_walls(SHOP, Some(SKETCH), false, &["streamgauge-shop must not know streamgauge-sketch"]);
         check_walls(SKETCH, Some(ENGINE), false, &["streamgauge-sketch must not know streamgauge-engine"]);
         check_walls(RUNTIME, Some(PLAN), false, &["streamgauge-runtime must not know streamgauge-plan"]);
         check_walls(

@@ -7,6 +7,8 @@
 //! Latencies go through `ln`, `exp` and `cos` of the platform, which may differ in the last bit; rounding to tenths of
 //! a millisecond hides that in all but a vanishing share of events.
 
+use shop::random::{Rng, Weighted};
+use shop::text::{digit, write_integer};
 use std::num::NonZeroU32;
 
 /// First instant of every stream, ms since 1970: a whole minute.
@@ -105,7 +107,7 @@ impl Iterator for Stream {
         let on_time = START_MS + (self.next as f64 * SPAN_MS / self.count as f64) as u64;
         let luck = self.rng.word();
         let delay = if luck.is_multiple_of(LATE_ONE_IN) { (luck >> 32) % LATE_MS } else { 0 };
-        let latency_ms = 20.0 * (0.8 * self.rng.normal()).exp();
+        let latency_ms = 20.0 * (0.8 * normal(&mut self.rng)).exp();
         self.next += 1;
         Some(Event {
             ts_ms: (on_time - delay).max(START_MS),
@@ -169,98 +171,10 @@ pub fn write_user_id(rank: u32, out: &mut Vec<u8>) {
     write_integer(u64::from(rank), out);
 }
 
-fn digit(n: u64) -> u8 {
-    b'0' + (n % 10) as u8
-}
-
-fn write_integer(mut n: u64, out: &mut Vec<u8>) {
-    let from = out.len();
-    loop {
-        out.push(digit(n));
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out[from..].reverse();
-}
-
-/// xoshiro256++ (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021), its state filled by
-/// SplitMix64 as its authors advise.
-struct Rng {
-    state: [u64; 4],
-}
-
-impl Rng {
-    fn seeded(seed: u64) -> Rng {
-        let mut state = [0; 4];
-        let mut walk = seed;
-        for word in &mut state {
-            walk = walk.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let z = (walk ^ (walk >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            *word = z ^ (z >> 31);
-        }
-        Rng { state }
-    }
-
-    fn word(&mut self) -> u64 {
-        let [a, b, c, d] = self.state;
-        let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
-        let (c, d) = (c ^ a, d ^ b);
-        self.state = [a ^ d, b ^ c, c ^ (b << 17), d.rotate_left(45)];
-        result
-    }
-
-    /// A number below `n`, by the high half of the product.
-    fn below(&mut self, n: u64) -> u64 {
-        ((u128::from(self.word()) * u128::from(n)) >> 64) as u64
-    }
-
-    /// A number in [0, 1), with 53 bits.
-    fn unit(&mut self) -> f64 {
-        (self.word() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// A standard normal number (Box and Muller 1958, the cosine half).
-    fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
-        radius * (2.0 * std::f64::consts::PI * self.unit()).cos()
-    }
-}
-
-/// Weighted choice in constant time: Walker's alias method, tables built as in Vose 1991.
-struct Weighted {
-    /// (chance of keeping the column that was drawn, what is taken instead)
-    columns: Vec<(f64, u32)>,
-}
-
-impl Weighted {
-    fn new(weights: impl ExactSizeIterator<Item = f64>) -> Weighted {
-        let n = weights.len();
-        let weights: Vec<f64> = weights.collect();
-        let sum: f64 = weights.iter().sum();
-        let mut columns: Vec<(f64, u32)> =
-            weights.iter().zip(0..).map(|(w, own)| (w * n as f64 / sum, own)).collect();
-        let (mut poor, mut rich): (Vec<u32>, Vec<u32>) =
-            (0..n as u32).partition(|&own| columns[own as usize].0 < 1.0);
-        while !poor.is_empty() {
-            let (Some(giver), Some(taker)) = (rich.pop(), poor.pop()) else { break };
-            let gap = 1.0 - columns[taker as usize].0;
-            columns[taker as usize].1 = giver;
-            columns[giver as usize].0 -= gap;
-            if columns[giver as usize].0 < 1.0 { poor.push(giver) } else { rich.push(giver) }
-        }
-        // Once one side is empty, only rounding keeps what is left on the other from exactly 1. Their second choice is
-        // themselves, so the chance does not matter.
-        Weighted { columns }
-    }
-
-    fn draw(&self, rng: &mut Rng) -> usize {
-        let column = rng.below(self.columns.len() as u64) as usize;
-        let (keep, instead) = self.columns[column];
-        if rng.unit() < keep { column } else { instead as usize }
-    }
+/// A standard normal number (Box and Muller 1958, the cosine half).
+fn normal(rng: &mut Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - rng.unit()).ln()).sqrt();
+    radius * (2.0 * std::f64::consts::PI * rng.unit()).cos()
 }
 
 #[cfg(test)]
