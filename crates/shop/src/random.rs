@@ -135,6 +135,19 @@ pub fn ln(x: f64) -> f64 {
     k as f64 * LN_2 + 2.0 * s * series
 }
 
+/// 1/14! down to 1/0!; the next term of the series for e^r is below 1e-19.
+const INVERSE_FACTORIALS: [f64; 15] = {
+    let mut inverse = [1.0; 15];
+    let mut factorial = 1.0;
+    let mut n = 1;
+    while n < inverse.len() {
+        factorial *= n as f64;
+        inverse[inverse.len() - 1 - n] = 1.0 / factorial;
+        n += 1;
+    }
+    inverse
+};
+
 /// e to the power of x, for |x| up to 700, within a few units in the last place for small |x|.
 ///
 /// x = k ln 2 + r with |r| at most (ln 2)/2, and e^r by its Taylor series, cut where terms fall below 2^-56.
@@ -143,10 +156,9 @@ pub fn exp(x: f64) -> f64 {
     debug_assert!(x.abs() <= 700.0, "exp({x}) is out of range");
     let k = (x / LN_2).round();
     let r = x - k * LN_2;
-    let mut series = 1.0;
-    // r^15/15! < 1e-19.
-    for n in [14.0, 13.0, 12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0] {
-        series = 1.0 + series * r / n;
+    let mut series = 0.0;
+    for coefficient in INVERSE_FACTORIALS {
+        series = series * r + coefficient;
     }
     series * f64::from_bits(((k as i64 + 1023) as u64) << 52)
 }
