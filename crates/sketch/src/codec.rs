@@ -178,6 +178,10 @@ pub mod kind {
     pub const HISTOGRAM: u8 = 6;
     /// [`crate::exact::Moments`].
     pub const MOMENTS: u8 = 7;
+    /// [`crate::bloom::Filter`].
+    pub const FILTER: u8 = 8;
+    /// [`crate::bloom::Seen`].
+    pub const SEEN: u8 = 9;
 }
 
 #[cfg(test)]

@@ -11,10 +11,12 @@
 //! | quantiles | [`quantile::Quantiles`] | 256 values | value-relative bins, ½ bin either way |
 //! | how many at most x | [`histogram::Histogram`] | always exact | |
 //! | sum, mean, deviation, extremes | [`exact::Moments`] | always exact, in any order | |
+//! | seen before | [`bloom::Seen`] | 1,536 keys, fewer for small sizes | chained split-block Bloom filters, measured rate |
 //!
-//! All feed on one hash per value, the [`Token`] of `hash.rs`, so a value is hashed once for all of them.
+//! All that hash feed on one hash per value, the [`Token`] of `hash.rs`, so a value is hashed once for all of them.
 #![forbid(unsafe_code)]
 
+pub mod bloom;
 pub mod codec;
 pub mod countmin;
 pub mod estimate;

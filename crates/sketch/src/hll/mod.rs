@@ -12,7 +12,7 @@
 
 mod estimator;
 mod registers;
-mod set;
+pub(crate) mod set;
 mod wire;
 
 use registers::Registers;

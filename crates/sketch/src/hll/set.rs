@@ -3,14 +3,15 @@
 //! Its capacity is a function of the number of tokens alone, so equal sets cost equal bytes however they came
 //! about.
 
-use crate::Token;
+use crate::codec::Reader;
+use crate::{DecodeError, Token};
 
 /// Slots of the smallest table that holds anything.
 const SLOTS_MIN: usize = 16;
 
 /// Distinct tokens. A token is never 0 (its rank is at least 1), so 0 marks an empty slot.
 #[derive(Clone, Default)]
-pub(super) struct TokenSet {
+pub(crate) struct TokenSet {
     /// Empty, or a power of two from [`SLOTS_MIN`] on, at most three quarters full.
     slots: Box<[u64]>,
     len: usize,
@@ -65,6 +66,31 @@ impl TokenSet {
         let mut tokens: Vec<Token> = self.iter().collect();
         tokens.sort_unstable();
         tokens
+    }
+
+    /// Appends the number of tokens (u32) and the tokens, ascending.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&(self.len as u32).to_le_bytes());
+        out.extend(self.sorted().iter().flat_map(|token| token.0.to_le_bytes()));
+    }
+
+    /// Reads what [`TokenSet::write`] wrote, at most `len_max` tokens.
+    pub fn read(r: &mut Reader<'_>, len_max: usize) -> Result<Self, DecodeError> {
+        let count = r.count("distinct tokens", len_max, 8)?;
+        let mut set = TokenSet::with_room_for(count);
+        let mut before = 0;
+        for _ in 0..count {
+            let token = Token(r.u64()?);
+            if token.0 <= before {
+                return Err(DecodeError::Invalid("tokens do not ascend"));
+            }
+            if token.rank() == 0 {
+                return Err(DecodeError::Invalid("a token without rank"));
+            }
+            before = token.0;
+            set.insert(token);
+        }
+        Ok(set)
     }
 
     pub fn memory_bytes(&self) -> usize {

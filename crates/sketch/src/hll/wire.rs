@@ -23,8 +23,7 @@ impl Distinct {
         match &self.state {
             State::Set(set) => {
                 out.push(MODE_SET);
-                out.extend_from_slice(&(set.len() as u32).to_le_bytes());
-                out.extend(set.sorted().iter().flat_map(|token| token.0.to_le_bytes()));
+                set.write(out);
             }
             State::Registers(registers) => {
                 out.push(MODE_REGISTERS);
@@ -51,7 +50,7 @@ impl Distinct {
         }
         let lg_k = LgK::new(declared).map_err(|_| DecodeError::Invalid("lg K below 4"))?;
         let state = match r.u8()? {
-            MODE_SET => State::Set(restore_set(r, lg_k)?),
+            MODE_SET => State::Set(TokenSet::read(r, lg_k.exact_max())?),
             MODE_REGISTERS => State::Registers(restore_registers(r, lg_k)?),
             _ => return Err(DecodeError::Invalid("mode of a distinct count")),
         };
@@ -86,24 +85,6 @@ impl Distinct {
             }
         }
     }
-}
-
-fn restore_set(r: &mut Reader<'_>, lg_k: LgK) -> Result<TokenSet, DecodeError> {
-    let count = r.count("distinct tokens", lg_k.exact_max(), 8)?;
-    let mut set = TokenSet::with_room_for(count);
-    let mut before = 0;
-    for _ in 0..count {
-        let token = Token(r.u64()?);
-        if token.0 <= before {
-            return Err(DecodeError::Invalid("tokens do not ascend"));
-        }
-        if token.rank() == 0 {
-            return Err(DecodeError::Invalid("a token without rank"));
-        }
-        before = token.0;
-        set.insert(token);
-    }
-    Ok(set)
 }
 
 fn restore_registers(r: &mut Reader<'_>, lg_k: LgK) -> Result<Registers, DecodeError> {

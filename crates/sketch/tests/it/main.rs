@@ -1,5 +1,6 @@
 //! The sketches from outside: laws, bounds, bytes, twins.
 
+mod bloom;
 mod countmin;
 mod exact;
 mod frequent;
