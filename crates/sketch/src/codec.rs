@@ -182,6 +182,8 @@ pub mod kind {
     pub const FILTER: u8 = 8;
     /// [`crate::bloom::Seen`].
     pub const SEEN: u8 = 9;
+    /// [`crate::theta::Theta`].
+    pub const THETA: u8 = 10;
 }
 
 #[cfg(test)]

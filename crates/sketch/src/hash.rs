@@ -8,6 +8,8 @@
 //! ```
 //!
 //! The low 32 bits are exactly DataSketches' HLL *coupon*, so sets and registers export without the original values.
+//! The Theta sketch of DataSketches keeps another cut of the same 128 bits, `h1 >> 1`: `theta_hash_of_*`.
+//!
 //! 58 bits of `h1` and the leading zeros of `h2` make about 60 bits of entropy: among n distinct values two share a
 //! token with probability of about n²/2^61, 1e-12 for n = 1,536.
 
@@ -72,6 +74,30 @@ impl Token {
     }
 }
 
+/// The hash that a Theta sketch of DataSketches keeps of raw bytes: the upper 63 bits of `h1`.
+#[inline]
+pub fn theta_hash_of_bytes(bytes: &[u8]) -> u64 {
+    murmur3_x64_128(bytes, SEED).0 >> 1
+}
+
+/// Theta hash of a string: of its UTF-8 bytes.
+#[inline]
+pub fn theta_hash_of_str(s: &str) -> u64 {
+    theta_hash_of_bytes(s.as_bytes())
+}
+
+/// Theta hash of an integer: of its eight little-endian bytes.
+#[inline]
+pub fn theta_hash_of_i64(v: i64) -> u64 {
+    murmur3_tail8(v as u64, SEED).0 >> 1
+}
+
+/// Theta hash of a double: of its canonical bits (one zero, one NaN).
+#[inline]
+pub fn theta_hash_of_f64(v: f64) -> u64 {
+    murmur3_tail8(canonical_bits(v), SEED).0 >> 1
+}
+
 /// The bits under which a double is hashed and compared: −0 is 0 and every NaN is one.
 #[inline]
 pub fn canonical_bits(v: f64) -> u64 {
@@ -88,7 +114,7 @@ const C1: u64 = 0x87c3_7b91_1142_53d5;
 const C2: u64 = 0x4cf5_ad43_2745_937f;
 
 #[inline]
-fn fmix64(mut k: u64) -> u64 {
+pub(crate) fn fmix64(mut k: u64) -> u64 {
     k ^= k >> 33;
     k = k.wrapping_mul(0xff51_afd7_ed55_8ccd);
     k ^= k >> 33;
@@ -175,11 +201,23 @@ pub fn murmur3_x64_128(bytes: &[u8], seed: u64) -> (u64, u64) {
 
 /// Tokens of a column of strings laid out as Arrow does: `values[offsets[i]..offsets[i + 1]]`.
 ///
-/// Short strings are loaded as two masked words instead of byte by byte, which halves the cost of the hash.
-///
 /// # Panics
 /// When the offsets do not ascend or lie outside `values`: Arrow arrays never do that.
 pub fn tokens_of_strings(values: &[u8], offsets: &[i32], out: &mut Vec<Token>) {
+    hashes_of_strings(values, offsets, out, Token::of_hash);
+}
+
+/// Theta hashes of a column of strings, as [`tokens_of_strings`].
+///
+/// # Panics
+/// When the offsets do not ascend or lie outside `values`: Arrow arrays never do that.
+pub fn theta_hashes_of_strings(values: &[u8], offsets: &[i32], out: &mut Vec<u64>) {
+    hashes_of_strings(values, offsets, out, |h1, _| h1 >> 1);
+}
+
+/// Short strings are loaded as two masked words instead of byte by byte, which halves the cost of the hash.
+#[inline]
+fn hashes_of_strings<T>(values: &[u8], offsets: &[i32], out: &mut Vec<T>, cut: impl Fn(u64, u64) -> T) {
     out.clear();
     let Some((&first, rest)) = offsets.split_first() else { return };
     out.reserve(rest.len());
@@ -187,19 +225,18 @@ pub fn tokens_of_strings(values: &[u8], offsets: &[i32], out: &mut Vec<Token>) {
     for &end in rest {
         let end = end as usize;
         let len = end - start;
-        let token = if len < 16 && start + 16 <= values.len() {
+        let (h1, h2) = if len < 16 && start + 16 <= values.len() {
             let (k1, k2) = (word(&values[start..start + 8]), word(&values[start + 8..start + 16]));
             let (k1, k2) = if len < 8 {
                 (k1 & !(u64::MAX << (8 * len)), 0)
             } else {
                 (k1, k2 & !(u64::MAX << (8 * (len - 8))))
             };
-            let (h1, h2) = murmur3_short(k1, k2, len);
-            Token::of_hash(h1, h2)
+            murmur3_short(k1, k2, len)
         } else {
-            Token::of_bytes(&values[start..end])
+            murmur3_x64_128(&values[start..end], SEED)
         };
-        out.push(token);
+        out.push(cut(h1, h2));
         start = end;
     }
 }
@@ -231,12 +268,19 @@ mod tests {
         for (pair, token) in offsets.windows(2).zip(&out) {
             assert_eq!(*token, Token::of_bytes(&text[pair[0] as usize..pair[1] as usize]), "{pair:?}");
         }
+        let mut out = Vec::new();
+        theta_hashes_of_strings(&text, &offsets, &mut out);
+        for (pair, hash) in offsets.windows(2).zip(&out) {
+            assert_eq!(*hash, theta_hash_of_bytes(&text[pair[0] as usize..pair[1] as usize]), "{pair:?}");
+        }
     }
 
     #[test]
     fn integers_hash_as_their_eight_bytes() {
         assert_eq!(Token::of_i64(-7), Token::of_bytes(&(-7i64).to_le_bytes()));
         assert_eq!(Token::of_f64(-0.0), Token::of_bytes(&[0; 8]));
+        assert_eq!(theta_hash_of_i64(-7), theta_hash_of_bytes(&(-7i64).to_le_bytes()));
+        assert_eq!(theta_hash_of_f64(-0.0), theta_hash_of_str("\0\0\0\0\0\0\0\0"));
     }
 
     #[test]

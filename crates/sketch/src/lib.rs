@@ -12,8 +12,10 @@
 //! | how many at most x | [`histogram::Histogram`] | always exact | |
 //! | sum, mean, deviation, extremes | [`exact::Moments`] | always exact, in any order | |
 //! | seen before | [`bloom::Seen`] | 1,536 keys, fewer for small sizes | chained split-block Bloom filters, measured rate |
+//! | how many distinct in both, in one only | [`theta::Theta`] | K values | the K smallest hashes, 1/√(K−1) |
 //!
-//! All that hash feed on one hash per value, the [`Token`] of `hash.rs`, so a value is hashed once for all of them.
+//! All that hash feed on one hash per value, the [`Token`] of `hash.rs`, so a value is hashed once for all of them; only
+//! theta takes another cut of the same 128 bits, which DataSketches prescribes.
 #![forbid(unsafe_code)]
 
 pub mod bloom;
@@ -26,6 +28,7 @@ pub mod hash;
 pub mod histogram;
 pub mod hll;
 pub mod quantile;
+pub mod theta;
 
 pub use codec::{DecodeError, Reader};
 pub use estimate::{Estimate, Guarantee};

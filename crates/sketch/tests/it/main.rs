@@ -9,3 +9,4 @@ mod hll;
 mod quantile;
 mod regressions;
 mod streams;
+mod theta;

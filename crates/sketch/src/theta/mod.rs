@@ -1,0 +1,295 @@
+//! How many distinct values, and how many in two sets at once: the K smallest hashes.
+//!
+//! A value has a 63-bit hash (`hash::theta_hash_of_*`, that of Apache DataSketches). Kept are the hashes below a threshold
+//! θ. As long as there are no more than K of them θ is 1 and all are kept; then θ is the (K+1)-th smallest hash and the K
+//! below it are kept. Among n uniform numbers the (K+1)-th smallest lies near K/n, so K/θ estimates n, without bias and
+//! with a relative standard error of 1/√(K−1) (Bar-Yossef et al. 2002; Dasgupta, Lang, Rhodes & Thaler, *A Framework for
+//! Estimating Stream Expression Cardinalities*, 2016). Two sketches, cut to the smaller θ, are uniform samples of two
+//! sets at one rate: what is in both, or in one only, is counted and divided by θ.
+//!
+//! **Law, of whole bytes:** order does not matter, a merge equals one sketch over all values, and folding to a smaller K
+//! commutes with both. The table holds up to 1.5 K hashes before it is cut, and when that happens depends on the
+//! order; but every view of it (bytes, estimates, set operations, equality) is that of the K smallest. DataSketches' own
+//! updatable sketches show whatever is in the table.
+//!
+//! **Bounds.** θ being given, the values below it among n are binomial, so n is to c of them what the number of trials is
+//! to c successes. The interval runs from the lower quantile of the negative binomial law for c successes to the upper
+//! one for c + 1 (Clopper & Pearson's, 1934), by the expansion of Cornish & Fisher (1938) to the skewness.
+//!
+//! **Left out:** the compressed image of DataSketches, images of versions before 3, and up-front sampling.
+
+mod image;
+mod ops;
+mod table;
+
+use crate::codec::{Reader, expect_head, kind};
+use crate::estimate::z_of;
+pub use crate::hll::LgK;
+use crate::{DecodeError, Estimate, Incompatible, MergeNote};
+pub use image::ImageError;
+use table::Table;
+
+const VERSION: u8 = 1;
+
+/// θ = 1: nothing was cut off. Hashes have 63 bits.
+const THETA_MAX: u64 = i64::MAX as u64;
+
+/// A set of values that can be counted, merged, intersected and subtracted.
+///
+/// Exact up to K = 2^lg K values, then within a relative standard error of 1/√(K−1) (1.56 % for lg K = 12). Needs at most
+/// 16 K bytes.
+///
+/// ```
+/// use sketch::hash::theta_hash_of_i64;
+/// use sketch::theta::{LgK, Theta};
+///
+/// let audience = |ids: std::ops::Range<i64>| {
+///     let mut theta = Theta::new(LgK::new(12).unwrap());
+///     ids.for_each(|id| theta.update(theta_hash_of_i64(id)));
+///     theta
+/// };
+/// let (saw, bought) = (audience(0..100_000), audience(90_000..120_000));
+/// let both = saw.intersect(&bought).estimate(0.95);
+/// assert!(both.low < 10_000.0 && 10_000.0 < both.high);
+/// assert_eq!(audience(0..500).without(&audience(100..500)).estimate(0.95).value, 100.0);
+/// ```
+#[derive(Clone)]
+pub struct Theta {
+    lg_k: LgK,
+    /// Every hash seen below θ is in the table, no other.
+    theta: u64,
+    table: Table,
+}
+
+impl Theta {
+    /// The empty set, to be kept exactly up to 2^`lg_k` values. Allocates nothing.
+    pub fn new(lg_k: LgK) -> Theta {
+        Theta { lg_k, theta: THETA_MAX, table: Table::default() }
+    }
+
+    /// Takes in one value by its theta hash. Amortised O(1); once warm, almost every hash is above θ and costs one
+    /// comparison.
+    #[inline]
+    pub fn update(&mut self, hash: u64) {
+        if hash < self.theta {
+            self.insert(hash);
+        }
+    }
+
+    /// Takes in a batch of values.
+    pub fn update_all(&mut self, hashes: &[u64]) {
+        hashes.iter().for_each(|&hash| self.update(hash));
+    }
+
+    #[inline(never)]
+    fn insert(&mut self, hash: u64) {
+        // No value should have hash 0, and DataSketches skips it too; as a slot it means empty.
+        if hash != 0 && self.table.insert(hash) && self.table.len() > self.k() / 2 * 3 {
+            self.cut();
+        }
+    }
+
+    /// Keeps the K smallest.
+    fn cut(&mut self) {
+        if self.table.len() > self.k() {
+            let (hashes, theta) = self.smallest();
+            self.table = Table::of(&hashes);
+            self.theta = theta;
+        }
+    }
+
+    /// The canonical state: the K smallest hashes, in no order, and θ. O(K).
+    fn smallest(&self) -> (Vec<u64>, u64) {
+        let mut hashes: Vec<u64> = self.table.iter().collect();
+        let k = self.k();
+        if hashes.len() <= k {
+            return (hashes, self.theta);
+        }
+        let theta = *hashes.select_nth_unstable(k).1;
+        hashes.truncate(k);
+        (hashes, theta)
+    }
+
+    fn smallest_sorted(&self) -> (Vec<u64>, u64) {
+        let (mut hashes, theta) = self.smallest();
+        hashes.sort_unstable();
+        (hashes, theta)
+    }
+
+    /// Unites with another set. The result has the smaller lg K of the two, also when one is empty.
+    ///
+    /// Afterwards the state is, byte for byte, that of one sketch with this lg K over all values. O(K).
+    ///
+    /// # Errors
+    /// None today: any two precisions merge. Sketches of differently keyed hashes will be refused here.
+    pub fn merge(&mut self, other: &Theta) -> Result<MergeNote, Incompatible> {
+        let (ours, theirs) = (self.lg_k, other.lg_k);
+        self.fold(theirs);
+        self.lower(other.theta);
+        other.table.iter().for_each(|hash| self.update(hash));
+        Ok(if ours == theirs {
+            MergeNote::Exact
+        } else {
+            MergeNote::Folded { from: ours.max(theirs).get(), to: ours.min(theirs).get() }
+        })
+    }
+
+    /// Lowers θ: what is not below it leaves.
+    fn lower(&mut self, theta: u64) {
+        if theta < self.theta {
+            self.theta = theta;
+            self.table = Table::of(&self.table.iter().filter(|&hash| hash < theta).collect::<Vec<_>>());
+        }
+    }
+
+    /// Lowers the precision to `lg_k`; does nothing when it is not above that already.
+    ///
+    /// The state is then the one that a sketch of this lg K would have had from the start.
+    pub fn fold(&mut self, lg_k: LgK) {
+        if lg_k < self.lg_k {
+            self.lg_k = lg_k;
+            self.cut();
+        }
+    }
+
+    /// The number of distinct values, with bounds at this confidence (see the head of the module). O(K) beyond the exact
+    /// mode.
+    pub fn estimate(&self, confidence: f64) -> Estimate<f64> {
+        let (kept, theta) = if self.table.len() > self.k() {
+            (self.k(), self.smallest().1)
+        } else {
+            (self.table.len(), self.theta)
+        };
+        if theta == THETA_MAX { Estimate::exact(kept as f64) } else { bounds(kept, theta, confidence) }
+    }
+
+    /// True while the number is exact.
+    pub fn is_exact(&self) -> bool {
+        self.theta == THETA_MAX && self.table.len() <= self.k()
+    }
+
+    /// True when it is certain that no value is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.theta == THETA_MAX && self.table.len() == 0
+    }
+
+    /// The precision.
+    pub fn lg_k(&self) -> LgK {
+        self.lg_k
+    }
+
+    fn k(&self) -> usize {
+        1 << self.lg_k.get()
+    }
+
+    /// Relative standard error of the estimate beyond the exact mode, one sigma: 1/√(K−1).
+    pub fn relative_error(lg_k: LgK) -> f64 {
+        1.0 / (f64::from(1u32 << lg_k.get()) - 1.0).sqrt()
+    }
+
+    /// What stands behind the number, for answers: `hash-set`, or `theta/12`.
+    pub fn sketch_name(&self) -> String {
+        if self.is_exact() { "hash-set".to_owned() } else { format!("theta/{}", self.lg_k.get()) }
+    }
+
+    /// Bytes held. Not a function of the set alone: the table may hold what the next cut takes away.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Theta>() + self.table.memory_bytes()
+    }
+
+    /// Appends the snapshot, 15 + 8n bytes for n hashes kept: canonical, a function of the set of values and lg K.
+    pub fn snapshot(&self, out: &mut Vec<u8>) {
+        if cfg!(debug_assertions) {
+            self.check_invariants();
+        }
+        let (hashes, theta) = self.smallest_sorted();
+        out.extend_from_slice(&[kind::THETA, VERSION, self.lg_k.get()]);
+        out.extend_from_slice(&theta.to_le_bytes());
+        out.extend_from_slice(&(hashes.len() as u32).to_le_bytes());
+        out.extend(hashes.iter().flat_map(|hash| hash.to_le_bytes()));
+    }
+
+    /// Reads what [`Theta::snapshot`] wrote and leaves the reader behind it. Survives any bytes and allocates in
+    /// proportion to what it reads.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: the bytes end early, lg K is beyond `lg_k_max`, θ is above 2^63 − 1, there are more than K hashes,
+    /// or they do not ascend from 1 to below θ.
+    pub fn restore(r: &mut Reader<'_>, lg_k_max: LgK) -> Result<Theta, DecodeError> {
+        expect_head(r, kind::THETA, VERSION, "not a theta of version 1")?;
+        let declared = r.u8()?;
+        if declared > lg_k_max.get() {
+            let limit = u64::from(lg_k_max.get());
+            return Err(DecodeError::TooLarge { what: "lg K", declared: u64::from(declared), limit });
+        }
+        let lg_k = LgK::new(declared).map_err(|_| DecodeError::Invalid("lg K below 4"))?;
+        let theta = r.u64()?;
+        let count = r.count("theta hashes", 1 << lg_k.get(), 8)?;
+        let hashes = read_hashes(r, count)?;
+        check_hashes(&hashes, theta).map_err(DecodeError::Invalid)?;
+        Ok(Theta { lg_k, theta, table: Table::of(&hashes) })
+    }
+
+    /// For tests, and before every snapshot in debug builds.
+    ///
+    /// # Panics
+    /// When the structure is broken, which would be a bug.
+    pub fn check_invariants(&self) {
+        self.table.check_invariants();
+        assert!(self.table.len() <= self.k() / 2 * 3, "the table is cut in time");
+        assert!(self.theta <= THETA_MAX, "theta is a share of 63 bits");
+        assert!(self.table.iter().all(|hash| hash < self.theta), "what is kept lies below theta");
+    }
+}
+
+/// Equal when they hold the same hashes at the same precision, as their snapshots are.
+impl PartialEq for Theta {
+    fn eq(&self, other: &Self) -> bool {
+        self.lg_k == other.lg_k && self.smallest_sorted() == other.smallest_sorted()
+    }
+}
+
+impl Eq for Theta {}
+
+impl std::fmt::Debug for Theta {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.estimate(0.95).value;
+        f.debug_struct("Theta")
+            .field("sketch", &self.sketch_name())
+            .field("value", &value)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many values there are when `kept` of them lie below θ < 1.
+fn bounds(kept: usize, theta: u64, confidence: f64) -> Estimate<f64> {
+    let share = theta as f64 / (THETA_MAX as f64 + 1.0);
+    let kept = kept as f64;
+    let z = z_of(confidence);
+    // Quantile of the number of trials up to the c-th success, times the chance of success. Its deviation is
+    // √(c (1-θ)), and its skewness (2-θ)/√(c (1-θ)) times that deviation is 2-θ.
+    let trials = |c: f64, z: f64| c + z * (c * (1.0 - share)).sqrt() + (z * z - 1.0) / 6.0 * (2.0 - share);
+    let low = if kept == 0.0 { 0.0 } else { trials(kept, -z) / share };
+    let high = trials(kept + 1.0, z) / share;
+    let value = kept / share;
+    // What is kept is certainly there.
+    Estimate::probabilistic(value, low.max(kept).min(value), high.max(value), confidence)
+}
+
+fn read_hashes(r: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, DecodeError> {
+    let (hashes, _) = r.bytes(count * 8)?.as_chunks::<8>();
+    Ok(hashes.iter().map(|hash| u64::from_le_bytes(*hash)).collect())
+}
+
+fn check_hashes(ascending: &[u64], theta: u64) -> Result<(), &'static str> {
+    if theta == 0 || theta > THETA_MAX {
+        return Err("theta outside 1..=2^63-1");
+    }
+    if !ascending.is_sorted_by(|a, b| a < b) {
+        return Err("theta hashes do not ascend");
+    }
+    match (ascending.first(), ascending.last()) {
+        (Some(&first), Some(&last)) if first == 0 || last >= theta => Err("a theta hash outside 1..theta"),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,58 @@
+//! Sets from sets: both, one without the other, and how alike they are.
+//!
+//! Two sketches are cut to the smaller θ; below it, both know every hash. What is counted there is a sample of the result
+//! at rate θ, so the relative error grows as the result becomes a small part of both: about √(|A∪B| / |result| / K).
+
+use super::table::Table;
+use super::{THETA_MAX, Theta};
+use crate::Estimate;
+use crate::estimate::z_of;
+
+impl Theta {
+    /// The values in both sets. Exact when both are. Has the smaller lg K of the two; order-free as they are. O(K).
+    pub fn intersect(&self, other: &Theta) -> Theta {
+        self.keep_if(other, true)
+    }
+
+    /// The values in this set that are not in the other. Exact when both are. Has the smaller lg K of the two. O(K).
+    pub fn without(&self, other: &Theta) -> Theta {
+        self.keep_if(other, false)
+    }
+
+    fn keep_if(&self, other: &Theta, there: bool) -> Theta {
+        let ((ours, theta), (theirs, limit)) = (self.smallest(), other.smallest());
+        let theirs = Table::of(&theirs);
+        let theta = theta.min(limit);
+        let kept: Vec<u64> =
+            ours.into_iter().filter(|&hash| hash < theta && theirs.contains(hash) == there).collect();
+        let lg_k = self.lg_k.min(other.lg_k);
+        let mut result = Theta { lg_k: self.lg_k, theta, table: Table::of(&kept) };
+        result.fold(lg_k);
+        result
+    }
+
+    /// Jaccard's index |A∩B| / |A∪B|, 1 for two empty sets. Exact when both sets and their union are.
+    ///
+    /// The smallest hashes of the union are a uniform sample of it without replacement (Broder 1997), the share of those
+    /// in both sets is the estimate, and the interval is Wilson's (1927), which is too wide rather than too narrow here.
+    pub fn jaccard(&self, other: &Theta, confidence: f64) -> Estimate<f64> {
+        let mut union = self.clone();
+        // Merging never fails: there is nothing that must agree.
+        let _ = union.merge(other);
+        let (sample, theta) = union.smallest();
+        let (ours, theirs) = (Table::of(&self.smallest().0), Table::of(&other.smallest().0));
+        let both = sample.iter().filter(|&&hash| ours.contains(hash) && theirs.contains(hash)).count() as f64;
+        let n = sample.len() as f64;
+        if theta == THETA_MAX {
+            return Estimate::exact(if sample.is_empty() { 1.0 } else { both / n });
+        }
+        if sample.is_empty() {
+            return Estimate::probabilistic(0.0, 0.0, 1.0, confidence);
+        }
+        let (share, zz) = (both / n, z_of(confidence).powi(2));
+        let middle = (share + zz / (2.0 * n)) / (1.0 + zz / n);
+        let half = (zz * (share * (1.0 - share) + zz / (4.0 * n)) / n).sqrt() / (1.0 + zz / n);
+        let (low, high) = ((middle - half).max(0.0), (middle + half).min(1.0));
+        Estimate::probabilistic(share, low.min(share), high.max(share), confidence)
+    }
+}

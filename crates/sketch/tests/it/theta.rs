@@ -1,0 +1,476 @@
+//! `theta::Theta` against its laws, its formula, a foreign implementation, Java's files, and its own bytes.
+
+use std::collections::BTreeSet;
+
+use crate::streams::{Rng, mutate};
+use datasketches::hash::value::raw_bytes;
+use datasketches::theta::{CompactThetaSketch, ThetaSketch, ThetaSketchBuilder, ThetaUnionBuilder};
+use proptest::prelude::*;
+use sketch::hash::{theta_hash_of_f64, theta_hash_of_i64, theta_hash_of_str};
+use sketch::theta::{ImageError, LgK, Theta};
+use sketch::{DecodeError, Guarantee, MergeNote, Reader};
+
+fn lg(lg_k: u8) -> LgK {
+    LgK::new(lg_k).unwrap()
+}
+
+fn of(lg_k: u8, hashes: &[u64]) -> Theta {
+    let mut theta = Theta::new(lg(lg_k));
+    theta.update_all(hashes);
+    theta
+}
+
+fn ints(range: std::ops::Range<i64>) -> Vec<u64> {
+    range.map(theta_hash_of_i64).collect()
+}
+
+fn snapshot(theta: &Theta) -> Vec<u8> {
+    theta.check_invariants();
+    let mut out = Vec::new();
+    theta.snapshot(&mut out);
+    out
+}
+
+fn assert_same(a: &Theta, b: &Theta) {
+    assert_eq!(snapshot(a), snapshot(b));
+    assert_eq!(a, b);
+    assert_eq!(a.estimate(0.95), b.estimate(0.95));
+    assert_eq!(a.is_exact(), b.is_exact());
+    assert_eq!(a.export(), b.export());
+}
+
+// ---- Laws: whole bytes, exactly ----
+
+/// By definition: the K smallest distinct hashes, and the next one as theta.
+fn by_definition(lg_k: u8, hashes: &[u64]) -> Vec<u8> {
+    let set: BTreeSet<u64> = hashes.iter().copied().collect();
+    let k = 1usize << lg_k;
+    let theta = set.iter().nth(k).copied().unwrap_or(i64::MAX as u64);
+    let kept: Vec<u64> = set.into_iter().take(k).collect();
+    let mut out = vec![10, 1, lg_k];
+    out.extend(theta.to_le_bytes());
+    out.extend((kept.len() as u32).to_le_bytes());
+    out.extend(kept.iter().flat_map(|hash| hash.to_le_bytes()));
+    out
+}
+
+fn values() -> impl Strategy<Value = Vec<u64>> {
+    prop::collection::vec((0i64..400).prop_map(theta_hash_of_i64), 0..300)
+}
+
+fn precision() -> impl Strategy<Value = u8> {
+    4u8..=8
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_state_is_the_smallest_hashes_in_any_order(lg_k in precision(), hashes in values()) {
+        let theta = of(lg_k, &hashes);
+        prop_assert_eq!(snapshot(&theta), by_definition(lg_k, &hashes));
+        let backwards: Vec<u64> = hashes.iter().rev().copied().collect();
+        assert_same(&theta, &of(lg_k, &backwards));
+        let distinct = hashes.iter().collect::<BTreeSet<_>>().len();
+        prop_assert_eq!(theta.is_exact(), distinct <= 1 << lg_k);
+        if theta.is_exact() {
+            prop_assert_eq!(theta.estimate(0.95).value, distinct as f64);
+        }
+    }
+
+    #[test]
+    fn every_merge_tree_gives_one_sketch_over_all_values(
+        parts in prop::collection::vec((precision(), values()), 1..7),
+        picks in prop::collection::vec(any::<(prop::sample::Index, prop::sample::Index)>(), 6),
+    ) {
+        let mut all = Vec::new();
+        let mut coarsest = 21;
+        let mut sketches = Vec::new();
+        for (lg_k, hashes) in &parts {
+            all.extend_from_slice(hashes);
+            coarsest = coarsest.min(*lg_k);
+            sketches.push(of(*lg_k, hashes));
+        }
+        for (from, into) in picks {
+            if sketches.len() > 1 {
+                let from = sketches.swap_remove(from.index(sketches.len()));
+                let into = into.index(sketches.len());
+                sketches[into].merge(&from).unwrap();
+            }
+        }
+        assert_same(&sketches[0], &of(coarsest, &all));
+    }
+
+    #[test]
+    fn folding_is_having_been_coarser_from_the_start(from in precision(), to in precision(), hashes in values()) {
+        let (before, after) = hashes.split_at(hashes.len() / 2);
+        let mut theta = of(from, before);
+        theta.fold(lg(to));
+        assert_same(&theta, &of(from.min(to), before));
+        theta.update_all(after);
+        assert_same(&theta, &of(from.min(to), &hashes));
+    }
+
+    #[test]
+    fn set_operations_are_those_of_sets_below_theta(
+        (lg_a, a) in (precision(), values()),
+        (lg_b, b) in (precision(), values()),
+    ) {
+        let (x, y) = (of(lg_a, &a), of(lg_b, &b));
+        let (a, b): (BTreeSet<u64>, BTreeSet<u64>) = (a.into_iter().collect(), b.into_iter().collect());
+        let theta = |set: &BTreeSet<u64>, lg_k: u8| set.iter().nth(1 << lg_k).copied().unwrap_or(i64::MAX as u64);
+        let limit = theta(&a, lg_a).min(theta(&b, lg_b));
+        let check = |result: Theta, expected: Vec<u64>| {
+            let exact = limit == i64::MAX as u64 && expected.len() <= 1 << lg_a.min(lg_b);
+            let e = result.estimate(0.95);
+            assert_eq!(result.is_exact(), exact);
+            assert_eq!(exact, e.guarantee == Guarantee::Exact);
+            assert!(e.low <= e.value && e.value <= e.high);
+            let mut expected = expected;
+            expected.sort_unstable();
+            let cut = expected.get(1 << lg_a.min(lg_b)).copied().unwrap_or(limit);
+            expected.truncate(1 << lg_a.min(lg_b));
+            let image = snapshot(&result);
+            assert_eq!(image[2], lg_a.min(lg_b));
+            assert_eq!(&image[3..11], &cut.to_le_bytes());
+            let hashes: Vec<u8> = expected.iter().flat_map(|hash| hash.to_le_bytes()).collect();
+            assert_eq!(&image[15..], &hashes[..]);
+        };
+        let below = |set: Vec<u64>| set.into_iter().filter(|&hash| hash < limit).collect::<Vec<_>>();
+        check(x.intersect(&y), below(a.intersection(&b).copied().collect()));
+        check(y.intersect(&x), below(a.intersection(&b).copied().collect()));
+        check(x.without(&y), below(a.difference(&b).copied().collect()));
+        check(y.without(&x), below(b.difference(&a).copied().collect()));
+        let j = x.jaccard(&y, 0.95);
+        prop_assert!(0.0 <= j.low && j.low <= j.value && j.value <= j.high && j.high <= 1.0);
+        prop_assert_eq!(j, y.jaccard(&x, 0.95));
+        if j.is_exact() {
+            let (both, any) = (a.intersection(&b).count() as f64, a.union(&b).count() as f64);
+            prop_assert_eq!(j.value, if any == 0.0 { 1.0 } else { both / any });
+        }
+    }
+
+    #[test]
+    fn a_restored_sketch_goes_on_as_if_nothing_had_happened(lg_k in precision(), hashes in values()) {
+        let (before, after) = hashes.split_at(hashes.len() / 2);
+        let mut bytes = snapshot(&of(lg_k, before));
+        bytes.push(77);
+        let mut r = Reader::new(&bytes);
+        let mut restored = Theta::restore(&mut r, LgK::MAX).unwrap();
+        prop_assert_eq!(r.remaining(), 1, "the reader stands behind the snapshot");
+        assert_same(&restored, &of(lg_k, before));
+        restored.update_all(after);
+        assert_same(&restored, &of(lg_k, &hashes));
+        assert_same(&Theta::import(&restored.export(), lg(lg_k)).unwrap(), &restored);
+    }
+
+    #[test]
+    fn hostile_bytes_are_survived(lg_k in precision(), hashes in values(), seed: u64) {
+        let theta = of(lg_k, &hashes);
+        let hostile = mutate(&snapshot(&theta), &mut Rng(seed));
+        let mut r = Reader::new(&hostile);
+        if let Ok(mut back) = Theta::restore(&mut r, lg(10)) {
+            prop_assert_eq!(&snapshot(&back)[..], &hostile[..hostile.len() - r.remaining()]);
+            back.update_all(&ints(0..2_000));
+            let e = back.estimate(0.95);
+            prop_assert!(e.low <= e.value && e.value <= e.high && e.high.is_finite(), "{:?}", e);
+            snapshot(&back);
+        }
+        let image = mutate(&theta.export(), &mut Rng(seed ^ 1));
+        if let Ok(back) = Theta::import(&image, lg(lg_k)) {
+            snapshot(&back);
+            assert_same(&Theta::import(&back.export(), lg(lg_k)).unwrap(), &back);
+        }
+    }
+}
+
+#[test]
+fn a_merge_says_when_it_folded() {
+    let mut coarse = of(6, &ints(0..5));
+    assert_eq!(coarse.merge(&of(6, &ints(3..9))), Ok(MergeNote::Exact));
+    assert_eq!(coarse.merge(&of(8, &ints(0..900))), Ok(MergeNote::Folded { from: 8, to: 6 }));
+    let mut fine = of(8, &ints(0..900));
+    assert_eq!(fine.merge(&Theta::new(lg(6))), Ok(MergeNote::Folded { from: 8, to: 6 }));
+    assert_same(&fine, &coarse);
+}
+
+#[test]
+fn memory_stays_within_sixteen_bytes_a_hash() {
+    for lg_k in [4, 8, 12] {
+        let mut theta = Theta::new(lg(lg_k));
+        for hash in ints(0..50_000) {
+            theta.update(hash);
+            assert!(theta.memory_bytes() <= size_of::<Theta>() + (16 << lg_k));
+        }
+        assert_eq!(theta.sketch_name(), format!("theta/{lg_k}"));
+    }
+    assert!(Theta::new(lg(12)).is_empty() && Theta::new(lg(12)).is_exact());
+    // Hash 0 stands for an empty slot, and is skipped over there as well.
+    assert!(of(4, &[0, 0]).is_empty());
+}
+
+#[test]
+fn each_lie_is_named() {
+    let make = |lg_k: u8, theta: u64, hashes: &[u64]| {
+        let mut out = vec![10, 1, lg_k];
+        out.extend(theta.to_le_bytes());
+        out.extend((hashes.len() as u32).to_le_bytes());
+        out.extend(hashes.iter().flat_map(|hash| hash.to_le_bytes()));
+        out
+    };
+    let restore = |bytes: Vec<u8>| Theta::restore(&mut Reader::new(&bytes), lg(12));
+    assert!(restore(make(4, 100, &[1, 99])).is_ok(), "fewer than K below theta: an intersection");
+    for (bytes, lie) in [
+        (vec![9, 1, 4], "not a theta of version 1"),
+        (vec![10, 2, 4], "not a theta of version 1"),
+        (make(3, 100, &[]), "lg K below 4"),
+        (make(4, 0, &[]), "theta outside 1..=2^63-1"),
+        (make(4, 1 << 63, &[]), "theta outside 1..=2^63-1"),
+        (make(4, 100, &[2, 1]), "theta hashes do not ascend"),
+        (make(4, 100, &[2, 2]), "theta hashes do not ascend"),
+        (make(4, 100, &[0, 2]), "a theta hash outside 1..theta"),
+        (make(4, 100, &[2, 100]), "a theta hash outside 1..theta"),
+    ] {
+        assert_eq!(restore(bytes.clone()), Err(DecodeError::Invalid(lie)), "{bytes:?}");
+    }
+    let too_many: Vec<u64> = (1..=17).collect();
+    let told = DecodeError::TooLarge { what: "theta hashes", declared: 17, limit: 16 };
+    assert_eq!(restore(make(4, 100, &too_many)), Err(told));
+    let told = DecodeError::TooLarge { what: "lg K", declared: 13, limit: 12 };
+    assert_eq!(restore(make(13, 100, &[])), Err(told));
+    let mut short = make(12, 1 << 62, &[1, 2, 3]);
+    short[11] = 200;
+    assert_eq!(restore(short), Err(DecodeError::Truncated));
+}
+
+// ---- Accuracy ----
+
+fn drawn(rng: &mut Rng, lg_k: u8, n: u64) -> Theta {
+    let mut theta = Theta::new(lg(lg_k));
+    (0..n).for_each(|_| theta.update(rng.next() >> 1));
+    theta
+}
+
+const RUNS: u64 = 2_000;
+
+/// `RUNS` independent estimates of n: no bias, and the error of the formula, 4.5 standard deviations of mean and root
+/// mean square each: a sound sketch fails one of the 5 points with a chance under 1e-4.
+#[test]
+fn bias_and_error_are_those_of_the_formula() {
+    for (lg_k, n) in [(4, 40), (4, 2_000), (7, 200), (7, 5_000), (10, 20_000)] {
+        let (k, n) = ((1u64 << lg_k) as f64, n as f64);
+        let mut rng = Rng(u64::from(lg_k) << 32 | n as u64);
+        let errors: Vec<f64> =
+            (0..RUNS).map(|_| drawn(&mut rng, lg_k, n as u64).estimate(0.95).value / n - 1.0).collect();
+        // Of K/θ with θ the (K+1)-th of n uniform numbers.
+        let sigma = ((n - k) / (n * (k - 1.0))).sqrt();
+        assert!(sigma <= Theta::relative_error(lg(lg_k)));
+        let mean = errors.iter().sum::<f64>() / RUNS as f64;
+        let rmse = (errors.iter().map(|e| e * e).sum::<f64>() / RUNS as f64).sqrt();
+        let slack = 4.5 / (RUNS as f64).sqrt();
+        assert!(mean.abs() <= slack * sigma, "K {k}, n {n}: bias {mean} of {}", slack * sigma);
+        // The tail of 1/θ is heavy for small K: its kurtosis widens the band of the root mean square.
+        let wobble = slack * (0.5 + 4.0 / k);
+        assert!((rmse / sigma - 1.0).abs() <= wobble.max(slack), "K {k}, n {n}: error {rmse} of {sigma}");
+    }
+}
+
+/// Share of 2,000 intervals that hold the truth, at least what is stated, within 4.5 deviations of the share; and not so
+/// wide that they say nothing: of what may be missed, two fifths are.
+fn judge_coverage(name: &str, confidence: f64, misses: u64, tight: bool) {
+    let miss = 1.0 - confidence;
+    let slack = 4.5 * (miss * confidence / RUNS as f64).sqrt();
+    let share = misses as f64 / RUNS as f64;
+    assert!(share <= miss + slack, "{name} at {confidence}: {share} missed");
+    assert!(!tight || share >= 0.4 * miss - slack, "{name} at {confidence}: only {share} missed");
+}
+
+#[test]
+fn intervals_hold_the_truth_as_often_as_they_say() {
+    const CONFIDENCES: [f64; 3] = [0.8, 0.95, 0.99];
+    for (lg_k, n) in [(4, 17), (4, 40), (4, 5_000), (6, 1_000), (9, 600), (9, 10_000)] {
+        let mut rng = Rng(n << 8 | u64::from(lg_k));
+        let mut misses = [0u64; 3];
+        for _ in 0..RUNS {
+            let theta = drawn(&mut rng, lg_k, n);
+            for (missed, confidence) in misses.iter_mut().zip(CONFIDENCES) {
+                let e = theta.estimate(confidence);
+                *missed += u64::from(e.low > n as f64 || e.high < n as f64);
+            }
+        }
+        for (missed, confidence) in misses.into_iter().zip(CONFIDENCES) {
+            // With n just above a small K the truth is close to the proven bound, and less is missed.
+            judge_coverage(&format!("K 2^{lg_k}, n {n}"), confidence, missed, n >= 100);
+        }
+    }
+}
+
+/// (only a, both, only b): intersection, difference and Jaccard of random sets of these sizes.
+#[test]
+fn set_operations_hold_the_truth_as_often_as_they_say() {
+    for (only_a, both, only_b) in [(3_000u64, 3_000u64, 3_000u64), (9_000, 900, 100), (500, 20, 20_000)] {
+        for confidence in [0.8, 0.95] {
+            let mut rng = Rng(only_a << 20 | both);
+            let mut misses = [0u64; 3];
+            for _ in 0..RUNS {
+                let shared: Vec<u64> = (0..both).map(|_| rng.next() >> 1).collect();
+                let (mut a, mut b) = (drawn(&mut rng, 8, only_a), drawn(&mut rng, 8, only_b));
+                a.update_all(&shared);
+                b.update_all(&shared);
+                let jaccard = both as f64 / (only_a + both + only_b) as f64;
+                let told = [
+                    (a.intersect(&b).estimate(confidence), both as f64),
+                    (a.without(&b).estimate(confidence), only_a as f64),
+                    (a.jaccard(&b, confidence), jaccard),
+                ];
+                for (miss, (e, truth)) in misses.iter_mut().zip(told) {
+                    *miss += u64::from(e.low > truth || e.high < truth);
+                }
+            }
+            for (name, missed) in ["both", "without", "jaccard"].into_iter().zip(misses) {
+                let name = format!("{name} of {only_a}, {both}, {only_b}");
+                // Few hashes make steps so large that hardly anything is missed: only the promise is judged.
+                judge_coverage(&name, confidence, missed, both == 3_000);
+            }
+        }
+    }
+}
+
+// ---- The twin ----
+
+fn names(range: std::ops::Range<u32>) -> Vec<String> {
+    range.map(|i| format!("user_{i}")).collect()
+}
+
+fn ours(lg_k: u8, names: &[String]) -> Theta {
+    of(lg_k, &names.iter().map(|name| theta_hash_of_str(name)).collect::<Vec<_>>())
+}
+
+fn twin(lg_k: u8, names: &[String]) -> ThetaSketch {
+    let mut sketch = ThetaSketchBuilder::default().lg_k(lg_k).build().unwrap();
+    names.iter().for_each(|name| sketch.update(raw_bytes::from_str(name)));
+    sketch
+}
+
+#[test]
+fn datasketches_reads_every_image_and_holds_the_same() {
+    for (lg_k, n) in [(5, 0), (5, 1), (5, 2), (5, 32), (5, 33), (12, 4_096), (12, 4_097), (12, 100_000)] {
+        let names = names(0..n);
+        let image = ours(lg_k, &names).export();
+        let read = CompactThetaSketch::deserialize(&image).unwrap();
+        let mut twin = twin(lg_k, &names);
+        // Cut to K, theirs is the same state.
+        twin.trim();
+        assert_eq!(read.is_empty(), n == 0);
+        assert!(read.is_ordered());
+        assert_eq!(read.theta64(), twin.theta64(), "lg K {lg_k}, n {n}");
+        let hashes = |all: &mut dyn Iterator<Item = u64>| all.collect::<BTreeSet<u64>>();
+        let (a, b) = (hashes(&mut read.iter().map(|e| e.hash())), hashes(&mut twin.iter().map(|e| e.hash())));
+        assert_eq!(a, b);
+        let (theirs, value) = (read.estimate(), ours(lg_k, &names).estimate(0.95).value);
+        assert!((theirs - value).abs() <= 1e-9 * value, "{theirs} and {value}");
+        // Of a single hash Java sets a flag that the crate leaves out, of none Java leaves out the hash of the seed.
+        if n > 1 {
+            assert_eq!(image, twin.compact(true).serialize(), "the whole image, lg K {lg_k}, n {n}");
+        }
+        // And back, from an image in the order of their table too, cut or not.
+        for image in [twin.compact(true).serialize(), twin.compact(false).serialize()] {
+            assert_same(&Theta::import(&image, lg(lg_k)).unwrap(), &ours(lg_k, &names));
+        }
+        let uncut = self::twin(lg_k, &names).compact(false).serialize();
+        assert_same(&Theta::import(&uncut, lg(lg_k)).unwrap(), &ours(lg_k, &names));
+    }
+}
+
+#[test]
+fn a_union_over_there_is_a_merge_over_here() {
+    let (a, b) = (names(0..20_000), names(10_000..30_000));
+    let mut union = ThetaUnionBuilder::default().lg_k(10).build().unwrap();
+    union.update(&CompactThetaSketch::deserialize(&ours(10, &a).export()).unwrap()).unwrap();
+    union.update(&twin(10, &b).compact(false)).unwrap();
+    let theirs = Theta::import(&union.to_sketch(true).serialize(), lg(10)).unwrap();
+    let mut merged = ours(10, &a);
+    merged.merge(&Theta::import(&twin(10, &b).compact(false).serialize(), lg(10)).unwrap()).unwrap();
+    assert_same(&merged, &ours(10, &names(0..30_000)));
+    let (theirs, ours) = (theirs.estimate(0.95), merged.estimate(0.95));
+    assert!(theirs.low <= ours.value && ours.value <= theirs.high, "{theirs:?}, {ours:?}");
+}
+
+#[test]
+fn doubles_hash_as_over_there() {
+    use datasketches::hash::value::canonical_float;
+    let mut sketch = ThetaSketchBuilder::default().lg_k(12).build().unwrap();
+    let mut theta = Theta::new(lg(12));
+    for v in [0.0, -0.0, 1.5, f64::NAN, -f64::NAN, f64::INFINITY, 1e-300] {
+        sketch.update(canonical_float::from_f64(v));
+        theta.update(theta_hash_of_f64(v));
+    }
+    assert_eq!(theta.export(), sketch.compact(true).serialize());
+}
+
+#[test]
+fn foreign_bytes_are_refused_by_name() {
+    let good = of(5, &ints(0..100)).export();
+    let with = |at: usize, value: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = value;
+        Theta::import(&bytes, lg(5))
+    };
+    assert!(with(0, 3).is_ok());
+    let bytes = |lie| Err(ImageError::Bytes(DecodeError::Invalid(lie)));
+    assert_eq!(with(0, 4), bytes("preamble of a theta image"));
+    assert_eq!(with(1, 4), bytes("not a compact theta image of version 3"), "the compressed one");
+    assert_eq!(with(2, 2), bytes("not a compact theta image of version 3"), "the updatable one");
+    assert_eq!(with(5, 0x1b), bytes("a big-endian image"));
+    assert_eq!(with(6, 0xcd), Err(ImageError::Seed { ours: 0x93cc, theirs: 0x93cd }));
+    assert_eq!(with(8, 31), bytes("bytes after the end"));
+    assert_eq!(with(8, 33), Err(ImageError::Bytes(DecodeError::Truncated)));
+    assert_eq!(Theta::import(&good[..7], lg(5)), Err(ImageError::Bytes(DecodeError::Truncated)));
+}
+
+// ---- Bytes ----
+
+/// Images of the integers 0..n, lg K = 12, as datasketches-java wrote them (serialization test data of Apache
+/// DataSketches, `theta_n0_java.sk`, `theta_n1_java.sk`, `theta_n10_java.sk`, `theta_non_empty_no_entries_java.sk`).
+#[test]
+fn small_images_are_those_of_java() {
+    assert_eq!(of(12, &[]).export(), [1, 3, 3, 0, 0, 0x1e, 0, 0]);
+    assert_eq!(
+        of(12, &ints(0..1)).export(),
+        [1, 3, 3, 0, 0, 0x3a, 0xcc, 0x93, 0xe5, 0x6b, 0x61, 0xee, 0xc8, 0x80, 0x44, 0x20]
+    );
+    let ten = of(12, &ints(0..10)).export();
+    let head = [2, 3, 3, 0, 0, 0x1a, 0xcc, 0x93, 10, 0, 0, 0, 0, 0, 0, 0];
+    let first =
+        [0x15, 0xf9, 0x7d, 0xcb, 0xbd, 0x86, 0xa1, 0x05, 0x40, 0xde, 0x2e, 0xe1, 0xc9, 0xdb, 0x3d, 0x08];
+    assert_eq!(ten[..32], [head, first].concat());
+    let none = [3, 3, 3, 0, 0, 0x1a, 0xcc, 0x93, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x14, 0xae, 0x47, 0x01];
+    let read = Theta::import(&none, lg(12)).unwrap();
+    let e = read.estimate(0.95);
+    assert!(!read.is_empty() && e.low == 0.0 && e.value == 0.0 && e.high > 100.0, "{e:?}");
+    assert_eq!(read.export(), none);
+}
+
+#[test]
+fn the_smallest_snapshots_byte_by_byte() {
+    let one = theta_hash_of_i64(0).to_le_bytes();
+    let head = |n: u8| [10, 1, 12, 255, 255, 255, 255, 255, 255, 255, 127, n, 0, 0, 0];
+    assert_eq!(snapshot(&of(12, &[])), head(0));
+    assert_eq!(snapshot(&of(12, &ints(0..1))), [&head(1)[..], &one].concat());
+}
+
+/// FNV-1a over the snapshots and images of many states: no byte changes unnoticed. When it must change, so does the
+/// version in the head, and docs/FORMATS.md says so.
+#[test]
+fn fingerprint_of_all_bytes() {
+    let mut fnv = 0xCBF2_9CE4_8422_2325u64;
+    for lg_k in [4, 7, 10, 12] {
+        for n in [0, 1, 2, 16, 17, 128, 129, 1_024, 1_025, 50_000] {
+            let theta = of(lg_k, &ints(0..n));
+            for byte in snapshot(&theta).into_iter().chain(theta.export()) {
+                fnv = (fnv ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+            }
+        }
+    }
+    assert_eq!(format!("{fnv:016x}"), "ee9234d1172a2046");
+}
