@@ -184,6 +184,8 @@ pub mod kind {
     pub const SEEN: u8 = 9;
     /// [`crate::theta::Theta`].
     pub const THETA: u8 = 10;
+    /// [`crate::sample::Sample`].
+    pub const SAMPLE: u8 = 11;
 }
 
 #[cfg(test)]

@@ -8,5 +8,6 @@ mod histogram;
 mod hll;
 mod quantile;
 mod regressions;
+mod sample;
 mod streams;
 mod theta;
