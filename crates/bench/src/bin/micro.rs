@@ -17,11 +17,14 @@ use std::process::ExitCode;
 use bench::stream::{Stream, write_user_id};
 use bench::timing::{Case, Timing, measure, table};
 use sketch::Token;
+use sketch::bloom::{Seen, Size, Verdict};
 use sketch::countmin::CountMin;
 use sketch::frequent::Counters;
-use sketch::hash::tokens_of_strings;
+use sketch::hash::{theta_hashes_of_strings, tokens_of_strings};
 use sketch::hll::{Distinct, LgK};
 use sketch::quantile::Quantiles;
+use sketch::sample::{Sample, priority};
+use sketch::theta::Theta;
 
 /// Keys in one run of a case.
 const KEYS: usize = 10_000_000;
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
     let mut cases = floors(&keys, &late);
     cases.extend(hashes(&keys));
     cases.extend(updates(&keys));
+    cases.extend(memories(&keys));
     cases.push(merge(&keys, &late));
     cases.extend(queries(&keys, &late));
     let timings = measure(&cases, passes);
@@ -249,6 +253,39 @@ fn updates(keys: &Keys) -> Vec<Case<'_>> {
         }
     });
     [hll, countmin, counters, step, quantiles].map(|case| case.floor(FLOOR_UPDATE)).into()
+}
+
+/// Membership, theta and a sample of rows: what remembers keys or rows rather than counting them.
+fn memories(keys: &Keys) -> Vec<Case<'_>> {
+    let new_seen = || Seen::new(Size::new(u64::from(USERS.get()), 0.01).expect("within the range"), 0);
+    let stream = Case::new("seen 1M @ 1%, stream", KEYS, move || {
+        let mut seen = new_seen();
+        move || keys.tokens.iter().filter(|&&t| seen.check_and_insert(t) == Verdict::New).count() as u64
+    });
+    let new = Case::new("seen 1M @ 1%, all new", USERS.get() as usize, move || {
+        let mut seen = new_seen();
+        let users: Vec<Token> = (0..i64::from(USERS.get())).map(Token::of_i64).collect();
+        move || users.iter().filter(|&&t| seen.check_and_insert(t) == Verdict::New).count() as u64
+    });
+    let theta = Case::new("theta 2^12 update", KEYS, move || {
+        let mut hashes = Vec::new();
+        theta_hashes_of_strings(&keys.bytes, &keys.offsets, &mut hashes);
+        let mut theta = Theta::new(LgK::new(12).expect("within the range"));
+        move || {
+            theta.update_all(&hashes);
+            black_box(&theta).estimate(0.95).value as u64
+        }
+    });
+    let sample = Case::new("sample of 1,000 rows", KEYS, move || {
+        let mut sample = Sample::new(1_000);
+        move || {
+            for row in 0..KEYS {
+                sample.offer(priority(0, row as u64), |out| out.extend_from_slice(keys.name(row)));
+            }
+            black_box(&sample).rows().len() as u64
+        }
+    });
+    [stream, new, theta, sample].map(|case| case.floor(FLOOR_UPDATE)).into()
 }
 
 fn merge<'a>(keys: &'a Keys, late: &'a Late) -> Case<'a> {
