@@ -95,6 +95,10 @@ fn wrong_with(reason: Reason, field: Option<usize>, source: &Source) -> String {
             "more or fewer columns than have names; an open quote takes the lines below with it".into()
         }
         Reason::TooLong => "longer than `record_max`".into(),
+        Reason::Derive => match field.and_then(|f| source.columns().get(f).cloned()) {
+            Some(column) => format!("`{}` cannot be computed", column.path),
+            None => "an expression fails".into(),
+        },
         Reason::Time => match source.time.as_ref() {
             Some(time) => match (time.name(source), time.format()) {
                 (Some(name), Some(format)) => format!("`{name}` is no time {}", written_as(format)),
@@ -199,6 +203,10 @@ fn nothing_usable(source: &Source, finished: &Finished<'_>, head: &Head) -> (Abo
         }
         (Reason::Columns, ..) => (About::Path, "check `delimiter`, `quote` and `columns`".into()),
         (Reason::TooLong, ..) => (About::Path, "raise `record_max`; are lines ended by a newline?".into()),
+        (Reason::Derive, ..) => (
+            field.map_or(About::Source, About::Field),
+            "guard it, as in case when n <> 0 then x / n end, or try_cast(x as double)".into(),
+        ),
         (Reason::Utf8 | Reason::Time | Reason::Type, ..) => (About::Path, "is it text, and in UTF-8?".into()),
     };
     (about, message, hint)

@@ -5,6 +5,7 @@ use crate::progress::Progress;
 use crate::show::{Format, Report};
 use crate::{NOTHING_MEASURED, Trouble, say};
 use clap::Args;
+use engine::compute::Compute;
 use engine::spec::{Question, Source};
 use engine::time::Span;
 use plan::{About, Input, InputKind, Override, Pipeline};
@@ -13,6 +14,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Shown below the options.
 pub const EXAMPLES: &str = "Examples:
@@ -52,6 +54,7 @@ pub struct RunArgs {
 struct Work<'a> {
     source: &'a Source,
     kept: Source,
+    program: Option<Arc<dyn Compute>>,
     files: Vec<InputFile>,
     quarantine: PathBuf,
 }
@@ -98,7 +101,8 @@ fn prepare<'a>(
     let kept = restrict(pipeline, index, question)?;
     let files = files(args, overrides, input).map_err(|error| unreadable(pipeline, index, error))?;
     let quarantine = PathBuf::from(input.quarantine.as_deref().unwrap_or_default());
-    Ok(Work { source, kept, files, quarantine })
+    let program = pipeline.programs[index].clone().map(|program| program as Arc<dyn Compute>);
+    Ok(Work { source, kept, program, files, quarantine })
 }
 
 fn measure<'a>(args: &RunArgs, work: &'a Work<'_>, memory_bytes: u64) -> Result<Finished<'a>, RunError> {
@@ -106,6 +110,7 @@ fn measure<'a>(args: &RunArgs, work: &'a Work<'_>, memory_bytes: u64) -> Result<
     let job = Job {
         source: work.source,
         kept: &work.kept,
+        program: work.program.clone(),
         files: work.files.clone(),
         quarantine: work.quarantine.clone(),
         shards: args.shards.map_or_else(cores, usize::from),

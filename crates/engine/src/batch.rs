@@ -1,7 +1,7 @@
 //! Decoded events: the columns that the pipeline names, as Arrow arrays, and what could not be read.
 
+use crate::column::Column;
 use crate::time::Time;
-use arrow_array::{Array, BooleanArray, Float64Array, Int64Array, StringArray};
 
 /// Raw bytes of whole records, as a driver cuts them from a partition.
 #[derive(Debug, Clone, Copy)]
@@ -33,9 +33,27 @@ pub struct Batch {
     pub bad: Vec<Bad>,
     /// Newlines in the block: what later blocks of the partition add to their line numbers.
     pub lines: u64,
+    /// Position of the first byte of the block in its partition.
+    pub first_byte: u64,
+    /// Where each row's record stands in the block; filled only when something asks for it ([`Batch::places`] of a
+    /// source that computes columns or samples rows).
+    pub places: Vec<Place>,
+    /// Records that an explosion left nothing of.
+    pub exploded_empty: u64,
     /// Raw record of each row with its line (from 0 in the block) and byte position in the partition; filled only when
     /// late events are quarantined.
     pub raw: Vec<Raw>,
+}
+
+/// Where a record stands in its block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Line in the block, from 0.
+    pub line: u32,
+    /// Its first byte in the block.
+    pub start: u32,
+    /// Its length in bytes, without the line end.
+    pub len: u32,
 }
 
 /// The bytes of one record and where it stood.
@@ -49,19 +67,6 @@ pub struct Raw {
     pub bytes: Box<[u8]>,
 }
 
-/// A column of one [`crate::spec::Kind`].
-#[derive(Debug, Clone)]
-pub enum Column {
-    /// Text.
-    String(StringArray),
-    /// Integers.
-    Int64(Int64Array),
-    /// Doubles.
-    Float64(Float64Array),
-    /// Booleans.
-    Bool(BooleanArray),
-}
-
 impl Batch {
     /// A batch without rows.
     pub fn empty(partition: u32, number: u64) -> Batch {
@@ -73,21 +78,27 @@ impl Batch {
             columns: Vec::new(),
             bad: Vec::new(),
             lines: 0,
+            first_byte: 0,
+            places: Vec::new(),
+            exploded_empty: 0,
             raw: Vec::new(),
         }
     }
-}
 
-impl Column {
-    /// Whether any row has a value.
-    pub fn has_value(&self) -> bool {
-        let array: &dyn Array = match self {
-            Column::String(a) => a,
-            Column::Int64(a) => a,
-            Column::Float64(a) => a,
-            Column::Bool(a) => a,
-        };
-        array.null_count() < array.len()
+    /// Leaves only these rows (ascending), in this order; a row may be there more than once.
+    pub fn take(&mut self, rows: &[u32]) {
+        fn pick<T: Clone>(of: &mut Vec<T>, rows: &[u32]) {
+            if !of.is_empty() {
+                *of = rows.iter().map(|&row| of[row as usize].clone()).collect();
+            }
+        }
+        pick(&mut self.times, rows);
+        pick(&mut self.places, rows);
+        pick(&mut self.raw, rows);
+        for column in &mut self.columns {
+            *column = column.take(rows);
+        }
+        self.rows = rows.len();
     }
 }
 
@@ -117,12 +128,21 @@ pub enum Reason {
     Time,
     /// Longer than `record_bytes_max`.
     TooLong,
+    /// An expression failed on it.
+    Derive,
 }
 
 impl Reason {
     /// All reasons, in the order of the report.
-    pub const ALL: [Reason; 6] =
-        [Reason::Json, Reason::Utf8, Reason::Columns, Reason::Type, Reason::Time, Reason::TooLong];
+    pub const ALL: [Reason; 7] = [
+        Reason::Json,
+        Reason::Utf8,
+        Reason::Columns,
+        Reason::Type,
+        Reason::Time,
+        Reason::TooLong,
+        Reason::Derive,
+    ];
 
     /// The word used in reports and quarantine.
     pub fn as_str(self) -> &'static str {
@@ -133,6 +153,7 @@ impl Reason {
             Reason::Type => "type",
             Reason::Time => "time",
             Reason::TooLong => "too_long",
+            Reason::Derive => "derive",
         }
     }
 }

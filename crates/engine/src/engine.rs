@@ -1,18 +1,22 @@
-//! The three machines on one thread: the simplest wiring, for tests, examples and embedding.
+//! The machines on one thread: the simplest wiring, for tests, examples and embedding.
 
 use crate::answer::Answer;
 use crate::batch::{Batch, Block};
+use crate::compute::Compute;
 use crate::decode::{Decoder, DecoderError};
 use crate::intake::{Intake, Judged, Tally};
+use crate::judge::Judge;
 use crate::outlet::Outlet;
 use crate::shard::Shard;
 use crate::spec::{Question, Source};
+use std::sync::Arc;
 
 /// An engine for one source: bytes in, answers out. Block n goes to shard n mod S, as in any other wiring.
 pub struct Engine<'a> {
     source: &'a Source,
     decoder: Decoder,
     intake: Intake,
+    judge: Judge,
     shards: Vec<Shard>,
 }
 
@@ -25,12 +29,26 @@ impl<'a> Engine<'a> {
         shards: usize,
         memory_bytes: u64,
     ) -> Result<Engine<'a>, DecoderError> {
-        let shards = shards.max(1);
+        Engine::with_program(source, None, header, shards, memory_bytes)
+    }
+
+    /// The same for a source with expressions, which come compiled.
+    pub fn with_program(
+        source: &'a Source,
+        program: Option<Arc<dyn Compute>>,
+        header: Option<&[u8]>,
+        shards: usize,
+        memory_bytes: u64,
+    ) -> Result<Engine<'a>, DecoderError> {
+        let shards = shards.max(1) as u64;
+        let verdict_bytes = Judge::share_of(source, memory_bytes);
+        let shard_bytes = memory_bytes.saturating_sub(verdict_bytes) / shards;
         Ok(Engine {
             source,
-            decoder: Decoder::new(source, header)?,
+            decoder: Decoder::new(source, header)?.with_program(program.clone()),
             intake: Intake::new(source),
-            shards: (0..shards).map(|_| Shard::new(source, memory_bytes / shards as u64)).collect(),
+            judge: Judge::new(source, program, verdict_bytes),
+            shards: (0..shards).map(|_| Shard::new(source, shard_bytes)).collect(),
         })
     }
 
@@ -43,14 +61,14 @@ impl<'a> Engine<'a> {
     /// Folds a decoded batch in.
     pub fn push_batch(&mut self, batch: Batch) {
         for judged in self.intake.push(batch) {
-            self.apply(&judged);
+            self.apply(judged);
         }
     }
 
     /// Ends a partition.
     pub fn finish(&mut self, partition: u32) {
         for judged in self.intake.finish(partition) {
-            self.apply(&judged);
+            self.apply(judged);
         }
     }
 
@@ -67,16 +85,18 @@ impl<'a> Engine<'a> {
     /// The merged state. Partitions that are still open end here.
     pub fn into_outlet(mut self) -> Outlet<'a> {
         for judged in self.intake.finish_all() {
-            self.apply(&judged);
+            self.apply(judged);
         }
         if let Some(watermark) = self.intake.boundary() {
             self.shards.iter_mut().for_each(|s| s.advance(watermark));
         }
         Outlet::new(self.source, self.shards, self.intake.tally(), self.intake.watermark())
+            .with_verdicts(self.judge.verdicts(self.source.confidence))
     }
 
-    fn apply(&mut self, judged: &Judged) {
+    fn apply(&mut self, mut judged: Judged) {
+        self.judge.apply(&mut judged);
         let shard = (judged.batch.number % self.shards.len() as u64) as usize;
-        self.shards[shard].apply(judged);
+        self.shards[shard].apply(&judged);
     }
 }

@@ -5,7 +5,8 @@
 //! (the counters of `sketch::frequent`, with cells in place of names; same bound, 2 × weight / (2 × max)).
 
 use crate::answer::Key;
-use crate::batch::{Batch, Column};
+use crate::batch::Batch;
+use crate::column::Column;
 use crate::spec::Kind;
 use arrow_array::Array;
 use sketch::hash::canonical_bits;
@@ -390,7 +391,7 @@ fn place(slots: &mut [Slot], slot: Slot) {
 }
 
 /// One value of a composite key: a tag, then its bytes (strings with their length). The order of tags is frozen.
-fn write_value(column: &Column, row: usize, out: &mut Vec<u8>) {
+pub(crate) fn write_value(column: &Column, row: usize, out: &mut Vec<u8>) {
     match column {
         Column::String(a) if a.is_valid(row) => {
             let s = a.value(row);
@@ -412,7 +413,7 @@ fn write_value(column: &Column, row: usize, out: &mut Vec<u8>) {
     }
 }
 
-fn read_value(rest: &mut &[u8]) -> Key {
+pub(crate) fn read_value(rest: &mut &[u8]) -> Key {
     let mut take = |n: usize| {
         let (head, tail) = rest.split_at(n);
         *rest = tail;

@@ -48,7 +48,7 @@ pub struct Mark {
     pub watermark: Time,
 }
 
-/// What was read and how it was judged. `read = on_time + ahead + late + bad`.
+/// What was read and how it was judged. `read = on_time + ahead + late + bad + exploded_empty`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Records read, good and bad.
@@ -66,6 +66,8 @@ pub struct Tally {
     pub late_dropped: u64,
     /// Late events set aside because `later = "quarantine"`. Part of `late`.
     pub late_quarantined: u64,
+    /// Records of which an explosion left no event. They are neither events nor bad.
+    pub exploded_empty: u64,
     /// Bad records by [`Reason::ALL`].
     pub bad: [u64; Reason::ALL.len()],
 }
@@ -78,7 +80,7 @@ impl Tally {
 
     /// Events that entered the totals.
     pub fn accepted(&self) -> u64 {
-        self.read - self.bad_total() - self.late_dropped - self.late_quarantined
+        self.read - self.bad_total() - self.exploded_empty - self.late_dropped - self.late_quarantined
     }
 }
 
@@ -130,7 +132,8 @@ impl Intake {
     /// Takes the next batch of a partition and gives back what is ready, in order: usually this batch, none while
     /// the partition's clock waits for agreement, several when it has just been set.
     pub fn push(&mut self, batch: Batch) -> Vec<Judged> {
-        self.tally.read += (batch.rows + batch.bad.len()) as u64;
+        self.tally.read += (batch.rows + batch.bad.len()) as u64 + batch.exploded_empty;
+        self.tally.exploded_empty += batch.exploded_empty;
         for bad in &batch.bad {
             self.tally.bad[bad.reason as usize] += 1;
         }

@@ -4,7 +4,8 @@
 //! same order gives the same bytes. It is cut where a distributed engine shuffles:
 //!
 //! ```text
-//! raw bytes -> decode -> Batch -> Intake (clock, late, ahead) -> Shard (panes, cells) -> Outlet (merge, answer)
+//! raw bytes -> decode -> Batch -> Intake (clock, late, ahead) -> Judge (seen before?) -> Shard (panes, cells)
+//!           -> Outlet (merge, answer)
 //! ```
 //!
 //! Threads, files, channels and clocks belong to whoever drives it (`runtime`).
@@ -13,10 +14,13 @@
 pub mod answer;
 pub mod batch;
 pub mod cell;
+pub mod column;
+pub mod compute;
 pub mod decode;
 pub mod engine;
 pub mod groups;
 pub mod intake;
+pub mod judge;
 pub mod outlet;
 pub mod series;
 pub mod shard;

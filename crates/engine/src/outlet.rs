@@ -5,18 +5,22 @@ use crate::batch::Reason;
 use crate::cell::{Cell, Cells};
 use crate::groups::OTHER;
 use crate::intake::Tally;
-use crate::series::Series;
+use crate::judge::Verdicts;
+use crate::series::{Role, Series};
 use crate::shard::{GivenWay, GroupingSet, Shard};
-use crate::spec::{Level, Question, Source, Window};
+use crate::spec::{Field, Level, Measure, Question, Source, Window};
 use crate::time::{Span, Time};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// The merged state of a source, ready to be asked.
 #[derive(Debug)]
 pub struct Outlet<'a> {
     source: &'a Source,
+    columns: Vec<Field>,
     state: Shard,
     tally: Tally,
+    verdicts: Verdicts,
     complete_to: Option<Time>,
 }
 
@@ -30,7 +34,13 @@ impl<'a> Outlet<'a> {
         let mut state = shards.next().expect("a source has at least one shard");
         shards.for_each(|shard| state.absorb(shard));
         state.settle();
-        Outlet { source, state, tally, complete_to: watermark }
+        let columns = source.columns();
+        Outlet { source, columns, state, tally, verdicts: Verdicts::default(), complete_to: watermark }
+    }
+
+    /// The same with what the source's judge found.
+    pub fn with_verdicts(self, verdicts: Verdicts) -> Outlet<'a> {
+        Outlet { verdicts, ..self }
     }
 
     /// Every metric's answers, in the order of the file, then by grouping set, window and group; the counters last.
@@ -43,8 +53,11 @@ impl<'a> Outlet<'a> {
     /// The same one by one: many windows of many groups need not be in memory together.
     pub fn each_answer(&self, question: Question, out: &mut dyn FnMut(Answer)) {
         for (index, metric) in self.source.metrics.iter().enumerate() {
+            if let Some((_, reading)) = self.verdicts.readings.iter().find(|(metric, _)| *metric == index) {
+                out(self.answer(index, Vec::new(), false, None, reading.clone()));
+            }
             for by in &metric.by {
-                let Some((set, series)) = self.find(index, by) else { continue };
+                let Some((set, series)) = self.find(index, by, Role::Measured) else { continue };
                 match question {
                     Question::Windows { window, every } if !metric.levels.is_empty() => {
                         self.windows(set, series, window, every, out);
@@ -91,9 +104,14 @@ impl<'a> Outlet<'a> {
         series.map(|s| s.dropped().map(|(_, n)| n).sum()).max().unwrap_or(0)
     }
 
-    /// Accounted bytes of the merged state.
+    /// Accounted bytes of the merged state, with the filters of verdicts.
     pub fn memory_bytes(&self) -> usize {
-        self.state.memory_bytes()
+        self.state.memory_bytes() + self.verdicts.memory_bytes as usize
+    }
+
+    /// What the verdicts came to.
+    pub fn verdicts(&self) -> &Verdicts {
+        &self.verdicts
     }
 
     /// Canonical bytes of the merged state.
@@ -101,17 +119,20 @@ impl<'a> Outlet<'a> {
         self.state.snapshot(out);
     }
 
-    fn find(&self, metric: usize, by: &[usize]) -> Option<(&GroupingSet, &Series)> {
+    fn find(&self, metric: usize, by: &[usize], role: Role) -> Option<(&GroupingSet, &Series)> {
+        let is_it = |series: &&Series| series.metric == metric && series.role == role;
         self.state
             .sets()
             .iter()
             .filter(|set| set.groups.fields() == by)
-            .find_map(|set| set.series.iter().find(|s| s.metric == metric).map(|series| (set, series)))
+            .find_map(|set| set.series.iter().find(is_it).map(|series| (set, series)))
     }
 
     fn total(&self, set: &GroupingSet, series: &Series, out: &mut dyn FnMut(Answer)) {
+        let offered = self.find(series.metric, set.groups.fields(), Role::Offered).map(|(_, series)| series);
         if let Some(cells) = series.total() {
-            self.groups(set, series, &[cells], None, out);
+            let offered: Vec<&Cells> = offered.and_then(Series::total).into_iter().collect();
+            self.groups(set, series, &[cells], &offered, None, out);
             return;
         }
         // A ring has no total: what it still keeps is one window.
@@ -120,7 +141,9 @@ impl<'a> Outlet<'a> {
         let (Some(first), Some(last)) = (panes.keys().next(), panes.keys().last()) else { return };
         let kept = Window { start: *first, end: last.plus(size) };
         let cells: Vec<&Cells> = panes.values().flatten().copied().collect();
-        self.groups(set, series, &cells, Some(kept), out);
+        let offered = offered.map(|series| series.panes(size)).unwrap_or_default();
+        let offered: Vec<&Cells> = offered.into_values().flatten().collect();
+        self.groups(set, series, &cells, &offered, Some(kept), out);
     }
 
     fn windows(
@@ -134,35 +157,45 @@ impl<'a> Outlet<'a> {
         let metric = &self.source.metrics[series.metric];
         let Some(level) = Level::tiling(&metric.levels, window, every) else { return };
         let panes = series.panes(level.size);
+        let offered = self.find(series.metric, set.groups.fields(), Role::Offered);
+        let offered = offered.map(|(_, series)| series.panes(level.size)).unwrap_or_default();
         for start in window_starts(panes.keys().copied(), window, every) {
             let asked = Window { start, end: start.plus(window) };
             if !series.retains(asked, level.size) {
                 continue;
             }
-            let cells: Vec<&Cells> =
-                panes.range(asked.start..asked.end).flat_map(|(_, c)| c.iter().copied()).collect();
-            self.groups(set, series, &cells, Some(asked), out);
+            let cells = within(&panes, asked);
+            self.groups(set, series, &cells, &within(&offered, asked), Some(asked), out);
         }
     }
 
-    /// One answer per group that has a cell in any of these panes; the other group last.
+    /// One answer per group that has a cell in any of these panes; the other group last. `offered` are the panes that
+    /// count what was offered to a metric that depends on verdicts.
     fn groups(
         &self,
         set: &GroupingSet,
         series: &Series,
         panes: &[&Cells],
+        offered: &[&Cells],
         window: Option<Window>,
         out: &mut dyn FnMut(Answer),
     ) {
         let metric = &self.source.metrics[series.metric];
-        let kind = metric.measure.field().map(|f| self.source.fields[f].kind);
-        let read = |cell: &Cell| describe(&metric.measure, kind, cell, self.source.confidence);
-        let fields = set.groups.fields().iter().map(|&f| self.source.fields[f].path.clone());
+        let kind = metric.measure.field().map(|f| self.columns[f].kind);
+        let doubt = Doubt::new(self, set, series, offered);
+        let read = |cell: &Cell, group: u32| {
+            let mut reading = describe(&metric.measure, kind, cell, self.source.confidence);
+            if let Some(doubt) = &doubt {
+                reading.doubt(&metric.measure, doubt.wrong(group), self.source.confidence);
+            }
+            reading
+        };
+        let fields = set.groups.fields().iter().map(|&f| self.columns[f].path.clone());
         let named = |values: Vec<Key>| fields.clone().zip(values).collect();
         let rest = merged(panes, OTHER);
-        let mut other = read(&rest);
+        let mut other = read(&rest, OTHER);
         if set.groups.is_total() {
-            out(self.answer(series, Vec::new(), false, window, other));
+            out(self.answer(series.metric, Vec::new(), false, window, other));
             return;
         }
         let mut lost = 0;
@@ -171,36 +204,43 @@ impl<'a> Outlet<'a> {
             if matches!(*cell, Cell::Empty) {
                 continue;
             }
-            let mut reading = read(&cell);
+            let mut reading = read(&cell, group);
             let missed = set.groups.missed(group);
             lost += missed;
             if missed > 0 {
                 reading.widen(&metric.measure, missed, &other);
             }
-            out(self.answer(series, named(set.groups.values(group, &set.kinds)), false, window, reading));
+            let values = set.groups.values(group, &set.kinds);
+            out(self.answer(series.metric, named(values), false, window, reading));
         }
         if !matches!(*rest, Cell::Empty) {
             other.leave_over(&metric.measure, lost);
             let nobody = vec![Key::Null; set.kinds.len()];
-            out(self.answer(series, named(nobody), true, window, other));
+            out(self.answer(series.metric, named(nobody), true, window, other));
         }
     }
 
     fn answer(
         &self,
-        series: &Series,
+        metric: usize,
         by: Vec<(String, Key)>,
         other: bool,
         window: Option<Window>,
         reading: Reading,
     ) -> Answer {
+        let metric = &self.source.metrics[metric];
+        let row_fields = match &metric.measure {
+            Measure::Sample { fields, .. } => fields.iter().map(|&f| self.columns[f].path.clone()).collect(),
+            _ => Vec::new(),
+        };
         Answer {
-            metric: self.source.metrics[series.metric].name.clone(),
+            metric: metric.name.clone(),
             by,
             other,
             start: window.map(|w| w.start),
             end: window.map(|w| w.end),
             reading,
+            row_fields,
             complete_to: self.complete_to,
             late: self.tally.late,
         }
@@ -223,14 +263,18 @@ impl<'a> Outlet<'a> {
         rows.push(("bad", t.bad_total()));
         rows.extend(Reason::ALL.iter().zip(t.bad).filter(|(_, n)| *n > 0).map(|(r, n)| (r.as_str(), n)));
         let way = self.state.given_way();
-        let memory = [
+        let rare = [
             ("groups_folded", self.groups_folded()),
             ("memory_groups_halved", way.groups_halved),
             ("memory_sketches_folded", way.sketches_folded),
             ("memory_panes_dropped", way.panes_dropped),
             ("memory_over_budget", way.over_budget),
+            ("weight_negative", self.state.weights_negative()),
+            ("verdict_null", self.verdicts.failed),
+            ("verdict_degraded", self.verdicts.degraded.len() as u64),
+            ("exploded_empty", t.exploded_empty),
         ];
-        rows.extend(memory.into_iter().filter(|(_, n)| *n > 0));
+        rows.extend(rare.into_iter().filter(|(_, n)| *n > 0));
         for (reason, count) in rows {
             out(Answer {
                 metric: "sg.source".into(),
@@ -242,11 +286,82 @@ impl<'a> Outlet<'a> {
                 start: None,
                 end: None,
                 reading: Reading::exact(Some(Number::Int(i128::from(count)))),
+                row_fields: Vec::new(),
                 complete_to: self.complete_to,
                 late: t.late,
             });
         }
     }
+}
+
+/// How many verdicts behind an answer may be wrong.
+struct Doubt<'a> {
+    offered: &'a [&'a Cells],
+    /// Events offered to all groups together, when the group itself follows from a verdict.
+    all: Option<u64>,
+    rate: f64,
+    confidence: f64,
+}
+
+impl<'a> Doubt<'a> {
+    /// `None` for a metric that depends on no verdict.
+    fn new(
+        outlet: &Outlet<'_>,
+        set: &GroupingSet,
+        series: &Series,
+        offered: &'a [&'a Cells],
+    ) -> Option<Doubt<'a>> {
+        if !outlet.source.is_uncertain(&outlet.source.metrics[series.metric]) {
+            return None;
+        }
+        let first = outlet.source.first_uncertain();
+        let groups_by_verdict = set.groups.fields().iter().any(|&field| field >= first);
+        let all = || offered.iter().flat_map(|cells| cells.present()).map(|(_, cell)| count(cell)).sum();
+        Some(Doubt {
+            offered,
+            all: groups_by_verdict.then(all),
+            rate: outlet.verdicts.wrong_rate,
+            confidence: outlet.source.confidence,
+        })
+    }
+
+    fn wrong(&self, group: u32) -> u64 {
+        let own = || self.offered.iter().map(|cells| count(cells.get(group))).sum();
+        wrong_verdicts(self.all.unwrap_or_else(own), self.rate, self.confidence)
+    }
+}
+
+fn count(cell: &Cell) -> u64 {
+    match cell {
+        Cell::Count(n) => *n,
+        _ => 0,
+    }
+}
+
+/// The most verdicts of `n` that are wrong with this confidence, when each is so with probability `rate` at most: the
+/// upper quantile of the Poisson distribution of mean n·rate, which lies above the binomial one.
+fn wrong_verdicts(n: u64, rate: f64, confidence: f64) -> u64 {
+    let mean = n as f64 * rate;
+    if mean > POISSON_MEAN_MAX {
+        let z = sketch::estimate::z_of(confidence);
+        return n.min((mean + z * mean.sqrt() + z * z).ceil() as u64);
+    }
+    let (mut wrong, mut term) = (0u64, (-mean).exp());
+    let mut sum = term;
+    while sum < confidence && wrong < n {
+        wrong += 1;
+        term *= mean / wrong as f64;
+        sum += term;
+    }
+    wrong
+}
+
+/// Above it the normal approximation is good, and e^-mean is still a number below it.
+const POISSON_MEAN_MAX: f64 = 500.0;
+
+/// The cells of the panes of a window.
+fn within<'c>(panes: &BTreeMap<Time, Vec<&'c Cells>>, window: Window) -> Vec<&'c Cells> {
+    panes.range(window.start..window.end).flat_map(|(_, cells)| cells.iter().copied()).collect()
 }
 
 /// The cell of a group over several panes; not copied when it is only in one of them.

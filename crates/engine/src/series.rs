@@ -5,9 +5,9 @@
 //! closed goes into the finest level that still keeps it, directly into every coarser level that pane was merged
 //! into, and raises the revision of each cell it changes.
 
-use crate::cell::{Cells, Rows, half};
+use crate::cell::{Cells, Rows, What, half};
 use crate::groups::{Groups, OTHER};
-use crate::spec::{Kind, Level, Measure, Window};
+use crate::spec::{Kind, Level, Measure, Metric, Window};
 use crate::time::{Span, Time};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,10 +17,23 @@ use std::ops::Range;
 pub struct Series {
     /// Index of the metric in the source.
     pub metric: usize,
+    /// What its cells hold.
+    pub role: Role,
     measure: Measure,
     kind: Option<Kind>,
+    filter: Option<usize>,
     total: Option<Cells>,
     ladder: Vec<Rung>,
+}
+
+/// What the cells of a series hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The metric.
+    Measured,
+    /// How many events were offered to a metric that depends on a verdict, whatever its filter said of them: what a
+    /// bound on the number of wrong verdicts is made of.
+    Offered,
 }
 
 /// One level of the ladder with its panes.
@@ -43,34 +56,45 @@ struct Pane {
 }
 
 impl Series {
-    /// An empty series. `kind` is the type of the field that the measure reads.
-    pub fn new(metric: usize, measure: Measure, kind: Option<Kind>, total: bool, levels: &[Level]) -> Series {
+    /// An empty series of metric number `metric` of a source. `kind` is the type of the field that its measure reads,
+    /// `filter` the column that says which of its grouping set's rows enter.
+    pub fn new(metric: usize, spec: &Metric, kind: Option<Kind>, filter: Option<usize>) -> Series {
         let rung =
             |&level| Rung { level, panes: BTreeMap::new(), closed_to: None, kept_from: None, dropped: 0 };
         Series {
             metric,
-            measure,
+            role: Role::Measured,
+            measure: spec.measure.clone(),
             kind,
-            total: total.then(Cells::default),
-            ladder: levels.iter().map(rung).collect(),
+            filter,
+            total: spec.total.then(Cells::default),
+            ladder: spec.levels.iter().map(rung).collect(),
         }
+    }
+
+    /// The series that counts what is offered to this metric.
+    pub fn offered(metric: usize, spec: &Metric) -> Series {
+        let series = Series::new(metric, spec, None, None);
+        Series { role: Role::Offered, measure: Measure::Count, ..series }
     }
 
     /// Folds rows into the total.
     pub fn fold_total(&mut self, rows: Rows<'_>, range: Range<usize>) {
+        let what = What { measure: &self.measure, kind: self.kind, filter: self.filter };
         if let Some(cells) = &mut self.total {
-            cells.fold(&self.measure, self.kind, rows, range);
+            cells.fold(what, rows, range);
         }
     }
 
     /// Folds rows into panes. All rows of `range` lie in the pane of the finest level that starts at `start`.
     pub fn fold_pane(&mut self, rows: Rows<'_>, range: Range<usize>, start: Time, watermark: Option<Time>) {
+        let what = What { measure: &self.measure, kind: self.kind, filter: self.filter };
         for rung in &mut self.ladder {
             let start = start.floor_to(rung.level.size);
             let closed = watermark.is_some_and(|w| start.plus(rung.level.size) <= w);
             if rung.keeps(start, watermark) {
                 let pane = rung.panes.entry(start).or_default();
-                pane.cells.fold(&self.measure, self.kind, rows, range.clone());
+                pane.cells.fold(what, rows, range.clone());
                 if closed {
                     for row in range.clone() {
                         *pane.revisions.entry(rows.groups.map_or(OTHER, |g| g[row])).or_default() += 1;

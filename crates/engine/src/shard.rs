@@ -5,12 +5,14 @@
 //! order-free state.
 
 use crate::batch::Batch;
-use crate::cell::{Columns, Rows};
+use crate::cell::{Columns, Rows, for_each_true};
+use crate::column::Column;
 use crate::groups::Groups;
 use crate::intake::Judged;
 use crate::series::Series;
-use crate::spec::{Kind, Source};
+use crate::spec::{Kind, Measure, Metric, Source};
 use crate::time::{Span, Time};
+use arrow_array::Array;
 use std::ops::Range;
 
 /// Blocks between two looks at the memory budget (a look walks all cells); early on it is looked at more often.
@@ -26,13 +28,18 @@ pub struct Shard {
     given_way: GivenWay,
     blocks: u64,
     looked_at_bytes: u64,
+    /// Weights below zero, which no sketch can take.
+    weights_negative: u64,
+    weighted: Vec<Weighted>,
     /// Group numbers of the rows of the current batch, one buffer for all grouping sets.
     rows: Vec<u32>,
 }
 
-/// The metrics that group by the same fields share one table of groups.
+/// The metrics that group the same events by the same fields share one table of groups.
 #[derive(Debug)]
 pub struct GroupingSet {
+    /// The column that says which events enter.
+    filter: Option<usize>,
     /// The groups.
     pub groups: Groups,
     /// Types of the fields grouped by.
@@ -58,18 +65,31 @@ impl Shard {
     /// An empty shard of a source, allowed `budget_bytes` of accounted state.
     pub fn new(source: &Source, budget_bytes: u64) -> Shard {
         let mut sets: Vec<GroupingSet> = Vec::new();
+        let (columns, first) = (source.columns(), source.first_uncertain());
         for (index, metric) in source.metrics.iter().enumerate() {
-            let kind = metric.measure.field().map(|f| source.fields[f].kind);
+            if matches!(metric.measure, Measure::Seen { .. }) {
+                continue;
+            }
+            let kind = metric.measure.field().map(|f| columns[f].kind);
+            // A filter that a verdict decides may be wrong, so the rows it leaves out count as offered and share the groups.
+            let (filter, doubtful) = metric
+                .filter
+                .map_or((None, None), |f| if f < first { (Some(f), None) } else { (None, Some(f)) });
             for by in &metric.by {
-                let series = Series::new(index, metric.measure.clone(), kind, metric.total, &metric.levels);
-                let known =
-                    sets.iter_mut().find(|s| s.groups.fields() == by && s.groups.max() == metric.groups_max);
-                match known {
-                    Some(set) => set.series.push(series),
+                let mut series = vec![Series::new(index, metric, kind, doubtful)];
+                if source.is_uncertain(metric) {
+                    series.push(Series::offered(index, metric));
+                }
+                let same = |s: &&mut GroupingSet| {
+                    s.groups.fields() == by && s.groups.max() == metric.groups_max && s.filter == filter
+                };
+                match sets.iter_mut().find(same) {
+                    Some(set) => set.series.extend(series),
                     None => sets.push(GroupingSet {
+                        filter,
                         groups: Groups::new(by, metric.groups_max),
-                        kinds: by.iter().map(|&f| source.fields[f].kind).collect(),
-                        series: vec![series],
+                        kinds: by.iter().map(|&f| columns[f].kind).collect(),
+                        series,
                     }),
                 }
             }
@@ -82,6 +102,8 @@ impl Shard {
             given_way: GivenWay::default(),
             blocks: 0,
             looked_at_bytes: 0,
+            weights_negative: 0,
+            weighted: source.metrics.iter().filter_map(Weighted::of).collect(),
             rows: Vec::new(),
         }
     }
@@ -92,6 +114,7 @@ impl Shard {
             self.advance(watermark);
         }
         self.columns.prepare(&judged.batch);
+        self.weights_negative += self.weighted.iter().map(|w| w.negative(judged)).sum::<u64>();
         let mut start = 0;
         for mark in &judged.marks {
             self.fold(&judged.batch, &judged.left_out, start..mark.row);
@@ -133,6 +156,7 @@ impl Shard {
         self.given_way.sketches_folded += other.given_way.sketches_folded;
         self.given_way.panes_dropped += other.given_way.panes_dropped;
         self.given_way.over_budget += other.given_way.over_budget;
+        self.weights_negative += other.weights_negative;
     }
 
     /// Folds the groups beyond those of the answer into the other group: the last step before reading.
@@ -156,6 +180,11 @@ impl Shard {
     /// What gave way to memory.
     pub fn given_way(&self) -> GivenWay {
         self.given_way
+    }
+
+    /// Events whose weight was below zero, which added nothing.
+    pub fn weights_negative(&self) -> u64 {
+        self.weights_negative
     }
 
     /// Accounted bytes at the last look at the budget; cheap.
@@ -194,7 +223,9 @@ impl Shard {
     fn fold(&mut self, batch: &Batch, left_out: &[u32], range: Range<usize>) {
         for_each_kept(left_out, range, |rows| {
             for set in &mut self.sets {
-                set.fold(batch, &self.columns, rows.clone(), self.watermark, &mut self.rows);
+                for_each_true(batch, set.filter, rows.clone(), |rows| {
+                    set.fold(batch, &self.columns, rows, self.watermark, &mut self.rows);
+                });
             }
         });
     }
@@ -296,6 +327,38 @@ impl GroupingSet {
 
     fn memory_bytes(&self) -> usize {
         self.groups.memory_bytes() + self.series.iter().map(Series::memory_bytes).sum::<usize>()
+    }
+}
+
+/// A metric whose events weigh differently.
+#[derive(Debug)]
+struct Weighted {
+    field: usize,
+    weight: usize,
+    filter: Option<usize>,
+}
+
+impl Weighted {
+    fn of(metric: &Metric) -> Option<Weighted> {
+        let (field, weight) = (metric.measure.field()?, metric.measure.weight()?);
+        Some(Weighted { field, weight, filter: metric.filter })
+    }
+
+    /// Events of a batch that would have entered, had they weighed anything above zero.
+    fn negative(&self, judged: &Judged) -> u64 {
+        let columns = &judged.batch.columns;
+        let Column::Int64(weights) = &columns[self.weight] else { return 0 };
+        if weights.values().iter().all(|&weight| weight >= 0) {
+            return 0;
+        }
+        let counts = |row: &usize| {
+            weights.is_valid(*row)
+                && weights.value(*row) < 0
+                && columns[self.field].as_array().is_valid(*row)
+                && self.filter.is_none_or(|filter| columns[filter].is_true(*row))
+                && judged.left_out.binary_search(&(*row as u32)).is_err()
+        };
+        (0..judged.batch.rows).filter(counts).count() as u64
     }
 }
 

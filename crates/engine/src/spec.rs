@@ -91,6 +91,17 @@ impl Source {
         self.steps.iter().take_while(|step| matches!(step, Step::Compute(_))).count()
     }
 
+    /// Whether a verdict may decide about what enters a metric, as what and in which group.
+    pub fn is_uncertain(&self, metric: &Metric) -> bool {
+        let first = self.first_uncertain();
+        let sampled = match &metric.measure {
+            Measure::Sample { fields, .. } => fields.as_slice(),
+            _ => &[],
+        };
+        let read = metric.measure.field().into_iter().chain(metric.measure.weight()).chain(metric.filter);
+        read.chain(metric.by.iter().flatten().copied()).chain(sampled.iter().copied()).any(|c| c >= first)
+    }
+
     /// Number of the first column that a verdict may have decided; all behind it are of that kind.
     pub fn first_uncertain(&self) -> usize {
         let computed = self.steps[..self.certain_steps()].iter().map(|step| match step {
@@ -306,6 +317,8 @@ pub enum Measure {
         depth: u8,
         /// Entries of the exact hot table.
         hot: usize,
+        /// Integer column that says how much an event weighs; one without it.
+        weight: Option<usize>,
     },
     /// The most frequent values.
     Top {
@@ -315,6 +328,8 @@ pub enum Measure {
         k: usize,
         /// How many counters are kept.
         counters: usize,
+        /// Integer column that says how much an event weighs; one without it.
+        weight: Option<usize>,
     },
     /// Quantiles of a number.
     Quantiles {
@@ -332,13 +347,37 @@ pub enum Measure {
         /// Ascending upper bounds; `None` is one bucket per power of two.
         bounds: Option<Vec<f64>>,
     },
+    /// Whether a key was there before, told of every event: a [`Step::Judge`] makes a column of it. Its state is one
+    /// filter over all events, kept by [`crate::judge::Judge`].
+    Seen {
+        /// Field.
+        field: usize,
+        /// How many keys the filter is made for.
+        keys: u64,
+        /// False-positive rate with that many keys, in (0, 1).
+        rate: f64,
+    },
+    /// Number of distinct values, in a form that sets can be made of.
+    Audience {
+        /// Field.
+        field: usize,
+        /// log2 of the number of hashes kept.
+        lg_k: u8,
+    },
+    /// A uniform sample of the events.
+    Sample {
+        /// The columns that are shown.
+        fields: Vec<usize>,
+        /// How many events.
+        k: usize,
+    },
 }
 
 impl Measure {
     /// The field it reads, if any.
     pub fn field(&self) -> Option<usize> {
         match self {
-            Measure::Count => None,
+            Measure::Count | Measure::Sample { .. } => None,
             Measure::Sum(field)
             | Measure::Min(field)
             | Measure::Max(field)
@@ -348,8 +387,23 @@ impl Measure {
             | Measure::Freq { field, .. }
             | Measure::Top { field, .. }
             | Measure::Quantiles { field, .. }
-            | Measure::Histogram { field, .. } => Some(*field),
+            | Measure::Histogram { field, .. }
+            | Measure::Seen { field, .. }
+            | Measure::Audience { field, .. } => Some(*field),
         }
+    }
+
+    /// The column that says how much an event weighs.
+    pub fn weight(&self) -> Option<usize> {
+        match self {
+            Measure::Freq { weight, .. } | Measure::Top { weight, .. } => *weight,
+            _ => None,
+        }
+    }
+
+    /// Whether it keeps whole rows.
+    pub fn samples_rows(&self) -> bool {
+        matches!(self, Measure::Sample { .. })
     }
 }
 

@@ -19,6 +19,7 @@ const COUNTERS_MIN: usize = 4096;
 /// | measure | the error is | chosen | at `2% @ 95%` | source |
 /// |---|---|---|---|---|
 /// | `unique` | relative, of the count | smallest lg K in 4..=18 with z·1.04/√K ≤ a | lg K = 14 (1.59 %) | Flajolet et al., HyperLogLog, AofA 2007 |
+/// | `audience` | relative, of the count | smallest lg K in 4..=20 with z/√(K−1) ≤ a | lg K = 14 (1.53 %) | Dasgupta et al., Theta, ICDT 2016 |
 /// | `freq` | of the number of events | width 2^w, smallest w ≥ 14 with e/2^w ≤ a; depth ⌈ln 1/(1−c)⌉, 5 to 8; 4,096 hot values | w = 14 (0.017 %), depth 5 | Cormode and Muthukrishnan, Count-Min, J. Algorithms 2005 |
 /// | `top(x, k)` | of the number of events | slots, a power of two ≥ 4,096, ≥ 4/3·2/a, ≥ 8k | 4,096 (0.065 %) | Anderson et al., IMC 2017 |
 /// | `quantiles` | relative, of the value | bits, smallest with 1/(2^(bits+1)+1) ≤ min(a, 1 %), at most 10 | 6 (0.775 %) | Masson et al., DDSketch, VLDB 2019 |
@@ -101,6 +102,15 @@ impl Accuracy {
         (0..10).find(|&bits| quantiles_error(bits) <= error).unwrap_or(10)
     }
 
+    /// log2 of the number of hashes of an `audience`.
+    pub fn audience_lg_k(self) -> u8 {
+        (4..20).find(|&lg_k| self.audience_error(lg_k) <= self.error).unwrap_or(20)
+    }
+
+    fn audience_error(self, lg_k: u8) -> f64 {
+        z_of(self.confidence) / f64::from((1u32 << lg_k) - 1).sqrt()
+    }
+
     fn unique_error(self, lg_k: u8) -> f64 {
         z_of(self.confidence) * 1.04 / f64::from(1u32 << lg_k).sqrt()
     }
@@ -109,6 +119,21 @@ impl Accuracy {
     pub(crate) fn choice(self, source: &str, metric: &str, measure: &Measure) -> Choice {
         let (sketch, of, reached) = match measure {
             Measure::Unique { lg_k, .. } => (format!("hll/{lg_k}"), "the count", self.unique_error(*lg_k)),
+            Measure::Audience { lg_k, .. } => {
+                (format!("theta/{lg_k}"), "the count", self.audience_error(*lg_k))
+            }
+            Measure::Seen { keys, rate, .. } => {
+                let choice = |reached| Choice {
+                    source: source.into(),
+                    metric: metric.into(),
+                    sketch: format!("bloom/{keys}"),
+                    of: "new keys",
+                    asked: *rate,
+                    reached,
+                };
+                return choice(*rate);
+            }
+            Measure::Sample { k, .. } => (format!("bottom-k/{k}"), "", 0.0),
             Measure::Freq { lg_width, depth, .. } => {
                 (format!("count-min/2^{lg_width}x{depth}"), "the number of events", freq_error(*lg_width))
             }
@@ -139,7 +164,7 @@ fn quantiles_error(bits: u8) -> f64 {
 }
 
 /// `2.5%` as a fraction. The decimal point is moved in the text, so that 99.9% is the double next to 0.999.
-fn percent(text: &str) -> Option<f64> {
+pub(crate) fn percent(text: &str) -> Option<f64> {
     let number = text.trim().strip_suffix('%')?.trim_end();
     let plain =
         !number.is_empty() && number.len() <= 20 && number.chars().all(|c| c.is_ascii_digit() || c == '.');

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! TOML text, --set overrides -> file/ (tables as plain structs, every key known) -> pipeline.rs (names, types, sizes) -> Spec
-//!                                     measure.rs (`top(page, 50)`)                  accuracy.rs (`2% @ 95%`)
+//!                                     measure/ (`top(page, 50)`)   columns.rs, expr/ (SQL)   accuracy.rs (`2% @ 95%`)
 //! ```
 //!
 //! A wrong file is answered with all of its [`Problems`] at once, each pointing at a line and a column. What this
@@ -24,6 +24,8 @@
 #![forbid(unsafe_code)]
 
 mod accuracy;
+mod columns;
+mod expr;
 mod file;
 mod input;
 mod measure;
@@ -32,6 +34,7 @@ mod places;
 mod problem;
 
 pub use accuracy::{Accuracy, Choice};
+pub use expr::Program;
 pub use file::overrides::Override;
 pub use input::{Input, InputKind};
 pub use pipeline::Pipeline;

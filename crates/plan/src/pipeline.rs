@@ -1,6 +1,9 @@
 //! From the tables of a file to the spec of the engine: names are resolved, types decided, sketches sized.
 
 use crate::accuracy::{Accuracy, Choice};
+use crate::columns::Columns;
+use crate::expr::Program;
+use crate::file::expression::Expression;
 use crate::file::metric::{Keep, Measured, MetricTable};
 use crate::file::overrides::Override;
 use crate::file::source::SourceTable;
@@ -9,14 +12,19 @@ use crate::file::{self, File, tree};
 use crate::input::{Input, InputKind};
 use crate::measure::What;
 use crate::places::{Places, SourcePlaces};
-use crate::problem::{Placed, Problem, Problems, did_you_mean, listed};
-use engine::spec::{BadPolicy, Field, Format, Kind, Later, Level, Measure, Metric, Source, Spec};
+use crate::problem::{Placed, Problem, Problems, listed};
+use engine::spec::{
+    BadPolicy, Field, Format, Kind, Later, Level, Measure, Metric, Source, Spec, TimeFrom, TimeSpec,
+};
+use std::sync::Arc;
 
 /// A pipeline file that was understood in whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
     /// What to measure.
     pub spec: Spec,
+    /// The expressions of each source, compiled; `None` where there are none. One per `spec.sources`.
+    pub programs: Vec<Option<Arc<Program>>>,
     /// Where the bytes of each source come from; one per `spec.sources`, in the same order.
     pub inputs: Vec<Input>,
     /// What `accuracy` came to; one per metric, in the order of `spec.sources[..].metrics[..]`.
@@ -53,20 +61,22 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
     check_times(&file, problems);
     let owners: Vec<Option<usize>> = file.metrics.iter().map(|m| owner(m, &file.sources, problems)).collect();
     let mut choices = Vec::new();
-    let (mut sources, mut places) = (Vec::new(), Vec::new());
+    let (mut sources, mut programs, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for (i, source) in file.sources.iter().enumerate() {
         let metrics =
             || file.metrics.iter().zip(&owners).filter(|(_, owner)| **owner == Some(i)).map(|(m, _)| m);
-        let fields = fields_of(source, metrics(), problems);
-        places.push(SourcePlaces::of(source, metrics(), &fields));
-        let build = Builder { file: &file, source, fields: &fields };
+        let own: Vec<&MetricTable> = metrics().collect();
+        let columns = Columns::of(source, &own, problems);
+        places.push(SourcePlaces::of(source, &columns));
+        let build = Builder { file: &file, source, columns: &columns };
         let metrics: Vec<Metric> =
-            metrics().filter_map(|metric| build.metric(metric, &mut choices, problems)).collect();
-        sources.push(build.source(metrics));
+            own.iter().filter_map(|metric| build.metric(metric, &mut choices, problems)).collect();
+        sources.push(build.source(metrics, problems));
+        programs.push(columns.program);
     }
     let inputs = inputs(&name, &file.sources, problems);
     let spec = Spec { name, memory_bytes: file.memory_bytes, sources };
-    Pipeline { spec, inputs, choices, places: Places { texts: Vec::new(), sources: places } }
+    Pipeline { spec, programs, inputs, choices, places: Places { texts: Vec::new(), sources: places } }
 }
 
 /// The name of a file without folders and extension, fit for a pipeline.
@@ -111,110 +121,47 @@ fn owner(metric: &MetricTable, sources: &[SourceTable], problems: &mut Problems)
     }
 }
 
-/// One use of a field by a metric.
-pub(crate) struct Use<'a> {
-    pub path: &'a Placed<String>,
-    numeric: bool,
-    /// Whether it stands in `by`, where people also write expressions.
-    by: bool,
-}
-
-pub(crate) fn uses(metric: &MetricTable) -> impl Iterator<Item = Use<'_>> {
-    let measured = metric.measure.iter().filter_map(|Measured { what, field }| {
-        field.as_ref().map(|path| Use { path, numeric: what.is_numeric(), by: false })
-    });
-    measured.chain(metric.by.iter().flatten().map(|path| Use { path, numeric: false, by: true }))
-}
-
-/// The fields that metrics use, in the order of their first use, with their types: the declared one, otherwise a
-/// double where a number is needed and a string elsewhere. A field used both ways must be declared.
-fn fields_of<'a>(
-    source: &SourceTable,
-    metrics: impl Iterator<Item = &'a MetricTable>,
-    problems: &mut Problems,
-) -> Vec<Field> {
-    let mut fields: Vec<(Field, bool)> = Vec::new();
-    for use_ in metrics.flat_map(uses) {
-        let path = &use_.path.value;
-        check_column(source, use_.path, problems);
-        let declared = source.fields.iter().find(|(field, _)| field.value == *path).map(|(_, kind)| *kind);
-        if use_.by && declared.is_none() && is_call(path) {
-            let problem = Problem::at(&use_.path.place, format!("`{path}` is not supported by this version"));
-            problems.push(problem.hint("`by` takes names of fields; if this is one, declare it in `fields`"));
-        }
-        if let Some(kind) = declared.filter(|kind| use_.numeric && !is_number(*kind)) {
-            let problem =
-                Problem::at(&use_.path.place, format!("`{path}` is a {} and no number", kind.as_str()));
-            problems.push(problem.hint(format!("declare it in `fields`: {path} = \"float64\"")));
-        }
-        match fields.iter().find(|(field, _)| field.path == *path) {
-            None => {
-                let kind = declared.unwrap_or(if use_.numeric { Kind::Float64 } else { Kind::String });
-                fields.push((Field { path: path.clone(), kind }, use_.numeric));
-            }
-            Some((_, numeric)) if *numeric != use_.numeric && declared.is_none() => {
-                let (here, there) = if use_.numeric { ("a number", "text") } else { ("text", "a number") };
-                let message = format!("`{path}` is used as {here} here and as {there} elsewhere");
-                let hint = format!(
-                    "say what it is in `fields` of source `{}`: {path} = \"float64\"",
-                    source.name.value
-                );
-                problems.push(Problem::at(&use_.path.place, message).hint(hint));
-            }
-            Some(_) => {}
-        }
-    }
-    if let Some(time) = &source.time
-        && let Some((path, _)) = time.value.field()
-    {
-        check_column(source, &Placed { value: path.to_string(), place: time.place.clone() }, problems);
-    }
-    fields.into_iter().map(|(field, _)| field).collect()
-}
-
-/// Where the file names the columns, a field must be one of them.
-fn check_column(source: &SourceTable, path: &Placed<String>, problems: &mut Problems) {
-    let Some(Format::Delimited(shape)) = &source.format else { return };
-    let Some(columns) = &shape.columns else { return };
-    if !columns.contains(&path.value) {
-        let meant = did_you_mean(&path.value, columns.iter().map(String::as_str));
-        let problem = Problem::at(&path.place, format!("there is no column `{}`", path.value));
-        problems.push(problem.hint_if(meant.map(|meant| format!("did you mean `{meant}`?"))));
-    }
-}
-
-/// Whether a name looks like `lower(device)`.
-fn is_call(path: &str) -> bool {
-    path.ends_with(')') && path.split_once('(').is_some_and(|(name, _)| file::values::is_name(name))
-}
-
-fn is_number(kind: Kind) -> bool {
-    matches!(kind, Kind::Int64 | Kind::Float64)
-}
-
 /// Builds the metrics of one source.
 struct Builder<'a> {
     file: &'a File,
     source: &'a SourceTable,
-    fields: &'a [Field],
+    columns: &'a Columns,
 }
 
 impl Builder<'_> {
-    fn source(&self, metrics: Vec<Metric>) -> Source {
+    fn source(&self, metrics: Vec<Metric>, problems: &mut Problems) -> Source {
         let source = self.source;
-        Source {
+        let mut spec = Source {
             name: source.name.value.clone(),
             format: source.format.clone().unwrap_or(Format::Ndjson),
-            fields: self.fields.to_vec(),
-            explode: None,
-            steps: Vec::new(),
+            fields: self.columns.fields.clone(),
+            explode: self.columns.explode.clone(),
+            steps: self.columns.steps.clone(),
             nulls: source.nulls.clone(),
-            time: source.time.as_ref().map(|time| time.value.clone()),
+            time: None,
             bad: source.bad,
             record_bytes_max: source.record_bytes_max,
             confidence: self.file.accuracy.confidence,
             metrics,
+        };
+        spec.time = source.time.as_ref().map(|time| self.time(time, &spec, problems));
+        spec
+    }
+
+    /// Event time, which may be a derived column.
+    fn time(&self, time: &Placed<TimeSpec>, spec: &Source, problems: &mut Problems) -> TimeSpec {
+        let Some((path, format)) = time.value.field() else { return time.value.clone() };
+        let derived = self.source.derive.iter().any(|(name, _)| name.value == path);
+        let Some(column) = self.columns.named(path).filter(|_| derived) else {
+            self.source.check_column(path, &time.place, problems);
+            return time.value.clone();
+        };
+        if problems.is_empty() && column >= spec.first_uncertain() {
+            let problem =
+                Problem::at(&time.place, format!("`{path}` depends on a verdict, and those need a time"));
+            problems.push(problem.hint("take a column that is made of the record alone"));
         }
+        TimeSpec { from: TimeFrom::Column { column, format: format.clone() }, ..time.value.clone() }
     }
 
     fn metric(
@@ -225,14 +172,19 @@ impl Builder<'_> {
     ) -> Option<Metric> {
         let (levels, total) = self.memory_of(metric, problems);
         let accuracy = self.accuracy_of(metric, problems);
-        let measure = self.measure(metric.measure.as_ref()?, accuracy)?;
+        let measured = metric.measure.as_ref()?;
+        let measure = self.measure(metric, measured, accuracy, problems)?;
+        let filter = match &measured.filter {
+            None => None,
+            Some(filter) => Some(self.column(filter, Needs::Condition, problems)?),
+        };
         choices.push(accuracy.choice(&self.source.name.value, &metric.name.value, &measure));
         let set =
-            |set: &Vec<Placed<String>>| set.iter().filter_map(|field| self.index(&field.value)).collect();
+            |set: &Vec<Placed<String>>| set.iter().filter_map(|f| self.columns.named(&f.value)).collect();
         Some(Metric {
             name: metric.name.value.clone(),
             measure,
-            filter: None,
+            filter,
             by: metric.by.iter().map(set).collect(),
             groups_max: metric.groups_max,
             levels,
@@ -240,14 +192,49 @@ impl Builder<'_> {
         })
     }
 
-    fn index(&self, path: &str) -> Option<usize> {
-        self.fields.iter().position(|field| field.path == path)
+    /// The column of an expression, if it is of the kind that its place needs.
+    fn column(&self, expression: &Expression, needs: Needs, problems: &mut Problems) -> Option<usize> {
+        let column = self.columns.find(expression)?;
+        let kind = self.columns.all[column].kind;
+        let (good, what, hint) = match needs {
+            Needs::Anything => return Some(column),
+            Needs::Number => (is_number(kind), "no number", "\"float64\""),
+            Needs::Weight => (kind == Kind::Int64, "no whole number", "\"int64\""),
+            Needs::Condition => (kind == Kind::Bool, "no condition", "\"bool\""),
+        };
+        if good {
+            return Some(column);
+        }
+        let text = &expression.text;
+        let record = column < self.columns.fields.len();
+        let hint = match (record, needs) {
+            (true, _) => format!("declare it in `fields`: {} = {hint}", text.value),
+            (false, Needs::Weight) => format!("cast it: cast({} as bigint)", text.value),
+            (false, Needs::Condition) => "compare it with something, as in x = 'a'".to_string(),
+            (false, _) => format!("cast it: cast({} as double)", text.value),
+        };
+        let verb = if expression.sql.is_some() { "gives" } else { "is" };
+        let article = if kind == Kind::Int64 { "an" } else { "a" };
+        let message = format!("`{}` {verb} {article} {} and {what}", text.value, kind.as_str());
+        problems.push(Problem::at(&text.place, message).hint(hint));
+        None
     }
 
-    fn measure(&self, measured: &Measured, accuracy: Accuracy) -> Option<Measure> {
-        let field = match &measured.field {
-            None => return Some(Measure::Count),
-            Some(path) => self.index(&path.value)?,
+    fn measure(
+        &self,
+        metric: &MetricTable,
+        measured: &Measured,
+        accuracy: Accuracy,
+        problems: &mut Problems,
+    ) -> Option<Measure> {
+        let needs = if measured.what.is_numeric() { Needs::Number } else { Needs::Anything };
+        let field = match &measured.operand {
+            None => 0,
+            Some(operand) => self.column(operand, needs, problems)?,
+        };
+        let weight = match &measured.weight {
+            None => None,
+            Some(weight) => Some(self.column(weight, Needs::Weight, problems)?),
         };
         Some(match &measured.what {
             What::Count => Measure::Count,
@@ -257,16 +244,33 @@ impl Builder<'_> {
             What::Avg => Measure::Avg(field),
             What::Stddev => Measure::Stddev(field),
             What::Unique => Measure::Unique { field, lg_k: accuracy.unique_lg_k() },
+            What::Audience => Measure::Audience { field, lg_k: accuracy.audience_lg_k() },
             What::Freq => {
                 let (lg_width, depth, hot) = accuracy.freq_shape();
-                Measure::Freq { field, lg_width, depth, hot }
+                Measure::Freq { field, lg_width, depth, hot, weight }
             }
-            What::Top { k } => Measure::Top { field, k: *k, counters: accuracy.top_counters(*k) },
+            What::Top { k } => Measure::Top { field, k: *k, counters: accuracy.top_counters(*k), weight },
             What::Quantiles { at } => {
                 Measure::Quantiles { field, bits: accuracy.quantiles_bits(), at: at.clone() }
             }
             What::Histogram { bounds } => Measure::Histogram { field, bounds: bounds.clone() },
+            What::Seen => {
+                let size = metric.size.as_ref()?.value;
+                Measure::Seen { field, keys: size.keys(), rate: size.rate() }
+            }
+            What::Sample { k } => {
+                let named: Vec<usize> =
+                    measured.shown.iter().filter_map(|shown| self.columns.find(shown)).collect();
+                let fields = if named.is_empty() { self.shown_by_default() } else { named };
+                Measure::Sample { fields, k: *k }
+            }
         })
+    }
+
+    /// What a sample shows when it does not say: every column with a name.
+    fn shown_by_default(&self) -> Vec<usize> {
+        let named = |(n, field): (usize, &Field)| (self.columns.named(&field.path) == Some(n)).then_some(n);
+        self.columns.all.iter().enumerate().filter_map(named).collect()
     }
 
     /// The accuracy of a metric. Bounds are reported at one confidence per source, so only the error may differ.
@@ -282,7 +286,7 @@ impl Builder<'_> {
     /// The ladder of a metric, and whether it keeps its total.
     fn memory_of(&self, metric: &MetricTable, problems: &mut Problems) -> (Vec<Level>, bool) {
         let keep = metric.keep.as_ref();
-        if keep.is_some_and(|keep| keep.value == Keep::Forever) {
+        if metric.is_verdict() || keep.is_some_and(|keep| keep.value == Keep::Forever) {
             return (Vec::new(), true);
         }
         if !self.source.has_time {
@@ -309,6 +313,19 @@ impl Builder<'_> {
             _ => (levels, true),
         }
     }
+}
+
+/// What the place of an expression needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Anything,
+    Number,
+    Weight,
+    Condition,
+}
+
+fn is_number(kind: Kind) -> bool {
+    matches!(kind, Kind::Int64 | Kind::Float64)
 }
 
 /// Where the bytes come from and where those go that are set aside.

@@ -3,11 +3,10 @@
 //! A field that no event has, or a path that names no file, is written in the pipeline file all the same: what is said
 //! of it should point there, like every other problem of the file.
 
-use crate::file::metric::MetricTable;
+use crate::columns::Columns;
 use crate::file::source::SourceTable;
-use crate::pipeline::{Pipeline, uses};
+use crate::pipeline::Pipeline;
 use crate::problem::{Place, Problem, Problems};
-use engine::spec::Field;
 
 /// The texts of a pipeline and where its sources speak of data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,25 +23,17 @@ pub(crate) struct SourcePlaces {
     name: Place,
     path: Option<Place>,
     time: Option<Place>,
-    /// The first use of each field.
+    /// The first use of each column.
     fields: Vec<Option<Place>>,
 }
 
 impl SourcePlaces {
-    pub fn of<'a>(
-        source: &SourceTable,
-        metrics: impl Iterator<Item = &'a MetricTable> + Clone,
-        fields: &[Field],
-    ) -> SourcePlaces {
-        let first = |field: &Field| {
-            let mut used = metrics.clone().flat_map(uses).map(|u| u.path);
-            used.find(|path| path.value == field.path).map(|path| path.place.clone())
-        };
+    pub fn of(source: &SourceTable, columns: &Columns) -> SourcePlaces {
         SourcePlaces {
             name: source.name.place.clone(),
             path: source.path_place.clone(),
             time: source.time.as_ref().map(|time| time.place.clone()),
-            fields: fields.iter().map(first).collect(),
+            fields: columns.places.clone(),
         }
     }
 }
@@ -56,7 +47,7 @@ pub enum About {
     Path,
     /// The field that holds its event time.
     Time,
-    /// One of its fields, as an index into [`engine::spec::Source::fields`].
+    /// One of its fields, as an index into [`engine::spec::Source::columns`].
     Field(usize),
 }
 

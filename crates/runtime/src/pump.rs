@@ -10,8 +10,10 @@ use crate::quarantine::Quarantine;
 use crate::reader::{BlockHead, BlockReader, FileHead};
 use crate::turn::Turn;
 use engine::batch::{Bad, Batch, Block};
+use engine::compute::Compute;
 use engine::decode::Decoder;
 use engine::intake::{Intake, Judged};
+use engine::judge::Judge;
 use engine::outlet::Outlet;
 use engine::shard::Shard;
 use engine::spec::{BadPolicy, Later, Source};
@@ -26,6 +28,8 @@ pub struct Job<'a> {
     pub source: &'a Source,
     /// The same, restricted to what will be asked (`Question::restrict`).
     pub kept: &'a Source,
+    /// The source's expressions, compiled; `None` when it has none.
+    pub program: Option<Arc<dyn Compute>>,
     /// Its files, in order.
     pub files: Vec<InputFile>,
     /// Where bad and late records go when the source asks for it.
@@ -57,7 +61,7 @@ pub struct Finished<'a> {
     pub quarantined: u64,
     /// The first bad record, with the file it stood in; lines are absolute.
     pub first_bad: Option<(String, Bad)>,
-    /// Per field of the source: whether any event had a value.
+    /// Per field of the record: whether any event had a value.
     pub seen: Vec<bool>,
     /// The first bytes of the input, at most [`HEAD_BYTES`]: to say what a field may have been meant to be.
     pub head: Vec<u8>,
@@ -79,6 +83,8 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
     if keeps && reads(&job.files, &job.quarantine) {
         return Err(RunError::QuarantineIsRead(job.quarantine.display().to_string()));
     }
+    let verdict_bytes = Judge::share_of(job.kept, job.memory_bytes);
+    let shard_bytes = job.memory_bytes.saturating_sub(verdict_bytes) / shards as u64;
     let pump = Pump {
         source,
         kept: job.kept,
@@ -86,6 +92,7 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
         read_turn: Turn::default(),
         desk: Mutex::new(Desk {
             intake: Intake::new(source),
+            judge: Judge::new(job.kept, job.program.clone(), verdict_bytes),
             quarantine: keeps.then(|| Quarantine::new(&job.quarantine)),
             files: Vec::new(),
             first_bad: None,
@@ -93,9 +100,8 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
             head: Vec::new(),
         }),
         intake_turn: Turn::default(),
-        shards: (0..shards)
-            .map(|_| Mutex::new(Shard::new(job.kept, job.memory_bytes / shards as u64)))
-            .collect(),
+        program: job.program,
+        shards: (0..shards).map(|_| Mutex::new(Shard::new(job.kept, shard_bytes))).collect(),
         failure: Mutex::new(None),
         bytes,
         events: AtomicU64::new(0),
@@ -117,6 +123,7 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
 struct Pump<'a, 'p> {
     source: &'a Source,
     kept: &'a Source,
+    program: Option<Arc<dyn Compute>>,
     reader: Mutex<BlockReader>,
     read_turn: Turn,
     desk: Mutex<Desk>,
@@ -131,6 +138,7 @@ struct Pump<'a, 'p> {
 /// What sees blocks one after the other.
 struct Desk {
     intake: Intake,
+    judge: Judge,
     quarantine: Option<Quarantine>,
     /// By partition: the file and the lines before its next block.
     files: Vec<(Arc<FileHead>, u64)>,
@@ -191,7 +199,8 @@ impl<'a> Pump<'a, '_> {
         let partition = head.file.partition;
         if decoder.as_ref().is_none_or(|(p, _)| *p != partition) {
             let fresh = Decoder::new(self.source, head.file.header.as_deref())
-                .map_err(|source| RunError::Header { path: head.file.path.clone(), source })?;
+                .map_err(|source| RunError::Header { path: head.file.path.clone(), source })?
+                .with_program(self.program.clone());
             *decoder = Some((partition, fresh));
         }
         let block = Block { partition, number: head.number, first_byte: head.first_byte, bytes };
@@ -214,19 +223,21 @@ impl<'a> Pump<'a, '_> {
         let mut ready = desk.intake.push(batch);
         let own = ready.pop_if(|judged| judged.batch.number == head.number);
         self.fold_all(&mut desk, ready);
-        if let Some(judged) = &own
-            && let Err(error) = desk.set_late_aside(self.source, judged)
-        {
+        own.map(|judged| self.verdicts(&mut desk, judged))
+    }
+
+    /// Sets late events aside and adds the verdicts.
+    fn verdicts(&self, desk: &mut Desk, mut judged: Judged) -> Judged {
+        if let Err(error) = desk.set_late_aside(self.source, &judged) {
             self.fail(error);
         }
-        own
+        desk.judge.apply(&mut judged);
+        judged
     }
 
     fn fold_all(&self, desk: &mut Desk, batches: Vec<Judged>) {
         for judged in batches {
-            if let Err(error) = desk.set_late_aside(self.source, &judged) {
-                self.fail(error);
-            }
+            let judged = self.verdicts(desk, judged);
             let shard = judged.batch.number % self.shards.len() as u64;
             lock(&self.shards[shard as usize]).apply(&judged);
         }
@@ -265,7 +276,8 @@ impl<'a> Pump<'a, '_> {
         let tally = desk.intake.tally();
         Ok(Finished {
             quarantined: desk.quarantine.map(Quarantine::finish).transpose()?.unwrap_or(0),
-            outlet: Outlet::new(self.kept, shards, tally, desk.intake.watermark()),
+            outlet: Outlet::new(self.kept, shards, tally, desk.intake.watermark())
+                .with_verdicts(desk.judge.verdicts(self.kept.confidence)),
             tally,
             first_bad: desk.first_bad,
             seen: desk.seen,
@@ -301,8 +313,9 @@ impl Desk {
         if source.bad != BadPolicy::Quarantine {
             return Ok(());
         }
+        let columns = if batch.bad.is_empty() { Vec::new() } else { source.columns() };
         for bad in &batch.bad {
-            let field = bad.field.map(|f| source.fields[f].path.as_str());
+            let field = bad.field.map(|f| columns[f].path.as_str());
             quarantine.put(&source.name, &file.path, bad.reason.as_str(), field, &bad.raw)?;
         }
         Ok(())

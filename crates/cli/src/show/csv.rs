@@ -1,11 +1,12 @@
-//! CSV: one line per number. `entry` is the item, the quantile or the upper bound of a list measure's entry.
+//! CSV: one line per number. `entry` is the item, the quantile or the upper bound of a list measure's entry,
+//! a sampled event as JSON.
 //!
 //! Numbers are written as in JSON, groups as the JSON object they are there: `device=` could not tell a missing value
 //! from an empty one. A list without entries is one line without numbers, so that no answer is lost.
 
 use engine::answer::{
     Answer, Key, List, Number,
-    json::{By, whole},
+    json::{By, EventRow, whole},
 };
 use serde::Serialize;
 use std::io::{self, Write};
@@ -37,6 +38,13 @@ fn entries(answer: &Answer) -> io::Result<Vec<[String; 4]>> {
         List::Quantiles(quantiles) => quantiles
             .iter()
             .map(|q| Ok([q.q.to_string(), float(q.value)?, float(q.low)?, float(q.high)?]))
+            .collect::<io::Result<_>>()?,
+        List::Rows(rows) => rows
+            .iter()
+            .map(|values| {
+                let event = json(&EventRow { names: &answer.row_fields, values })?;
+                Ok([event, String::new(), String::new(), String::new()])
+            })
             .collect::<io::Result<_>>()?,
         List::Buckets(buckets) => buckets
             .iter()

@@ -62,13 +62,28 @@ fn rows(answer: &Answer) -> Vec<[String; 4]> {
         Some(start) if group.is_empty() => start.to_string(),
         Some(start) => format!("{start}  {group}"),
     };
-    let sketch = reading.sketch.clone().unwrap_or_default();
+    let sketch = sketch(reading);
     let entries = entries(reading);
     if entries.is_empty() {
         return vec![[label, number(reading.value), bounds(reading), sketch]];
     }
     let entry = |name: String| if label.is_empty() { name } else { format!("{label}  {name}") };
     entries.into_iter().map(|[name, value, bounds]| [entry(name), value, bounds, sketch.clone()]).collect()
+}
+
+/// The sketch, and for a filter how full it is.
+fn sketch(reading: &Reading) -> String {
+    let name = reading.sketch.clone().unwrap_or_default();
+    match (reading.fill, reading.false_positive_rate) {
+        (Some(fill), Some(rate)) if rate > 0.0 => {
+            format!("{name}  {} full, {} false positives", percent(fill), percent(rate))
+        }
+        _ => name,
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", float((share * 100_000.0).round() / 1_000.0))
 }
 
 /// Name, value and bounds of the entries of a list measure.
@@ -93,6 +108,13 @@ fn entries(reading: &Reading) -> Vec<[String; 3]> {
                 [format!("p{}", float(q.q * 100.0)), q.value.map_or_else(|| "-".into(), float), bounds]
             };
             quantiles.iter().map(row).collect()
+        }
+        List::Rows(rows) => {
+            let event = |values: &Vec<Key>| values.iter().map(shown).collect::<Vec<_>>().join(" · ");
+            let more = rows.len().saturating_sub(ENTRIES_MAX);
+            let rest = (more > 0).then(|| format!("({more} more)"));
+            let lines = rows.iter().take(ENTRIES_MAX).map(event).chain(rest);
+            lines.map(|line| [line, String::new(), String::new()]).collect()
         }
         List::Buckets(buckets) => {
             let le = |le: f64| if le.is_finite() { float(le) } else { "+Inf".into() };

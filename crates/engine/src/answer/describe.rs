@@ -2,13 +2,17 @@
 
 use super::{Item, Key, List, Number, Quantile, Reading};
 use crate::cell::Cell;
+use crate::groups::read_value;
 use crate::spec::{Kind, Measure};
+use sketch::bloom::Seen;
 use sketch::countmin::Freq;
 use sketch::exact::Sum;
 use sketch::frequent::{Counted, Counters};
 use sketch::histogram::Histogram;
 use sketch::hll::Distinct;
 use sketch::quantile::Quantiles;
+use sketch::sample::Sample;
+use sketch::theta::Theta;
 use sketch::{Estimate, Guarantee};
 
 /// How many items `freq` lists at most: the head of its exact hot table.
@@ -34,6 +38,8 @@ pub fn describe(measure: &Measure, kind: Option<Kind>, cell: &Cell, confidence: 
         (Measure::Top { k, .. }, Cell::Top(c)) => top(c, *k, kind),
         (Measure::Quantiles { at, .. }, Cell::Quantiles(q)) => quantiles(q, at),
         (Measure::Histogram { .. }, Cell::Histogram(h)) => histogram(h),
+        (Measure::Audience { .. }, Cell::Audience(t)) => audience(t, confidence),
+        (Measure::Sample { fields, .. }, Cell::Sample(s)) => sample(s, fields.len()),
         (
             Measure::Count
             | Measure::Sum(_)
@@ -45,7 +51,10 @@ pub fn describe(measure: &Measure, kind: Option<Kind>, cell: &Cell, confidence: 
             | Measure::Freq { .. }
             | Measure::Top { .. }
             | Measure::Quantiles { .. }
-            | Measure::Histogram { .. },
+            | Measure::Histogram { .. }
+            | Measure::Seen { .. }
+            | Measure::Audience { .. }
+            | Measure::Sample { .. },
             _,
         ) => unreachable!("a cell of another measure"),
     }
@@ -64,15 +73,50 @@ fn rounded(value: Option<f64>) -> Reading {
 }
 
 fn unique(distinct: &Distinct, confidence: f64) -> Reading {
-    let e = distinct.estimate(confidence);
+    counted(distinct.estimate(confidence), distinct.sketch_name().to_string())
+}
+
+fn audience(theta: &Theta, confidence: f64) -> Reading {
+    counted(theta.estimate(confidence), theta.sketch_name())
+}
+
+/// Reads the filter of a `seen` metric out: how many events were the first of their key.
+pub fn seen(seen: &Seen, confidence: f64) -> Reading {
+    Reading {
+        fill: Some(seen.fill()),
+        false_positive_rate: Some(seen.rate()),
+        ..counted(seen.first_times(confidence), seen.sketch_name())
+    }
+}
+
+/// An estimate of a number of things.
+fn counted(e: Estimate, sketch: String) -> Reading {
     Reading {
         value: Some(Number::Int(e.value.round() as i128)),
         low: Some(Number::Int(e.low.floor() as i128)),
         high: Some(Number::Int(e.high.ceil() as i128)),
         confidence: e.confidence,
         guarantee: e.guarantee,
-        sketch: Some(distinct.sketch_name().to_string()),
+        sketch: Some(sketch),
         list: List::None,
+        fill: None,
+        false_positive_rate: None,
+    }
+}
+
+/// The rows of a sample: each a value per field.
+fn sample(sample: &Sample, fields: usize) -> Reading {
+    let values = |payload: &[u8]| {
+        let mut rest = payload;
+        (0..fields).map(|_| read_value(&mut rest)).collect()
+    };
+    let rows = sample.rows().into_iter().map(|row| values(&row.payload)).collect();
+    Reading {
+        guarantee: if sample.is_all() { Guarantee::Exact } else { Guarantee::None },
+        confidence: if sample.is_all() { 1.0 } else { 0.0 },
+        sketch: Some(format!("bottom-k/{}", sample.k())),
+        list: List::Rows(rows),
+        ..Reading::exact(None)
     }
 }
 
@@ -98,15 +142,8 @@ fn listed(items: Vec<Counted<'_>>, kind: Option<Kind>, sketch: String) -> Readin
             high,
         })
         .collect();
-    Reading {
-        value: None,
-        low: None,
-        high: None,
-        confidence,
-        guarantee,
-        sketch: Some(sketch),
-        list: List::Items(items),
-    }
+    let list = List::Items(items);
+    Reading { confidence, guarantee, sketch: Some(sketch), list, ..Reading::exact(None) }
 }
 
 /// The value whose bytes a sketch kept: text as it is, numbers as their eight bytes.
@@ -129,15 +166,9 @@ fn quantiles(sketch: &Quantiles, at: &[f64]) -> Reading {
         low: e.map(|e| e.low),
         high: e.map(|e| e.high),
     });
-    Reading {
-        value: None,
-        low: None,
-        high: None,
-        confidence,
-        guarantee,
-        sketch: Some(sketch.sketch_name().to_string()),
-        list: List::Quantiles(list.collect()),
-    }
+    let list = List::Quantiles(list.collect());
+    let sketch = Some(sketch.sketch_name().to_string());
+    Reading { confidence, guarantee, sketch, list, ..Reading::exact(None) }
 }
 
 fn histogram(histogram: &Histogram) -> Reading {
@@ -159,7 +190,7 @@ impl Reading {
         match (measure, &mut self.list) {
             (Measure::Count, _) => self.high = plus(self.high, Some(Number::Int(i128::from(missed)))),
             // Distinct values in the other group may all be this group's. Both bounds have to hold.
-            (Measure::Unique { .. }, _) => {
+            (Measure::Unique { .. } | Measure::Audience { .. }, _) => {
                 self.high = plus(self.high, other.high);
                 self.guarantee = self.guarantee.max(other.guarantee);
                 self.confidence = (self.confidence + other.confidence - 1.0).max(0.0);
@@ -169,7 +200,8 @@ impl Reading {
             (Measure::Max(_), _) if self.value.is_some() => {
                 self.high = further(self.high, other.high, f64::gt)
             }
-            (Measure::Top { .. } | Measure::Freq { .. }, List::Items(items)) => {
+            // `missed` counts events, which says nothing of what they weigh.
+            (Measure::Top { weight: None, .. } | Measure::Freq { weight: None, .. }, List::Items(items)) => {
                 items.iter_mut().for_each(|i| i.high += missed);
             }
             // What the lost rows held is not known.
@@ -186,6 +218,29 @@ impl Reading {
                 self.guarantee = Guarantee::Proven;
             }
             _ => self.promise_nothing(),
+        }
+    }
+
+    /// Widens the reading of a metric that depends on verdicts, of which at most `wrong` are wrong with this confidence:
+    /// so many events may have entered that should not have, or as another value, or are missing.
+    pub(crate) fn doubt(&mut self, measure: &Measure, wrong: u64, confidence: f64) {
+        self.guarantee = self.guarantee.max(Guarantee::Probabilistic);
+        self.confidence = (self.confidence + confidence - 1.0).max(0.0);
+        let by = i128::from(wrong);
+        match (measure, &mut self.list) {
+            _ if self.guarantee == Guarantee::None => {}
+            (Measure::Count | Measure::Unique { .. } | Measure::Audience { .. }, _) => {
+                let low = self.low.map_or(0.0, Number::as_f64) as i128 - by;
+                self.low = Some(Number::Int(low.max(0)));
+                self.high = plus(self.high, Some(Number::Int(by)));
+            }
+            (Measure::Top { weight: None, .. } | Measure::Freq { weight: None, .. }, List::Items(items)) => {
+                for item in items {
+                    (item.low, item.high) = (item.low.saturating_sub(wrong), item.high + wrong);
+                }
+            }
+            // A single event can move these by anything.
+            (_, _) => self.promise_nothing(),
         }
     }
 

@@ -61,6 +61,10 @@ impl Serialize for Answer {
         map.serialize_entry("complete_to", &self.complete_to.map(|t| t.to_string()))?;
         map.serialize_entry("late", &self.late)?;
         map.serialize_entry("sketch", &reading.sketch)?;
+        if let (Some(fill), Some(rate)) = (reading.fill, reading.false_positive_rate) {
+            map.serialize_entry("fill", &fill)?;
+            map.serialize_entry("false_positive_rate", &rate)?;
+        }
         match &reading.list {
             List::None => {}
             List::Items(items) => {
@@ -71,6 +75,10 @@ impl Serialize for Answer {
             }
             List::Buckets(buckets) => {
                 map.serialize_entry("buckets", &buckets.iter().map(BucketRow).collect::<Vec<_>>())?;
+            }
+            List::Rows(rows) => {
+                let rows = rows.iter().map(|values| EventRow { names: &self.row_fields, values });
+                map.serialize_entry("rows", &rows.collect::<Vec<_>>())?;
             }
         }
         map.end()
@@ -87,6 +95,20 @@ impl Serialize for ItemRow<'_> {
         map.serialize_entry("low", &Number::Int(i128::from(self.0.low)))?;
         map.serialize_entry("high", &Number::Int(i128::from(self.0.high)))?;
         map.end()
+    }
+}
+
+/// A sampled event as an object.
+pub struct EventRow<'a> {
+    /// [`Answer::row_fields`].
+    pub names: &'a [String],
+    /// An entry of [`List::Rows`].
+    pub values: &'a [Key],
+}
+
+impl Serialize for EventRow<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.names.iter().zip(self.values))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::time::Time;
 use sketch::Guarantee;
 
 pub use describe::describe;
+pub(crate) use describe::seen;
 
 /// The value of a `by` field.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
@@ -47,6 +48,8 @@ pub struct Answer {
     pub end: Option<Time>,
     /// What was measured.
     pub reading: Reading,
+    /// Names of the values of [`List::Rows`]; empty for other measures.
+    pub row_fields: Vec<String>,
     /// No event before this is expected any more; `None` without event time.
     pub complete_to: Option<Time>,
     /// Late events of the source so far.
@@ -70,6 +73,10 @@ pub struct Reading {
     pub sketch: Option<String>,
     /// The entries of list measures.
     pub list: List,
+    /// Share of the bits of a filter that are set; for `seen` only.
+    pub fill: Option<f64>,
+    /// Probability that a new key is now taken for one seen before; for `seen` only.
+    pub false_positive_rate: Option<f64>,
 }
 
 /// The entries of a list measure.
@@ -83,6 +90,8 @@ pub enum List {
     Quantiles(Vec<Quantile>),
     /// Cumulative counts; the last bound is +∞.
     Buckets(Vec<(f64, u64)>),
+    /// Events, each with its values in the order of [`Answer::row_fields`].
+    Rows(Vec<Vec<Key>>),
 }
 
 /// One value with its weight.
@@ -122,6 +131,8 @@ impl Reading {
             guarantee: Guarantee::Exact,
             sketch: None,
             list: List::None,
+            fill: None,
+            false_positive_rate: None,
         }
     }
 

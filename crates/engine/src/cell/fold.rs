@@ -1,8 +1,10 @@
 //! Rows into cells: the path is chosen once per run of rows, then a plain loop.
 
+use super::columns::NO_HASH;
 use super::{Cell, Cells, Columns};
-use crate::batch::{Batch, Column};
-use crate::groups::OTHER;
+use crate::batch::Batch;
+use crate::column::Column;
+use crate::groups::{OTHER, write_value};
 use crate::spec::{Kind, Measure};
 use arrow_array::Array;
 use sketch::Token;
@@ -19,30 +21,64 @@ pub struct Rows<'a> {
     pub groups: Option<&'a [u32]>,
 }
 
+/// What is folded into the cells of a series.
+#[derive(Debug, Clone, Copy)]
+pub struct What<'a> {
+    /// The measure.
+    pub measure: &'a Measure,
+    /// The type of the field it reads.
+    pub kind: Option<Kind>,
+    /// The boolean column that says which events enter.
+    pub filter: Option<usize>,
+}
+
 impl Cells {
-    /// Folds rows `range` in. A row without a value still makes its group exist.
-    pub fn fold(&mut self, measure: &Measure, kind: Option<Kind>, rows: Rows<'_>, range: Range<usize>) {
+    /// Folds rows `range` in, as far as the filter lets them. A row without a value still makes its group exist.
+    pub fn fold(&mut self, what: What<'_>, rows: Rows<'_>, range: Range<usize>) {
+        for_each_true(rows.batch, what.filter, range, |range| self.fold_all(what, rows, range));
+    }
+
+    fn fold_all(&mut self, what: What<'_>, rows: Rows<'_>, range: Range<usize>) {
         if range.is_empty() {
             return;
         }
-        let mut run = Run { cells: self, measure, kind, groups: rows.groups, range };
-        match *measure {
+        let mut run = Run::new(self, what, rows, range);
+        let columns = &rows.batch.columns;
+        match *what.measure {
             Measure::Count => run.count(),
             Measure::Sum(field)
             | Measure::Avg(field)
             | Measure::Stddev(field)
             | Measure::Min(field)
-            | Measure::Max(field) => run.moments(&rows.batch.columns[field]),
-            Measure::Unique { field, .. } => {
-                run.tokens(rows.columns.tokens(field));
-            }
-            Measure::Freq { field, .. } | Measure::Top { field, .. } => {
-                run.items(&rows.batch.columns[field], rows.columns.tokens(field));
+            | Measure::Max(field) => run.moments(&columns[field]),
+            Measure::Unique { field, .. } => run.tokens(rows.columns.tokens(field)),
+            Measure::Audience { field, .. } => run.hashes(rows.columns.hashes(field)),
+            Measure::Freq { field, weight, .. } | Measure::Top { field, weight, .. } => {
+                run.items(&columns[field], rows.columns.tokens(field), weight.map(|weight| &columns[weight]));
             }
             Measure::Quantiles { field, .. } | Measure::Histogram { field, .. } => {
-                run.numbers(&rows.batch.columns[field]);
+                run.numbers(&columns[field]);
             }
+            Measure::Sample { ref fields, .. } => run.rows(rows, fields),
+            Measure::Seen { .. } => {}
         }
+    }
+}
+
+/// Calls `then` with the stretches of `range` on which a boolean column is true; without a column with all of it.
+pub(crate) fn for_each_true(
+    batch: &Batch,
+    filter: Option<usize>,
+    range: Range<usize>,
+    mut then: impl FnMut(Range<usize>),
+) {
+    let condition = filter.and_then(|column| batch.columns[column].as_bool());
+    let Some(condition) = condition else { return then(range) };
+    let holds = |row: usize| condition.is_valid(row) && condition.value(row);
+    let mut start = range.start;
+    while let Some(first) = (start..range.end).find(|&row| holds(row)) {
+        start = (first + 1..range.end).find(|&row| !holds(row)).unwrap_or(range.end);
+        then(first..start);
     }
 }
 
@@ -55,7 +91,11 @@ struct Run<'a> {
     range: Range<usize>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(cells: &'a mut Cells, what: What<'a>, rows: Rows<'a>, range: Range<usize>) -> Run<'a> {
+        Run { cells, measure: what.measure, kind: what.kind, groups: rows.groups, range }
+    }
+
     /// Hands every row its cell. A group is made by its first row, with or without a value.
     #[inline(always)]
     fn each(&mut self, mut fold: impl FnMut(&mut Cell, usize)) {
@@ -115,6 +155,29 @@ impl Run<'_> {
         });
     }
 
+    /// Distinct values, as whole hashes.
+    fn hashes(&mut self, hashes: &[u64]) {
+        self.each(|cell, row| {
+            if let Cell::Audience(sketch) = cell
+                && hashes[row] != NO_HASH
+            {
+                sketch.update(hashes[row]);
+            }
+        });
+    }
+
+    /// Whole rows, a sample of them.
+    fn rows(&mut self, rows: Rows<'_>, fields: &[usize]) {
+        let priorities = rows.columns.priorities();
+        self.each(|cell, row| {
+            if let Cell::Sample(sample) = cell {
+                sample.offer(priorities[row], |payload| {
+                    fields.iter().for_each(|&field| write_value(&rows.batch.columns[field], row, payload));
+                });
+            }
+        });
+    }
+
     fn moments(&mut self, column: &Column) {
         match column {
             Column::Int64(array) => self.each(|cell, row| {
@@ -135,10 +198,22 @@ impl Run<'_> {
         }
     }
 
-    fn items(&mut self, column: &Column, tokens: &[Token]) {
-        let update = |cell: &mut Cell, row: usize, item: &[u8]| match cell {
-            Cell::Top(counters) => counters.update(tokens[row], 1, item),
-            Cell::Freq(freq) => freq.update(tokens[row], 1, item),
+    /// Items, each with its weight: events without an item or with a weight that is missing or not above zero add
+    /// nothing.
+    fn items(&mut self, column: &Column, tokens: &[Token], weight: Option<&Column>) {
+        let weights = match weight {
+            Some(Column::Int64(array)) => Some(array),
+            _ => None,
+        };
+        let weight = |row: usize| match weights {
+            None => 1,
+            Some(array) if array.is_valid(row) => array.value(row).max(0) as u64,
+            Some(_) => 0,
+        };
+        let update = |cell: &mut Cell, row: usize, item: &[u8]| match (cell, weight(row)) {
+            (_, 0) => {}
+            (Cell::Top(counters), weight) => counters.update(tokens[row], weight, item),
+            (Cell::Freq(freq), weight) => freq.update(tokens[row], weight, item),
             _ => {}
         };
         match column {

@@ -6,7 +6,9 @@ mod columns;
 mod fold;
 
 pub use columns::Columns;
-pub use fold::Rows;
+pub(crate) use columns::{NO_TOKEN, hash_column};
+pub(crate) use fold::for_each_true;
+pub use fold::{Rows, What};
 
 use crate::spec::{Kind, Measure};
 use sketch::countmin::Freq;
@@ -15,6 +17,8 @@ use sketch::frequent::Counters;
 use sketch::histogram::Histogram;
 use sketch::hll::{Distinct, LgK};
 use sketch::quantile::Quantiles;
+use sketch::sample::Sample;
+use sketch::theta::Theta;
 
 /// The state of one (metric, group, pane). Sixteen bytes, so that a table of mostly empty cells stays small.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +40,10 @@ pub enum Cell {
     Quantiles(Box<Quantiles>),
     /// Counts by bucket.
     Histogram(Box<Histogram>),
+    /// Distinct values, as hashes.
+    Audience(Box<Theta>),
+    /// Some of the rows.
+    Sample(Box<Sample>),
 }
 
 /// Why constructors below cannot fail: parameters were checked when the pipeline file was read.
@@ -67,6 +75,11 @@ impl Cell {
                 Some(bounds) => Histogram::new_fixed(bounds.clone()).expect(CHECKED),
                 None => Histogram::new_log2(),
             })),
+            Measure::Audience { lg_k, .. } => {
+                Cell::Audience(Box::new(Theta::new(LgK::new(lg_k).expect(CHECKED))))
+            }
+            Measure::Sample { k, .. } => Cell::Sample(Box::new(Sample::new(k as u32))),
+            Measure::Seen { .. } => unreachable!("a verdict has no cells: its filter is the judge's"),
         }
     }
 
@@ -86,6 +99,8 @@ impl Cell {
             (Cell::Top(a), Cell::Top(b)) => a.merge(b).map(drop).expect(SAME),
             (Cell::Quantiles(a), Cell::Quantiles(b)) => a.merge(b).map(drop).expect(SAME),
             (Cell::Histogram(a), Cell::Histogram(b)) => a.merge(b).map(drop).expect(SAME),
+            (Cell::Audience(a), Cell::Audience(b)) => a.merge(b).map(drop).expect(SAME),
+            (Cell::Sample(a), Cell::Sample(b)) => a.merge(b).map(drop).expect(SAME),
             (
                 Cell::Count(_)
                 | Cell::Moments(_)
@@ -93,7 +108,9 @@ impl Cell {
                 | Cell::Freq(_)
                 | Cell::Top(_)
                 | Cell::Quantiles(_)
-                | Cell::Histogram(_),
+                | Cell::Histogram(_)
+                | Cell::Audience(_)
+                | Cell::Sample(_),
                 _,
             ) => unreachable!("cells of different measures"),
         }
@@ -104,6 +121,7 @@ impl Cell {
         match (self, to) {
             (Cell::Unique(d), Measure::Unique { lg_k, .. }) => d.fold(LgK::new(*lg_k).expect(CHECKED)),
             (Cell::Freq(f), Measure::Freq { lg_width, .. }) => f.fold(*lg_width),
+            (Cell::Audience(t), Measure::Audience { lg_k, .. }) => t.fold(LgK::new(*lg_k).expect(CHECKED)),
             _ => {}
         }
     }
@@ -118,6 +136,8 @@ impl Cell {
             Cell::Top(x) => x.memory_bytes(),
             Cell::Quantiles(x) => x.memory_bytes(),
             Cell::Histogram(x) => x.memory_bytes(),
+            Cell::Audience(x) => x.memory_bytes(),
+            Cell::Sample(x) => x.memory_bytes(),
         }
     }
 
@@ -135,6 +155,8 @@ impl Cell {
             Cell::Top(x) => x.snapshot(out),
             Cell::Quantiles(x) => x.snapshot(out),
             Cell::Histogram(x) => x.snapshot(out),
+            Cell::Audience(x) => x.snapshot(out),
+            Cell::Sample(x) => x.snapshot(out),
         }
     }
 }
@@ -150,7 +172,7 @@ const LG_WIDTH_FLOOR: u8 = 8;
 pub fn half(measure: &Measure) -> Option<Measure> {
     let mut smaller = measure.clone();
     match &mut smaller {
-        Measure::Unique { lg_k, .. } if *lg_k > LG_K_FLOOR => *lg_k -= 1,
+        Measure::Unique { lg_k, .. } | Measure::Audience { lg_k, .. } if *lg_k > LG_K_FLOOR => *lg_k -= 1,
         Measure::Freq { lg_width, .. } if *lg_width > LG_WIDTH_FLOOR => *lg_width -= 1,
         _ => return None,
     }

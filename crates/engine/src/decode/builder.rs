@@ -4,10 +4,12 @@
 //! and still leave no trace of a record that turns out bad. Buffers are handed to Arrow, so what is kept from block to
 //! block is not memory but the knowledge of how much will be needed.
 
+use super::complete::Completion;
 use super::lanes::{LANES, closing_quote, first_stop};
 use super::time::TimeReader;
 use super::value::{Decimal, Scalar};
-use crate::batch::{Bad, Batch, Block, Column, Raw, Reason};
+use crate::batch::{Bad, Batch, Block, Place, Raw, Reason};
+use crate::column::Column;
 use crate::spec::{BadPolicy, Kind, Later, Source, TimeSpec};
 use crate::time::Time;
 use arrow_array::{BooleanArray, Float64Array, Int64Array, StringArray};
@@ -35,8 +37,10 @@ pub(super) struct Rows {
     rows: usize,
     rows_expected: usize,
     bad: Vec<Bad>,
+    places: Vec<Place>,
     raw: Vec<Raw>,
     keep_bad: bool,
+    keep_places: bool,
     keep_raw: bool,
     record_bytes_max: usize,
     first_byte: u64,
@@ -66,7 +70,9 @@ impl Rows {
             rows: 0,
             rows_expected: 0,
             bad: Vec::new(),
+            places: Vec::new(),
             raw: Vec::new(),
+            keep_places: Completion::wants_places(source),
             keep_bad: source.bad == BadPolicy::Quarantine,
             keep_raw: source.time.as_ref().is_some_and(|time| time.later == Later::Quarantine),
             record_bytes_max: source.record_bytes_max,
@@ -149,6 +155,11 @@ impl Rows {
     #[inline(always)]
     pub(super) fn commit(&mut self, record: &Record<'_>) {
         self.rows += 1;
+        if self.keep_places {
+            // Fits: a block is shorter than 2 GiB.
+            let (line, start, len) = (record.line as u32, record.start as u32, record.bytes.len() as u32);
+            self.places.push(Place { line, start, len });
+        }
         if self.keep_raw {
             self.raw.push(Raw { line: record.line, byte: self.position(record), bytes: record.bytes.into() });
         }
@@ -187,6 +198,9 @@ impl Rows {
             columns: self.columns.iter_mut().map(|column| column.finish()).collect(),
             bad: std::mem::take(&mut self.bad),
             lines: self.lines,
+            first_byte: self.first_byte,
+            places: std::mem::take(&mut self.places),
+            exploded_empty: 0,
             raw: std::mem::take(&mut self.raw),
         }
     }

@@ -5,13 +5,15 @@
 //! on data: a record gives one row or one [`crate::batch::Bad`].
 //!
 //! ```text
-//! bytes -> Cutter -> Block -> Decoder { json | delimited } -> Scalar -> conversion (value.rs, time.rs) -> builder -> Batch
+//! bytes -> Cutter -> Block -> Decoder { json | delimited } -> Scalar -> conversion (value.rs, time.rs) -> builder
+//!       -> Batch -> complete.rs (explode, computed columns) -> Batch
 //! ```
 //!
 //! What is wrong with a record is decided in this order: its length, its encoding, its syntax, its time, its fields in
 //! the order of the source. The first finding is the one reported.
 
 mod builder;
+mod complete;
 mod cut;
 mod delimited;
 mod digits;
@@ -23,16 +25,20 @@ mod value;
 pub use cut::{Cutter, first_record};
 
 use crate::batch::{Batch, Block};
+use crate::compute::Compute;
 use crate::spec::{Format, Source};
 use builder::Rows;
+use complete::Completion;
 use delimited::DelimitedReader;
 use json::JsonReader;
 use std::fmt;
+use std::sync::Arc;
 
 /// Decodes the blocks of one partition. One per file or partition and worker.
 pub struct Decoder {
     rows: Rows,
     reader: Reader,
+    completion: Completion,
 }
 
 enum Reader {
@@ -54,7 +60,15 @@ impl Decoder {
             Format::Ndjson => Reader::Json(JsonReader::new(source, true)),
             Format::Delimited(format) => Reader::Delimited(DelimitedReader::new(source, format, header)?),
         };
-        Ok(Decoder { rows: Rows::new(source), reader })
+        Ok(Decoder { rows: Rows::new(source), reader, completion: Completion::new(source) })
+    }
+
+    /// The decoder with the expressions of its source; one whose source has any panics without them.
+    pub fn with_program(mut self, program: Option<Arc<dyn Compute>>) -> Decoder {
+        if let Some(program) = program {
+            self.completion.set_program(program);
+        }
+        self
     }
 
     /// A decoder that predicts nothing and takes the slow path for every record. It exists so that tests can hold the
@@ -81,7 +95,9 @@ impl Decoder {
             Reader::Json(json) => json.decode(block, &mut self.rows),
             Reader::Delimited(delimited) => delimited.decode(block, &mut self.rows),
         }
-        self.rows.finish(block)
+        let mut batch = self.rows.finish(block);
+        self.completion.apply(block, &mut batch);
+        batch
     }
 }
 

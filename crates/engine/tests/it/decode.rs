@@ -1,7 +1,8 @@
 //! Decoding as a driver sees it: bytes in, batches out. The predicted path is held against the slow one throughout.
 
 use arrow_array::Array;
-use engine::batch::{Batch, Block, Column, Reason};
+use engine::batch::{Batch, Block, Reason};
+use engine::column::Column;
 use engine::decode::{Cutter, Decoder, DecoderError, first_record};
 use engine::spec::{
     BadPolicy, Delimited, Field, Format, Kind, Later, Source, TimeFormat, TimeFrom, TimeSpec,

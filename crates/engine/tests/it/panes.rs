@@ -10,8 +10,13 @@ fn all_measures(levels: &str) -> Vec<Metric> {
     vec![
         metric("n", Measure::Count, by(), levels),
         metric("u", Measure::Unique { field: 0, lg_k: 12 }, by(), levels),
-        metric("f", Measure::Freq { field: 0, lg_width: 4, depth: 3, hot: 1024 }, vec![vec![]], levels),
-        metric("t", Measure::Top { field: 0, k: 5, counters: 1024 }, vec![vec![]], levels),
+        metric(
+            "f",
+            Measure::Freq { field: 0, lg_width: 4, depth: 3, hot: 1024, weight: None },
+            vec![vec![]],
+            levels,
+        ),
+        metric("t", Measure::Top { field: 0, k: 5, counters: 1024, weight: None }, vec![vec![]], levels),
     ]
 }
 

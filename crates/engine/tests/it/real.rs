@@ -2,7 +2,8 @@
 
 use crate::decode::{block, csv, decode, show, source, tsv};
 use arrow_array::Array;
-use engine::batch::{Column, Reason};
+use engine::batch::Reason;
+use engine::column::Column;
 use engine::decode::{Decoder, first_record};
 use engine::spec::{Format, Kind, TimeFormat};
 use std::path::PathBuf;

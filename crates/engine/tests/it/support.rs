@@ -2,7 +2,8 @@
 
 use arrow_array::StringArray;
 use engine::answer::{Answer, Key, Number};
-use engine::batch::{Batch, Column};
+use engine::batch::Batch;
+use engine::column::Column;
 use engine::intake::{Intake, Tally};
 use engine::outlet::Outlet;
 use engine::shard::Shard;

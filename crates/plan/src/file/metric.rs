@@ -1,13 +1,15 @@
 //! `[metric]`: what is measured, per group and pane.
 
+use super::expression::Expression;
 use super::section::{Section, string_in, wrong_type};
 use super::tree::{self, Entry, Node, Value};
 use super::values::{check_name, groups, ladder, span_above_zero};
-use crate::accuracy::Accuracy;
-use crate::measure::{self, What};
+use crate::accuracy::{Accuracy, percent};
+use crate::measure::{self, Operand, What, Written};
 use crate::problem::{Place, Placed, Problem, Problems};
 use engine::spec::Level;
 use engine::time::Span;
+use sketch::bloom::Size;
 
 /// Groups kept apart when `keys` does not say.
 const GROUPS_DEFAULT: usize = 1_000;
@@ -16,7 +18,7 @@ const SETS_MAX: usize = 32;
 /// Most fields of one grouping set.
 const SET_FIELDS_MAX: usize = 16;
 /// Keys of the design that this version does not have.
-const UNBUILT: [&str; 6] = ["measures", "size", "where", "filter", "freshness", "hash"];
+const UNBUILT: [&str; 3] = ["measures", "freshness", "hash"];
 
 /// One metric as it was written.
 #[derive(Debug)]
@@ -27,15 +29,21 @@ pub(crate) struct MetricTable {
     pub groups_max: usize,
     pub panes: Option<Placed<Vec<Level>>>,
     pub keep: Option<Placed<Keep>>,
+    /// Keys and false-positive rate of a filter.
+    pub size: Option<Placed<Size>>,
     pub accuracy: Option<Placed<Accuracy>>,
     pub from: Option<Placed<String>>,
 }
 
-/// The measure with the place of its field.
+/// The measure with what it reads.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub what: What,
-    pub field: Option<Placed<String>>,
+    pub operand: Option<Expression>,
+    pub weight: Option<Expression>,
+    pub filter: Option<Expression>,
+    /// The columns of a sample.
+    pub shown: Vec<Expression>,
 }
 
 /// How long a metric remembers.
@@ -58,11 +66,15 @@ pub(crate) fn read(entry: &Entry, problems: &mut Problems) -> MetricTable {
         groups_max: GROUPS_DEFAULT,
         panes: None,
         keep: None,
+        size: None,
         accuracy: None,
         from: None,
     };
     match &entry.node.value {
-        Value::String(text) => metric.measure = measured(text, &entry.node.place, problems),
+        Value::String(text) => {
+            metric.measure = measured(text, &entry.node.place, problems);
+            check_verdict(&metric, true, None, None, problems);
+        }
         Value::Table(table) => {
             let section = Section::new(format!("metric `{}`", entry.key), &entry.key_place, table);
             read_table(&mut metric, section, problems);
@@ -98,7 +110,7 @@ fn read_table(metric: &mut MetricTable, mut section: Section<'_>, problems: &mut
     if let Some(keys) = section.parsed("keys", problems, groups) {
         metric.groups_max = keys.value;
         if by.is_none() || metric.by.iter().all(Vec::is_empty) {
-            let place = keys_place.unwrap_or(keys.place);
+            let place = keys_place.clone().unwrap_or(keys.place);
             let problem = Problem::at(&place, "`keys` bounds groups, and this metric has none");
             problems.push(problem.hint("add `by`, or leave `keys` out"));
         }
@@ -121,7 +133,79 @@ fn read_table(metric: &mut MetricTable, mut section: Section<'_>, problems: &mut
         };
         problems.push(Problem::at(&keep.place, message).hint(hint));
     }
+    let lacks_size = section.lacks("size");
+    metric.size = section.parsed("size", problems, size);
+    for key in ["where", "filter"] {
+        if let Some(entry) = section.entry(key) {
+            let problem = Problem::at(&entry.key_place, format!("`{key}` belongs to the measure"));
+            problems.push(problem.hint("as in measure = \"count() filter (where status >= 500)\""));
+        }
+    }
     section.finish(&UNBUILT, problems);
+    check_verdict(metric, lacks_size, by.map(|node| &node.place), keys_place.as_ref(), problems);
+}
+
+/// A `seen` metric is one filter over all events.
+fn check_verdict(
+    metric: &MetricTable,
+    lacks_size: bool,
+    by: Option<&Place>,
+    keys: Option<&Place>,
+    problems: &mut Problems,
+) {
+    if !metric.is_verdict() {
+        if let (Some(size), Some(_)) = (&metric.size, &metric.measure) {
+            let problem = Problem::at(&size.place, "`size` is for `seen`");
+            problems.push(problem.hint("other measures are sized by `accuracy`"));
+        }
+        return;
+    }
+    let panes = metric.panes.as_ref().map(|panes| &panes.place);
+    for (place, key) in [(by, "by"), (keys, "keys"), (panes, "panes")] {
+        if let Some(place) = place {
+            let problem =
+                Problem::at(place, format!("`seen` is one filter over all events, without `{key}`"));
+            let name = &metric.name.value;
+            problems.push(problem.hint(format!("group what uses it: count() filter (where not {name})")));
+        }
+    }
+    if let Some(Placed { value: Keep::Ring(_), place }) = &metric.keep {
+        let problem = Problem::at(place, "a `seen` that forgets is not supported by this version");
+        problems.push(problem.label("not built yet").hint("keep = \"forever\""));
+    }
+    if lacks_size {
+        let problem =
+            Problem::at(&metric.name.place, format!("`{}` does not say its `size`", metric.name.value));
+        problems.push(problem.hint("add how many keys at which rate of false positives: size = \"1M @ 1%\""));
+    }
+}
+
+/// Reads `1M @ 1%`: how many keys, and the false-positive rate with that many.
+fn size(text: &str) -> Result<Size, String> {
+    let shape = || format!("`{text}` is not a size: write keys and a false-positive rate, as in \"1M @ 1%\"");
+    let (keys, rate) = text.split_once('@').ok_or_else(shape)?;
+    let (keys, rate) = (count(keys).ok_or_else(shape)?, percent(rate).ok_or_else(shape)?);
+    Size::new(keys, rate).map_err(|why| why.to_string())
+}
+
+/// `20`, `50k`, `1M`, `1.5M`, `2B`.
+fn count(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let split = text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let zeros = match unit {
+        "" => 0,
+        "k" | "K" => 3,
+        "M" => 6,
+        "B" | "G" => 9,
+        _ => return None,
+    };
+    let digits = digits.trim().replace(['_', ','], "");
+    let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
+    if fraction.len() > zeros || whole.is_empty() || !(whole.len() + zeros < 19) {
+        return None;
+    }
+    format!("{whole}{fraction}{}", "0".repeat(zeros - fraction.len())).parse().ok()
 }
 
 fn keep(text: &str) -> Result<Keep, String> {
@@ -135,11 +219,20 @@ fn keep(text: &str) -> Result<Keep, String> {
 fn measured(text: &str, place: &Place, problems: &mut Problems) -> Option<Measured> {
     match measure::parse(text) {
         Ok(written) => {
-            let field = written.field.map(|(path, span)| {
-                let place = tree::inside(problems, place, text, span);
-                Placed { value: path, place }
-            });
-            Some(Measured { what: written.what, field })
+            let Written { what, operand, weight, shown, filter } = written;
+            let mut read = |operand: Operand| Expression::of_operand(operand, text, place, problems);
+            // All of them, so that all faults are told.
+            let (operand, weight, filter) =
+                (operand.map(&mut read), weight.map(&mut read), filter.map(&mut read));
+            let shown: Vec<Option<Expression>> = shown.into_iter().map(read).collect();
+            let whole = |read: Option<Option<Expression>>| match read {
+                Some(None) => Err(()),
+                Some(Some(expression)) => Ok(Some(expression)),
+                None => Ok(None),
+            };
+            let (operand, weight, filter) = (whole(operand).ok()?, whole(weight).ok()?, whole(filter).ok()?);
+            let shown = shown.into_iter().collect::<Option<Vec<_>>>()?;
+            Some(Measured { what, operand, weight, filter, shown })
         }
         Err(fault) => {
             let place = tree::inside(problems, place, text, fault.span);

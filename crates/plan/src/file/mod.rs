@@ -3,6 +3,7 @@
 //! What can be judged inside one table is judged here; what needs two of them (sources, fields and metrics) belongs to
 //! `pipeline.rs`.
 
+pub(crate) mod expression;
 pub(crate) mod metric;
 pub(crate) mod overrides;
 mod section;

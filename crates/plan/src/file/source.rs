@@ -1,6 +1,7 @@
 //! `[source.NAME]`: where events come from and how they are written.
 
-use super::section::{Section, unknown_word, unsupported, wrong_type};
+use super::expression::Expression;
+use super::section::{Section, string_in, unknown_word, unsupported, wrong_type};
 use super::tree::{Entry, Table, Value};
 use super::values::{bytes_within, check_name, span_above_zero};
 use crate::input::InputKind;
@@ -17,8 +18,7 @@ const AGREE_MAX: i64 = 65_536;
 /// Most columns that `columns` names.
 const COLUMNS_MAX: usize = 65_536;
 /// Keys of the design that this version does not have.
-const UNBUILT: [&str; 9] =
-    ["derive", "explode", "topics", "topic", "key", "hash", "rename", "filter", "where"];
+const UNBUILT: [&str; 7] = ["topics", "topic", "key", "hash", "rename", "filter", "where"];
 /// Keys of `time` that this version does not have.
 const TIME_UNBUILT: [&str; 2] = ["row", "idle"];
 /// Kinds of the design that this version does not have.
@@ -39,6 +39,10 @@ pub(crate) struct SourceTable {
     pub format: Option<Format>,
     pub nulls: Vec<String>,
     pub fields: Vec<(Placed<String>, Kind)>,
+    /// Columns computed from others, by name.
+    pub derive: Vec<(Placed<String>, Expression)>,
+    /// The list that events are made of, and the name of its elements.
+    pub explode: Option<(Placed<String>, Expression)>,
     /// Whether `time` was written, right or wrong.
     pub has_time: bool,
     /// With the place of the name of its field.
@@ -73,11 +77,15 @@ pub(crate) fn read(entry: &Entry, problems: &mut Problems) -> Option<SourceTable
     let quarantine = quarantine.map(|path| Placed { value: path.value.to_string(), place: path.place });
     let record_max =
         section.parsed("record_max", problems, |text| bytes_within(text, (16, "16B"), (1 << 30, "1GiB")));
+    let derive = section.table("derive", problems);
+    let explode = section.table("explode", problems);
     section.finish(&UNBUILT, problems);
     let mut fields = Vec::new();
     if let Some(table) = declared {
         declare(table, "", &mut fields, problems);
     }
+    let derive = derive.map_or(Vec::new(), |table| expressions("derive", table, problems));
+    let explode = explode.and_then(|table| exploded(table, problems));
     Some(SourceTable {
         name: Placed { value: entry.key.clone(), place: entry.key_place.clone() },
         input,
@@ -85,6 +93,8 @@ pub(crate) fn read(entry: &Entry, problems: &mut Problems) -> Option<SourceTable
         format,
         nulls,
         fields,
+        derive,
+        explode,
         has_time: time_entry.is_some(),
         time,
         bad,
@@ -349,6 +359,48 @@ fn declare(table: &Table, prefix: &str, out: &mut Vec<(Placed<String>, Kind)>, p
                 out.push((Placed { value: path, place: entry.key_place.clone() }, kind));
             }
             _ => problems.push(wrong_type(&path, "a string with its type", &entry.node)),
+        }
+    }
+}
+
+/// `derive`: names with their expressions.
+fn expressions(key: &str, table: &Table, problems: &mut Problems) -> Vec<(Placed<String>, Expression)> {
+    let mut out = Vec::new();
+    for entry in &table.entries {
+        let name = Placed { value: entry.key.as_str(), place: entry.key_place.clone() };
+        check_name("column", &name, problems);
+        let Some(text) = string_in(key, &entry.node, problems) else { continue };
+        if let Some(expression) = Expression::of_text(&text, problems) {
+            out.push((Placed { value: entry.key.clone(), place: entry.key_place.clone() }, expression));
+        }
+    }
+    out
+}
+
+/// `explode`: one name with its list.
+fn exploded(table: &Table, problems: &mut Problems) -> Option<(Placed<String>, Expression)> {
+    const HINT: &str = "as in explode = { item = \"string_to_array(line, ' ')\" }";
+    let mut found = expressions("explode", table, problems);
+    if let [_, (second, _), ..] = &found[..] {
+        problems.push(Problem::at(&second.place, "`explode` takes one list").hint(HINT));
+    }
+    (!found.is_empty()).then(|| found.remove(0))
+}
+
+impl SourceTable {
+    /// The type that `fields` declares for a path.
+    pub fn declared(&self, path: &str) -> Option<Kind> {
+        self.fields.iter().find(|(field, _)| field.value == path).map(|(_, kind)| *kind)
+    }
+
+    /// Where the file names the columns, a field must be one of them.
+    pub fn check_column(&self, path: &str, place: &Place, problems: &mut Problems) {
+        let Some(Format::Delimited(shape)) = &self.format else { return };
+        let Some(columns) = &shape.columns else { return };
+        if !columns.iter().any(|column| column == path) {
+            let meant = did_you_mean(path, columns.iter().map(String::as_str));
+            let problem = Problem::at(place, format!("there is no column `{path}`"));
+            problems.push(problem.hint_if(meant.map(|meant| format!("did you mean `{meant}`?"))));
         }
     }
 }

@@ -112,7 +112,11 @@ fn sources() {
         ("null   =", "«delimiter = \";\"\nnull =", "`delimiter` is for `csv` and `tsv`", ""),
         ("[\"NA\", \"-\"]", "«\"NA\"", "an array of strings", ""),
         ("[\"NA\", \"-\"]", "[\"NA\", «0]", "an element of null", ""),
-        ("null   =", "«derive = { a = \"b\" }\nnull =", "`derive` is not supported by this version", ""),
+        ("null   =", "derive = { «\"a b\" = \"c\" }\nnull =", "not a name for a column", ""),
+        ("null   =", "derive = { a = «7 }\nnull =", "must be a string", ""),
+        ("null   =", "derive = { a = \"lower(b) «c\" }\nnull =", "ends before `c`", ""),
+        ("null   =", "explode = { a = «\"b\" }\nnull =", "needs an expression", "string_to_array"),
+        ("null   =", "explode = { a = «\"lower(b)\" }\nnull =", "needs a list", "string_to_array"),
         ("null   =", "format = «\"xml\"\nnull =", "unknown format `xml`", ""),
         ("null   =", "format = «\"lines\"\nnull =", "format `lines` is not supported", ""),
         ("null   =", "record_max = «\"1B\"\nnull =", "at least 16B", ""),
@@ -174,12 +178,13 @@ fn metrics() {
         (BY, "by = [\"device\", «\"device\"]", "`device` is there twice", ""),
         (BY, "by = [«\"\"]", "name of a field is empty", ""),
         (BY, "by = [«3]", "an element of by", ""),
-        (BY, "by = [«\"lower(device)\"]", "not supported by this version", "declare it in `fields`"),
+        (BY, "by = [«\"lower(device)\"]", "`by` takes names", "derive = { name = \"lower(device)\" }"),
         (BY, "«keys = \"5 + other\"", "`keys` bounds groups", "add `by`"),
         ("\"200 + other\"", "«\"200\"", "not a bound of groups", ""),
         ("\"200 + other\"", "«\"0 + other\"", "between 1 and 1000000", ""),
         ("keys = \"200 + other\"", "«key = \"200 + other\"", "unknown key `key`", "did you mean `keys`?"),
-        ("keys = \"200 + other\"", "«size = \"1M @ 1%\"", "`size` is not supported by this version", ""),
+        ("keys = \"200 + other\"", "size = «\"1M @ 1%\"", "`size` is for `seen`", "accuracy"),
+        ("keys = \"200 + other\"", "«where = \"a\"", "belongs to the measure", "filter (where"),
         (
             "[metric.errors]\n",
             "[metric.errors]\nfrom = «\"event\"\n",
@@ -199,17 +204,25 @@ fn metrics() {
 fn measures() {
     check_all(&[
         ("\"count()\"\n", "\"«cuont()\"\n", "unknown measure `cuont`", "did you mean `count`?"),
+        ("\"unique(user_id)\"", "\"unique(user_id) filter (where «user_id)\"", "no condition", "`fields`"),
         (
             "\"unique(user_id)\"",
-            "\"unique(user_id) «filter (where buy)\"",
-            "SQL expressions inside measures",
-            "",
+            "\"unique(user_id) filter (where «user_id || 'a')\"",
+            "no condition",
+            "compare",
         ),
-        ("\"unique(user_id)\"", "\"unique(«lower(user_id))\"", "SQL expressions inside measures", ""),
-        ("\"sum(status)\"", "\"sum(status) «/ 2\"", "SQL expressions inside measures", ""),
-        ("\"sum(status)\"", "'sum(status «+ 1)'", "SQL expressions inside measures", ""),
-        ("\"sum(status)\"", "\"sum(\\\"é\\\" «+ 1)\"", "SQL expressions inside measures", ""),
-        ("\"sum(status)\"", "\"\\u0073um(status «+ 1)\"", "SQL expressions inside measures", ""),
+        ("\"unique(user_id)\"", "\"unique(«lowr(user_id))\"", "no function `lowr`", "did you mean `lower`?"),
+        ("\"unique(user_id)\"", "\"unique(«max(user_id))\"", "no function `max`", "a measure stands outside"),
+        ("\"unique(user_id)\"", "\"unique(«random() + 1)\"", "`random` does not give the same", ""),
+        ("\"unique(user_id)\"", "\"unique(«now())\"", "does not give the same", "time it carries"),
+        ("\"unique(user_id)\"", "\"unique(«string_to_array(user_id, ','))\"", "no column", "`explode`"),
+        ("\"sum(status)\"", "\"sum(status) «/ 2\"", "no part of a measure", "only a filter"),
+        ("\"sum(status)\"", "'sum(status +« )'", "not an SQL expression", ""),
+        ("\"sum(status)\"", "\"sum(\\\"é\\\" + 1 «x)\"", "ends before", ""),
+        ("\"sum(status)\"", "\"\\u0073um(status +1 «= = 2)\"", "not an SQL expression", ""),
+        ("\"sum(status)\"", "\"sum(«lower(page))\"", "gives a string and no number", "cast"),
+        ("\"top(page, 50)\"", "\"top(page, weight => «user_id)\"", "no whole number", "int64"),
+        ("\"top(page, 50)\"", "\"top(page, weight => «latency_ms / 2)\"", "no whole number", "bigint"),
         ("\"sum(status)\"", "\"\"\"\nsum(\n  status,\n  «2)\"\"\"", "`sum` takes one field", ""),
         ("\"top(page, 50)\"", "\"top(page, «0)\"", "whole number of items, 1 to 10000", ""),
         ("\"top(page, 50)\"", "\"top«(page\"", "parenthesis of `top` is not closed", ""),
@@ -217,7 +230,7 @@ fn measures() {
         ("\"top(page, 50)\"", "\"«\"", "measure is empty", ""),
         ("\"quantiles(latency_ms)\"", "\"quantiles(latency_ms, «99)\"", "between 0 and 1", "0.99"),
         ("\"quantiles(latency_ms)\"", "\"histogram(latency_ms, 5, «1)\"", "not above the one before", ""),
-        ("\"freq(ip)\"", "\"«seen(ip)\"", "measure `seen` is not supported by this version", ""),
+        ("\"freq(ip)\"", "\"«funnel(ip)\"", "measure `funnel` is not supported by this version", ""),
         ("\"freq(ip)\"", "\"avg(«user_id)\"", "`user_id` is a string and no number", "float64"),
         (
             "\"freq(ip)\"",
@@ -227,6 +240,43 @@ fn measures() {
         ),
         ("\"freq(ip)\"", "«5", "`measure` must be a string", ""),
     ]);
+}
+
+#[test]
+fn verdicts() {
+    let with = |line: &str| {
+        format!("source.events = {{ path = \"e.ndjson\", time = {{ field = \"ts\" }} }}\n[metric]\n{line}\n")
+    };
+    for (line, message, hint) in [
+        ("«again = \"seen(id)\"", "does not say its `size`", "1M @ 1%"),
+        ("again = { measure = \"seen(id)\", size = «\"1M\" }", "not a size", "as in"),
+        ("again = { measure = \"seen(id)\", size = «\"1Q @ 1%\" }", "not a size", "as in"),
+        ("again = { measure = \"seen(id)\", size = «\"0 @ 1%\" }", "keys", ""),
+        ("again = { measure = \"seen(id)\", size = «\"9000M @ 1%\" }", "", ""),
+        ("again = { measure = \"seen(id)\", size = \"1k @ 1%\", keep = «\"5m\" }", "forgets", "forever"),
+        (
+            "again = { measure = \"seen(id)\", size = \"1k @ 1%\", «by = [\"a\"] }",
+            "without `by`",
+            "group what uses it",
+        ),
+        (
+            "again = { measure = \"seen(id)\", size = \"1k @ 1%\", «panes = [\"1m:1h\"] }",
+            "without `panes`",
+            "",
+        ),
+        (
+            "«a = { measure = \"seen(x) filter (where b)\", size = \"1k @ 1%\" }\nb = { measure = \"seen(y) filter (where a)\", size = \"1k @ 1%\" }",
+            "by way of itself: a of b of a",
+            "circle",
+        ),
+    ] {
+        check(&with(line), message, if hint == "as in" { "" } else { hint });
+    }
+    let derived = "source.events = { path = \"e.ndjson\", derive = { «a = \"b + 1\", b = \"a + 1\" } }\nmetric.n = \"sum(a)\"\n";
+    check(derived, "`a` is defined by way of itself: a of b of a", "circle");
+    let late = "source.events = { path = \"e.ndjson\", time = { field = «\"t\" }, derive = { t = \"case when again then x else y end\" } }\n\
+                metric.again = { measure = \"seen(x)\", size = \"1k @ 1%\" }\n";
+    check(late, "depends on a verdict", "the record alone");
 }
 
 #[test]
@@ -357,8 +407,8 @@ fn overrides_are_named_instead_of_a_line() {
     for (set, column, message) in [
         ("source.events.kind=kafak", 20, "unknown kind `kafak`"),
         ("source.events.knid=file", 15, "unknown key `knid`"),
-        ("metric.x=unique(a b)", 19, "SQL expressions"),
-        ("metric.x=\"unique(a b)\"", 20, "SQL expressions"),
+        ("metric.x=unique(a b)", 19, "ends before `b`"),
+        ("metric.x=\"unique(a b)\"", 20, "ends before `b`"),
         ("name=7", 6, "`name` must be a string"),
         ("metric.events.keep=forever", 8, "`events` is a string in the file, not a table"),
         ("panes=[\"1m\"]", 8, "not a level"),

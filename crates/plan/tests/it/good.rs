@@ -69,7 +69,7 @@ fn the_metrics_of_the_shop_mean_what_they_say() {
     assert_eq!((&visitors.levels[..], visitors.total), (&ladder[..], true));
 
     assert_eq!((&metrics[1].measure, &metrics[1].by), (&Measure::Count, &vec![vec![2]]));
-    assert_eq!(metrics[2].measure, Measure::Top { field: 3, k: 50, counters: 4096 });
+    assert_eq!(metrics[2].measure, Measure::Top { field: 3, k: 50, counters: 4096, weight: None });
     assert_eq!((metrics[2].levels.len(), metrics[2].total), (0, true));
     let at = vec![0.5, 0.9, 0.95, 0.99, 0.999];
     assert_eq!(metrics[3].measure, Measure::Quantiles { field: 4, bits: 6, at });
@@ -77,7 +77,10 @@ fn the_metrics_of_the_shop_mean_what_they_say() {
         (metrics[3].groups_max, &metrics[3].levels[..]),
         (200, &[level("1m", "6h"), level("1h", "35d")][..])
     );
-    assert_eq!(metrics[4].measure, Measure::Freq { field: 5, lg_width: 14, depth: 5, hot: 4096 });
+    assert_eq!(
+        metrics[4].measure,
+        Measure::Freq { field: 5, lg_width: 14, depth: 5, hot: 4096, weight: None }
+    );
     assert_eq!((&metrics[4].levels[..], metrics[4].total), (&[level("1s", "5m")][..], false));
     assert_eq!((&metrics[5].measure, &metrics[5].by), (&Measure::Count, &vec![vec![]]));
     assert_eq!(metrics[6].measure, Measure::Sum(6));

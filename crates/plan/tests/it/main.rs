@@ -1,6 +1,7 @@
 //! The pipeline file from outside: what good files mean, what bad ones are told, and that no text makes it panic.
 
 mod bad;
+mod expressions;
 mod good;
 mod hostile;
 mod rendered;

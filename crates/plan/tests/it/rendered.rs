@@ -19,7 +19,7 @@ fields = { latency_ms = "float64" }
 
 [metric]
 latency  = "quantiles(latency_ms, 99)"
-visitors = { measure = "unique(lower(user_id))" }
+visitors = { measure = "unique(lowr(user_id))" }
 "#;
     let expected = r#"error: unknown key `memroy`
  --> shop.toml:1:1
@@ -37,13 +37,13 @@ error: a quantile lies between 0 and 1
   |
   = help: write 0.99 for the 99th percentile
 
-error: SQL expressions inside measures are not supported by this version
+error: there is no function `lowr`
  --> shop.toml:9:32
   |
-9 | visitors = { measure = "unique(lower(user_id))" }
-  |                                ^^^^^
+9 | visitors = { measure = "unique(lowr(user_id))" }
+  |                                ^^^^^^^^^^^^^
   |
-  = help: a measure takes the name of a field
+  = help: did you mean `lower`?
 
 3 problems in shop.toml
 "#;

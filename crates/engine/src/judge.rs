@@ -1,0 +1,181 @@
+//! The machine of verdicts: it says of every event whether its key was there before.
+//!
+//! It stands behind the intake and before the shards, and sees batches in the order of the intake, so a verdict never
+//! depends on the number of shards or workers. Each `seen` metric is one filter over all events. Its verdict is a column
+//! that later steps, filters and groups use; an expression that fails on such a column gives null there, because the
+//! event has been accepted already, and is counted.
+
+use crate::answer::Reading;
+use crate::cell::{NO_TOKEN, hash_column};
+use crate::column::Column;
+use crate::compute::{Compute, compute, fields_of};
+use crate::intake::Judged;
+use crate::spec::{Measure, Source, Step};
+use arrow_array::BooleanArray;
+use sketch::Token;
+use sketch::bloom::{Seen, Size, Verdict};
+use std::fmt;
+use std::sync::Arc;
+
+/// The filters of a source.
+pub struct Judge {
+    program: Option<Arc<dyn Compute>>,
+    /// The steps from the first verdict on, with their numbers.
+    steps: Vec<(usize, JudgeStep)>,
+    tokens: Vec<Token>,
+    failed: u64,
+}
+
+enum JudgeStep {
+    Compute(Vec<crate::spec::Field>),
+    Judge(Box<Filter>),
+}
+
+/// One `seen` metric.
+struct Filter {
+    metric: usize,
+    field: usize,
+    filter: Option<usize>,
+    seen: Seen,
+}
+
+/// What the verdicts came to, for the answers.
+#[derive(Debug, Clone, Default)]
+pub struct Verdicts {
+    /// The answer of each `seen` metric: its number and its reading.
+    pub readings: Vec<(usize, Reading)>,
+    /// An upper bound of the probability that an event's verdict is wrong.
+    pub wrong_rate: f64,
+    /// Expressions that failed on a verdict and gave null.
+    pub failed: u64,
+    /// Metrics whose filter took more keys than memory allows at its rate.
+    pub degraded: Vec<usize>,
+    /// Accounted bytes of all filters.
+    pub memory_bytes: u64,
+}
+
+impl Judge {
+    /// The filters of a source, all empty. `memory_bytes` is what they may take together; a filter has at least the
+    /// size that was asked for.
+    pub fn new(source: &Source, program: Option<Arc<dyn Compute>>, memory_bytes: u64) -> Judge {
+        let first = source.certain_steps();
+        let steps = source.steps.iter().enumerate().skip(first).map(|(number, step)| match step {
+            Step::Compute(_) => (number, JudgeStep::Compute(fields_of(source, number).to_vec())),
+            Step::Judge { metric } => (number, JudgeStep::Judge(Box::new(Filter::new(source, *metric)))),
+        });
+        let mut judge = Judge { program, steps: steps.collect(), tokens: Vec::new(), failed: 0 };
+        judge.share(memory_bytes);
+        judge
+    }
+
+    /// Bytes that the verdicts of a source may take of its `memory_bytes`: the filters as asked for, and half of what
+    /// is left to grow into.
+    pub fn share_of(source: &Source, memory_bytes: u64) -> u64 {
+        let sizes = source.metrics.iter().filter_map(|metric| match metric.measure {
+            Measure::Seen { keys, rate, .. } => Some(size(keys, rate).filter_bytes()),
+            _ => None,
+        });
+        let (filters, asked) = sizes.fold((0u64, 0u64), |(n, sum), bytes| (n + 1, sum + bytes));
+        if filters == 0 { 0 } else { asked + memory_bytes.saturating_sub(asked) / 2 }
+    }
+
+    /// Adds the verdicts and what depends on them to a batch.
+    pub fn apply(&mut self, judged: &mut Judged) {
+        for (number, step) in &mut self.steps {
+            match step {
+                JudgeStep::Judge(filter) => {
+                    let verdicts = filter.judge(judged, &mut self.tokens);
+                    judged.batch.columns.push(Column::Bool(verdicts));
+                }
+                JudgeStep::Compute(fields) => {
+                    let program = self.program.as_deref().expect("a source with expressions has a program");
+                    let batch = &mut judged.batch;
+                    let computed = compute(program, *number, fields, &batch.columns, batch.rows);
+                    self.failed += computed.failed.len() as u64;
+                    batch.columns.extend(computed.columns);
+                }
+            }
+        }
+    }
+
+    /// Accounted bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.filters().map(|filter| filter.seen.memory_bytes() as u64).sum()
+    }
+
+    /// Reads the filters out; `confidence` is that of the bounds.
+    pub fn verdicts(&self, confidence: f64) -> Verdicts {
+        let right: f64 = self.filters().map(|filter| 1.0 - filter.seen.rate()).product();
+        Verdicts {
+            readings: self.filters().map(|f| (f.metric, crate::answer::seen(&f.seen, confidence))).collect(),
+            wrong_rate: 1.0 - right,
+            failed: self.failed,
+            degraded: self.filters().filter(|f| f.seen.degraded()).map(|f| f.metric).collect(),
+            memory_bytes: self.memory_bytes(),
+        }
+    }
+
+    /// The current false-positive rate of a `seen` metric.
+    pub fn rate(&self, metric: usize) -> Option<f64> {
+        self.filters().find(|filter| filter.metric == metric).map(|filter| filter.seen.rate())
+    }
+
+    fn filters(&self) -> impl Iterator<Item = &Filter> {
+        self.steps.iter().filter_map(|(_, step)| match step {
+            JudgeStep::Judge(filter) => Some(&**filter),
+            JudgeStep::Compute(_) => None,
+        })
+    }
+
+    /// Divides memory: to each filter its size and an equal part of the rest.
+    fn share(&mut self, memory_bytes: u64) {
+        let asked: u64 = self.filters().map(|filter| filter.seen.size().filter_bytes()).sum();
+        let spare = memory_bytes.saturating_sub(asked) / self.filters().count().max(1) as u64;
+        for (_, step) in &mut self.steps {
+            if let JudgeStep::Judge(filter) = step {
+                let size = filter.seen.size();
+                filter.seen = Seen::new(size, size.filter_bytes() + spare);
+            }
+        }
+    }
+}
+
+impl Filter {
+    fn new(source: &Source, metric: usize) -> Filter {
+        let spec = &source.metrics[metric];
+        let Measure::Seen { field, keys, rate } = spec.measure else {
+            unreachable!("verdicts come from `seen`");
+        };
+        Filter { metric, field, filter: spec.filter, seen: Seen::new(size(keys, rate), 0) }
+    }
+
+    /// One verdict per row: null where there is no key. Rows that are left out, and those that the filter of the metric
+    /// leaves out, are told but not taken in.
+    fn judge(&mut self, judged: &Judged, tokens: &mut Vec<Token>) -> BooleanArray {
+        let batch = &judged.batch;
+        hash_column(&batch.columns[self.field], tokens);
+        let wanted = self.filter.map(|column| &batch.columns[column]);
+        let mut left_out = judged.left_out.iter().copied().peekable();
+        let verdict = |(row, token): (usize, &Token)| {
+            let left_out = left_out.next_if_eq(&(row as u32)).is_some();
+            if *token == NO_TOKEN {
+                return None;
+            }
+            let enters = !left_out && wanted.is_none_or(|column| column.is_true(row));
+            let verdict =
+                if enters { self.seen.check_and_insert(*token) } else { self.seen.contains(*token) };
+            Some(verdict != Verdict::New)
+        };
+        tokens.iter().enumerate().map(verdict).collect()
+    }
+}
+
+fn size(keys: u64, rate: f64) -> Size {
+    Size::new(keys, rate).expect("sizes were validated with the pipeline file")
+}
+
+impl fmt::Debug for Judge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Judge").field("filters", &self.filters().count()).finish_non_exhaustive()
+    }
+}
