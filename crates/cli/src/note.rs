@@ -96,7 +96,10 @@ fn wrong_with(reason: Reason, field: Option<usize>, source: &Source) -> String {
         }
         Reason::TooLong => "longer than `record_max`".into(),
         Reason::Time => match source.time.as_ref() {
-            Some(time) => format!("`{}` is no time {}", time.path, written_as(&time.format)),
+            Some(time) => match (time.name(source), time.format()) {
+                (Some(name), Some(format)) => format!("`{name}` is no time {}", written_as(format)),
+                _ => "no event time".into(),
+            },
             None => "no event time".into(),
         },
         Reason::Type => match field.and_then(|f| source.fields.get(f)) {
@@ -154,8 +157,9 @@ fn state(source: &Source, finished: &Finished<'_>) {
 fn doubtful_unit(source: &Source, finished: &Finished<'_>) {
     let Some(time) = &source.time else { return };
     let reached = finished.outlet.complete_to().map(|t| t.plus(time.lateness));
-    if let Some(doubt) = reached.and_then(|t| hint::other_unit(&time.format, t)) {
-        say(format_args!("warning: `{}` of `{}`: {doubt}", time.path, source.name));
+    let Some((path, format)) = time.field() else { return };
+    if let Some(doubt) = reached.and_then(|t| hint::other_unit(format, t)) {
+        say(format_args!("warning: `{path}` of `{}`: {doubt}", source.name));
     }
 }
 
@@ -181,7 +185,8 @@ fn nothing_usable(source: &Source, finished: &Finished<'_>, head: &Head) -> (Abo
     );
     let (about, hint) = match (reason, &source.time, field.and_then(|f| source.fields.get(f))) {
         (Reason::Time, Some(time), _) => {
-            let known = head.time(&time.path, &time.format).or_else(|| head.field(&time.path));
+            let known =
+                time.field().and_then(|(path, format)| head.time(path, format).or_else(|| head.field(path)));
             (About::Time, known.unwrap_or_else(|| "check `field`, `unit` and `pattern`".into()))
         }
         (Reason::Type, _, Some(field)) => (

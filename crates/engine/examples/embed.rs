@@ -10,24 +10,19 @@ fn main() {
     let metric = |name: &str, measure: Measure| Metric {
         name: name.into(),
         measure,
+        filter: None,
         by: vec![vec![]],
         groups_max: 1000,
         levels: Vec::new(),
         total: true,
     };
     let source = Source {
-        name: "visits".into(),
-        format: Format::Ndjson,
         fields: vec![Field { path: "user".into(), kind: Kind::String }],
-        nulls: Vec::new(),
-        time: None,
-        bad: BadPolicy::Count,
-        record_bytes_max: 1 << 20,
-        confidence: 0.95,
         metrics: vec![
             metric("visits", Measure::Count),
             metric("visitors", Measure::Unique { field: 0, lg_k: 14 }),
         ],
+        ..Source::new("visits", Format::Ndjson)
     };
     let mut engine = Engine::new(&source, None, 1, 64 << 20).expect("NDJSON needs no header");
     let bytes = b"{\"user\":\"ada\"}\n{\"user\":\"bob\"}\n{\"user\":\"ada\"}\n";

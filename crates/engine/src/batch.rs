@@ -27,7 +27,7 @@ pub struct Batch {
     pub rows: usize,
     /// Event time of each row; empty when the source has no time.
     pub times: Vec<Time>,
-    /// One column per [`crate::spec::Source::fields`].
+    /// One column per [`crate::spec::Source::columns`], as far as they are computed.
     pub columns: Vec<Column>,
     /// Records that could not be read, in order.
     pub bad: Vec<Bad>,
@@ -60,6 +60,22 @@ pub enum Column {
     Float64(Float64Array),
     /// Booleans.
     Bool(BooleanArray),
+}
+
+impl Batch {
+    /// A batch without rows.
+    pub fn empty(partition: u32, number: u64) -> Batch {
+        Batch {
+            partition,
+            number,
+            rows: 0,
+            times: Vec::new(),
+            columns: Vec::new(),
+            bad: Vec::new(),
+            lines: 0,
+            raw: Vec::new(),
+        }
+    }
 }
 
 impl Column {

@@ -20,8 +20,13 @@ pub struct Source {
     pub name: String,
     /// How records are written.
     pub format: Format,
-    /// The fields that metrics use, in the order in which a [`crate::batch::Batch`] holds them; no duplicates.
+    /// The fields read from the record: the first columns of a [`crate::batch::Batch`], in this order; no duplicates.
     pub fields: Vec<Field>,
+    /// One event per element of a list: the column of the elements, behind the fields. The record's other columns are
+    /// repeated.
+    pub explode: Option<Field>,
+    /// The columns behind those, computed step by step.
+    pub steps: Vec<Step>,
     /// Words that stand for a missing value where a value does not convert (`NA`, `-`).
     pub nulls: Vec<String>,
     /// Event time; absent means totals only.
@@ -34,6 +39,66 @@ pub struct Source {
     pub confidence: f64,
     /// What is measured.
     pub metrics: Vec<Metric>,
+}
+
+/// Columns computed from the columns before them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// By expressions.
+    Compute(Vec<Field>),
+    /// By a [`Measure::Seen`]: whether its key was there before this event. A boolean with the name of the metric.
+    Judge {
+        /// Index into [`Source::metrics`].
+        metric: usize,
+    },
+}
+
+impl Source {
+    /// A source without fields, time and metrics, to be filled in.
+    pub fn new(name: impl Into<String>, format: Format) -> Source {
+        Source {
+            name: name.into(),
+            format,
+            fields: Vec::new(),
+            explode: None,
+            steps: Vec::new(),
+            nulls: Vec::new(),
+            time: None,
+            bad: BadPolicy::Count,
+            record_bytes_max: 1 << 20,
+            confidence: 0.95,
+            metrics: Vec::new(),
+        }
+    }
+
+    /// All columns of a batch, in order: fields, exploded elements, steps.
+    pub fn columns(&self) -> Vec<Field> {
+        let mut columns = self.fields.clone();
+        columns.extend(self.explode.clone());
+        for step in &self.steps {
+            match step {
+                Step::Compute(fields) => columns.extend(fields.iter().cloned()),
+                Step::Judge { metric } => {
+                    columns.push(Field { path: self.metrics[*metric].name.clone(), kind: Kind::Bool });
+                }
+            }
+        }
+        columns
+    }
+
+    /// The steps that look at nothing but the record: before the first verdict.
+    pub fn certain_steps(&self) -> usize {
+        self.steps.iter().take_while(|step| matches!(step, Step::Compute(_))).count()
+    }
+
+    /// Number of the first column that a verdict may have decided; all behind it are of that kind.
+    pub fn first_uncertain(&self) -> usize {
+        let computed = self.steps[..self.certain_steps()].iter().map(|step| match step {
+            Step::Compute(fields) => fields.len(),
+            Step::Judge { .. } => 1,
+        });
+        self.fields.len() + usize::from(self.explode.is_some()) + computed.sum::<usize>()
+    }
 }
 
 /// How records are written.
@@ -93,10 +158,8 @@ impl Kind {
 /// Event time of a source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimeSpec {
-    /// Path of the field that holds it.
-    pub path: String,
-    /// How it is written.
-    pub format: TimeFormat,
+    /// Where it comes from.
+    pub from: TimeFrom,
     /// How far the watermark stays behind the clock.
     pub lateness: Span,
     /// What happens to late events.
@@ -105,6 +168,50 @@ pub struct TimeSpec {
     pub ahead: Option<Span>,
     /// How many records in a row must agree before the clock jumps further than `ahead`.
     pub agree: usize,
+}
+
+/// Where event time comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TimeFrom {
+    /// A field of the record.
+    Field {
+        /// Its path.
+        path: String,
+        /// How it is written.
+        format: TimeFormat,
+    },
+    /// A column that is computed before any verdict.
+    Column {
+        /// Its number among [`Source::columns`].
+        column: usize,
+        /// How it is written.
+        format: TimeFormat,
+    },
+}
+
+impl TimeSpec {
+    /// The field of the record that holds the time, and how it is written.
+    pub fn field(&self) -> Option<(&str, &TimeFormat)> {
+        match &self.from {
+            TimeFrom::Field { path, format } => Some((path, format)),
+            TimeFrom::Column { .. } => None,
+        }
+    }
+
+    /// How the time is written, where it is text or a number of the event.
+    pub fn format(&self) -> Option<&TimeFormat> {
+        match &self.from {
+            TimeFrom::Field { format, .. } | TimeFrom::Column { format, .. } => Some(format),
+        }
+    }
+
+    /// The name of the column that holds the time, if one does.
+    pub fn name(&self, source: &Source) -> Option<String> {
+        match &self.from {
+            TimeFrom::Field { path, .. } => Some(path.clone()),
+            TimeFrom::Column { column, .. } => source.columns().get(*column).map(|field| field.path.clone()),
+        }
+    }
 }
 
 /// How a time is written.
@@ -146,7 +253,9 @@ pub struct Metric {
     pub name: String,
     /// What is kept of the events.
     pub measure: Measure,
-    /// Grouping sets: each a list of indices into [`Source::fields`]; `[]` is the total over all events.
+    /// The boolean column that says which events enter; a missing value is no.
+    pub filter: Option<usize>,
+    /// Grouping sets: each a list of columns; `[]` is the total over all events.
     pub by: Vec<Vec<usize>>,
     /// How many groups of one grouping set are kept apart; the rest is folded into the other group.
     pub groups_max: usize,
@@ -165,7 +274,7 @@ pub struct Level {
     pub keep: Span,
 }
 
-/// What is kept of the events. Field numbers index [`Source::fields`].
+/// What is kept of the events. Fields are columns of the batch, by number.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Measure {
     /// Number of events.

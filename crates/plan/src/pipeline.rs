@@ -164,8 +164,10 @@ fn fields_of<'a>(
             Some(_) => {}
         }
     }
-    if let Some(time) = &source.time {
-        check_column(source, &Placed { value: time.value.path.clone(), place: time.place.clone() }, problems);
+    if let Some(time) = &source.time
+        && let Some((path, _)) = time.value.field()
+    {
+        check_column(source, &Placed { value: path.to_string(), place: time.place.clone() }, problems);
     }
     fields.into_iter().map(|(field, _)| field).collect()
 }
@@ -204,6 +206,8 @@ impl Builder<'_> {
             name: source.name.value.clone(),
             format: source.format.clone().unwrap_or(Format::Ndjson),
             fields: self.fields.to_vec(),
+            explode: None,
+            steps: Vec::new(),
             nulls: source.nulls.clone(),
             time: source.time.as_ref().map(|time| time.value.clone()),
             bad: source.bad,
@@ -228,6 +232,7 @@ impl Builder<'_> {
         Some(Metric {
             name: metric.name.value.clone(),
             measure,
+            filter: None,
             by: metric.by.iter().map(set).collect(),
             groups_max: metric.groups_max,
             levels,

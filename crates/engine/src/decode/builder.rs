@@ -8,7 +8,7 @@ use super::lanes::{LANES, closing_quote, first_stop};
 use super::time::TimeReader;
 use super::value::{Decimal, Scalar};
 use crate::batch::{Bad, Batch, Block, Column, Raw, Reason};
-use crate::spec::{BadPolicy, Kind, Later, Source};
+use crate::spec::{BadPolicy, Kind, Later, Source, TimeSpec};
 use crate::time::Time;
 use arrow_array::{BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
@@ -56,12 +56,12 @@ impl Nulls {
 
 impl Rows {
     pub(super) fn new(source: &Source) -> Rows {
-        let time_path = source.time.as_ref().map(|time| time.path.as_str());
+        let time_path = source.time.as_ref().and_then(TimeSpec::field).map(|(path, _)| path);
         Rows {
             columns: source.fields.iter().map(|field| ColumnBuilder::new(field.kind)).collect(),
             nulls: Nulls(source.nulls.iter().map(|null| null.as_bytes().into()).collect()),
             times: Vec::new(),
-            time: source.time.as_ref().map(|time| TimeReader::new(&time.format)),
+            time: source.time.as_ref().and_then(TimeSpec::field).map(|(_, format)| TimeReader::new(format)),
             time_field: source.fields.iter().position(|field| Some(field.path.as_str()) == time_path),
             rows: 0,
             rows_expected: 0,

@@ -8,7 +8,7 @@ use super::cut::record_end;
 use super::value::Scalar;
 use super::{DecoderError, bom_len, is_blank, trim_cr};
 use crate::batch::{Block, Reason};
-use crate::spec::{Delimited, Source};
+use crate::spec::{Delimited, Source, TimeSpec};
 use csv_core::{ReadRecordResult, ReaderBuilder, Terminator};
 use memchr::{memchr, memchr_iter};
 
@@ -55,7 +55,7 @@ impl DelimitedReader {
         };
         Ok(DelimitedReader {
             fields: source.fields.iter().map(|field| find(&field.path)).collect::<Result<_, _>>()?,
-            time: source.time.as_ref().map(|time| find(&time.path)).transpose()?,
+            time: source.time.as_ref().and_then(TimeSpec::field).map(|(path, _)| find(path)).transpose()?,
             columns: names.len(),
             header: format.columns.is_none(),
             quoted: format.quoted,

@@ -3,30 +3,27 @@
 use arrow_array::Array;
 use engine::batch::{Batch, Block, Column, Reason};
 use engine::decode::{Cutter, Decoder, DecoderError, first_record};
-use engine::spec::{BadPolicy, Delimited, Field, Format, Kind, Later, Source, TimeFormat, TimeSpec};
+use engine::spec::{
+    BadPolicy, Delimited, Field, Format, Kind, Later, Source, TimeFormat, TimeFrom, TimeSpec,
+};
 use engine::time::Span;
 use proptest::prelude::*;
 use std::io::Write as _;
 
 pub(crate) fn source(format: Format, fields: &[(&str, Kind)], time: Option<(&str, TimeFormat)>) -> Source {
     let time = time.map(|(path, format)| TimeSpec {
-        path: path.into(),
-        format,
+        from: TimeFrom::Field { path: path.into(), format },
         lateness: Span(0),
         later: Later::Quarantine,
         ahead: None,
         agree: 32,
     });
     Source {
-        name: "test".into(),
-        format,
         fields: fields.iter().map(|(path, kind)| Field { path: path.to_string(), kind: *kind }).collect(),
         nulls: vec!["NA".into(), "-".into()],
         time,
         bad: BadPolicy::Quarantine,
-        record_bytes_max: 1 << 20,
-        confidence: 0.95,
-        metrics: vec![],
+        ..Source::new("test", format)
     }
 }
 

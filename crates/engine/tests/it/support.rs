@@ -12,15 +12,10 @@ use engine::time::{SECOND, Time};
 /// A source with a string field `user` and these metrics.
 pub fn source(time: Option<TimeSpec>, metrics: Vec<Metric>) -> Source {
     Source {
-        name: "events".into(),
-        format: Format::Ndjson,
         fields: vec![Field { path: "user".into(), kind: Kind::String }],
-        nulls: Vec::new(),
         time,
-        bad: BadPolicy::Count,
-        record_bytes_max: 1 << 20,
-        confidence: 0.95,
         metrics,
+        ..Source::new("events", Format::Ndjson)
     }
 }
 
@@ -33,14 +28,13 @@ pub fn metric(name: &str, measure: Measure, by: Vec<Vec<usize>>, levels: &str) -
             Level { size: size.parse().expect("a span"), keep: keep.parse().expect("a span") }
         })
         .collect();
-    Metric { name: name.into(), measure, by, groups_max: 1000, levels, total: true }
+    Metric { name: name.into(), measure, filter: None, by, groups_max: 1000, levels, total: true }
 }
 
 /// Event time with this lateness and reach ahead.
 pub fn time(lateness: &str, ahead: Option<&str>) -> Option<TimeSpec> {
     Some(TimeSpec {
-        path: "ts".into(),
-        format: TimeFormat::Unix(SECOND, 1),
+        from: TimeFrom::Field { path: "ts".into(), format: TimeFormat::Unix(SECOND, 1) },
         lateness: lateness.parse().expect("a span"),
         later: Later::Correct,
         ahead: ahead.map(|a| a.parse().expect("a span")),
@@ -51,14 +45,11 @@ pub fn time(lateness: &str, ahead: Option<&str>) -> Option<TimeSpec> {
 /// A batch of these events.
 pub fn batch(number: u64, partition: u32, events: &[(i64, String)]) -> Batch {
     Batch {
-        partition,
-        number,
         rows: events.len(),
         times: events.iter().map(|(t, _)| Time(t * SECOND)).collect(),
         columns: vec![Column::String(StringArray::from_iter_values(events.iter().map(|(_, u)| u.as_str())))],
-        bad: Vec::new(),
         lines: events.len() as u64,
-        raw: Vec::new(),
+        ..Batch::empty(partition, number)
     }
 }
 

@@ -5,7 +5,7 @@ use super::tree::{Entry, Table, Value};
 use super::values::{bytes_within, check_name, span_above_zero};
 use crate::input::InputKind;
 use crate::problem::{Place, Placed, Problem, Problems, did_you_mean};
-use engine::spec::{BadPolicy, Delimited, Format, Kind, Later, TimeFormat, TimeSpec};
+use engine::spec::{BadPolicy, Delimited, Format, Kind, Later, TimeFormat, TimeFrom, TimeSpec};
 use engine::time::Span;
 
 /// Longest record accepted when `record_max` does not say.
@@ -408,8 +408,7 @@ fn time(entry: &Entry, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
     section.finish(&TIME_UNBUILT, problems);
     let field = field?;
     let value = TimeSpec {
-        path: field.value.to_string(),
-        format,
+        from: TimeFrom::Field { path: field.value.to_string(), format },
         lateness: lateness.map_or(Span(0), |span| span.value),
         later: later.map_or(Later::Correct, |word| word.value),
         ahead: ahead.map(|span| span.value),

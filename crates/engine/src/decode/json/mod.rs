@@ -13,7 +13,7 @@ use super::digits::byte;
 use super::value::Scalar;
 use super::{bom_len, cut, is_blank, trim_cr};
 use crate::batch::{Block, Reason};
-use crate::spec::{Kind, Source};
+use crate::spec::{Kind, Source, TimeSpec};
 use shape::Shape;
 
 /// Decodes NDJSON records of one partition.
@@ -148,19 +148,19 @@ struct Path {
 
 impl Paths {
     fn new(source: &Source) -> Paths {
-        let time_path = source.time.as_ref().map(|time| &time.path);
+        let time_path = source.time.as_ref().and_then(TimeSpec::field).map(|(path, _)| path);
         let mut paths: Vec<Path> = (source.fields.iter().enumerate())
             .map(|(i, field)| Path {
                 path: field.path.clone(),
                 field: Some(i),
                 kind: Some(field.kind),
-                time: Some(&field.path) == time_path,
+                time: Some(field.path.as_str()) == time_path,
             })
             .collect();
         if let Some(path) = time_path
             && !paths.iter().any(|path| path.time)
         {
-            paths.push(Path { path: path.clone(), field: None, kind: None, time: true });
+            paths.push(Path { path: path.to_string(), field: None, kind: None, time: true });
         }
         paths.sort_by(|a, b| a.path.cmp(&b.path));
         Paths(paths)
@@ -196,21 +196,11 @@ fn join(path: &mut String, parent: Option<usize>, key: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{BadPolicy, Field, Format};
+    use crate::spec::{Field, Format};
 
     pub(super) fn source(paths: &[&str]) -> Source {
         let field = |path: &&str| Field { path: path.to_string(), kind: Kind::String };
-        Source {
-            name: "s".into(),
-            format: Format::Ndjson,
-            fields: paths.iter().map(field).collect(),
-            nulls: vec![],
-            time: None,
-            bad: BadPolicy::Count,
-            record_bytes_max: 1 << 20,
-            confidence: 0.95,
-            metrics: vec![],
-        }
+        Source { fields: paths.iter().map(field).collect(), ..Source::new("s", Format::Ndjson) }
     }
 
     /// Decodes lines and says how many of the last `n` a predicted shape fits.
