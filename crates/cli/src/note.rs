@@ -94,6 +94,7 @@ fn wrong_with(reason: Reason, field: Option<usize>, source: &Source) -> String {
         Reason::Columns => {
             "more or fewer columns than have names; an open quote takes the lines below with it".into()
         }
+        Reason::Line => "not a line of an access log in this `format`".into(),
         Reason::TooLong => "longer than `record_max`".into(),
         Reason::Time => match source.time.as_ref() {
             Some(time) => match (time.name(source), time.format()) {
@@ -198,6 +199,11 @@ fn nothing_usable(source: &Source, finished: &Finished<'_>, head: &Head) -> (Abo
             (About::Path, known.unwrap_or("NDJSON is one JSON object a line; is `format` right?").into())
         }
         (Reason::Columns, ..) => (About::Path, "check `delimiter`, `quote` and `columns`".into()),
+        (Reason::Line, ..) => (
+            About::Path,
+            "`clf` is `host ident user [time] \"request\" status bytes`, `combined` adds a quoted referrer and user agent"
+                .into(),
+        ),
         (Reason::TooLong, ..) => (About::Path, "raise `record_max`; are lines ended by a newline?".into()),
         (Reason::Utf8 | Reason::Time | Reason::Type, ..) => (About::Path, "is it text, and in UTF-8?".into()),
     };
@@ -219,7 +225,7 @@ fn missing_fields(pipeline: &Pipeline, index: usize, finished: &Finished<'_>, he
         let message = format!("no event of `{}` has a value in field `{path}`", source.name);
         let hint = match source.format {
             Format::Ndjson => head.field(path),
-            Format::Delimited(_) => None,
+            Format::Delimited(_) | Format::AccessLog { .. } | Format::Lines => None,
         };
         say_problem(pipeline, index, About::Field(field), message, hint);
     }

@@ -111,6 +111,8 @@ pub enum Reason {
     Utf8,
     /// More or fewer columns than the header names.
     Columns,
+    /// Not a line of an access log.
+    Line,
     /// A value that does not convert to the type of its field.
     Type,
     /// No event time, or one that does not convert.
@@ -121,8 +123,15 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the report.
-    pub const ALL: [Reason; 6] =
-        [Reason::Json, Reason::Utf8, Reason::Columns, Reason::Type, Reason::Time, Reason::TooLong];
+    pub const ALL: [Reason; 7] = [
+        Reason::Json,
+        Reason::Utf8,
+        Reason::Columns,
+        Reason::Line,
+        Reason::Type,
+        Reason::Time,
+        Reason::TooLong,
+    ];
 
     /// The word used in reports and quarantine.
     pub fn as_str(self) -> &'static str {
@@ -130,6 +139,7 @@ impl Reason {
             Reason::Json => "json",
             Reason::Utf8 => "utf8",
             Reason::Columns => "columns",
+            Reason::Line => "line",
             Reason::Type => "type",
             Reason::Time => "time",
             Reason::TooLong => "too_long",

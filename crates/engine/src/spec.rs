@@ -108,6 +108,39 @@ pub enum Format {
     Ndjson,
     /// CSV, TSV and their kin.
     Delimited(Delimited),
+    /// The access log of a web server, a request a line.
+    AccessLog {
+        /// Whether the referrer and the user agent follow (`combined`), or not (`clf`).
+        combined: bool,
+    },
+    /// Any text: a line is one field, `line`.
+    Lines,
+}
+
+impl Format {
+    /// The names of all fields, where the format itself gives them.
+    pub fn names(&self) -> Option<&'static [&'static str]> {
+        const COMBINED: [&str; 12] = [
+            "host",
+            "ident",
+            "user",
+            "time",
+            "request",
+            "method",
+            "path",
+            "protocol",
+            "status",
+            "bytes",
+            "referrer",
+            "user_agent",
+        ];
+        match self {
+            Format::Ndjson | Format::Delimited(_) => None,
+            Format::AccessLog { combined: true } => Some(&COMBINED),
+            Format::AccessLog { combined: false } => Some(&COMBINED[..10]),
+            Format::Lines => Some(&["line"]),
+        }
+    }
 }
 
 /// The shape of a delimited file.

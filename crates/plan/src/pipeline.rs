@@ -10,7 +10,7 @@ use crate::input::{Input, InputKind};
 use crate::measure::What;
 use crate::places::{Places, SourcePlaces};
 use crate::problem::{Placed, Problem, Problems, did_you_mean, listed};
-use engine::spec::{BadPolicy, Field, Format, Kind, Later, Level, Measure, Metric, Source, Spec};
+use engine::spec::{BadPolicy, Delimited, Field, Format, Kind, Later, Level, Measure, Metric, Source, Spec};
 
 /// A pipeline file that was understood in whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -172,15 +172,30 @@ fn fields_of<'a>(
     fields.into_iter().map(|(field, _)| field).collect()
 }
 
-/// Where the file names the columns, a field must be one of them.
+/// Where the file or the format names the columns, a field must be one of them.
 fn check_column(source: &SourceTable, path: &Placed<String>, problems: &mut Problems) {
-    let Some(Format::Delimited(shape)) = &source.format else { return };
-    let Some(columns) = &shape.columns else { return };
-    if !columns.contains(&path.value) {
-        let meant = did_you_mean(&path.value, columns.iter().map(String::as_str));
-        let problem = Problem::at(&path.place, format!("there is no column `{}`", path.value));
-        problems.push(problem.hint_if(meant.map(|meant| format!("did you mean `{meant}`?"))));
+    let (what, names): (_, Vec<&str>) = match &source.format {
+        Some(Format::Delimited(Delimited { columns: Some(columns), .. })) => {
+            ("column", columns.iter().map(String::as_str).collect())
+        }
+        Some(format) => match format.names() {
+            Some(names) => ("field", names.to_vec()),
+            None => return,
+        },
+        None => return,
+    };
+    if names.contains(&path.value.as_str()) {
+        return;
     }
+    let hint = match did_you_mean(&path.value, names.iter().copied()) {
+        Some(meant) => Some(format!("did you mean `{meant}`?")),
+        None if names == ["line"] => {
+            Some("a line is one field, `line`: `explode` and `derive` take it apart".to_string())
+        }
+        None => (what == "field").then(|| format!("there are {}", listed(&names))),
+    };
+    let problem = Problem::at(&path.place, format!("there is no {what} `{}`", path.value));
+    problems.push(problem.hint_if(hint));
 }
 
 /// Whether a name looks like `lower(device)`.

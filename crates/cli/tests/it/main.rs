@@ -3,6 +3,7 @@
 mod bounded;
 mod errors;
 mod formats;
+mod inputs;
 mod run;
 mod schema;
 mod support;

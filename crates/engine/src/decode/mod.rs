@@ -5,28 +5,32 @@
 //! on data: a record gives one row or one [`crate::batch::Bad`].
 //!
 //! ```text
-//! bytes -> Cutter -> Block -> Decoder { json | delimited } -> Scalar -> conversion (value.rs, time.rs) -> builder -> Batch
+//! bytes -> Cutter -> Block -> Decoder { json | delimited | access | lines } -> Scalar -> conversion (value.rs, time.rs) -> builder -> Batch
 //! ```
 //!
 //! What is wrong with a record is decided in this order: its length, its encoding, its syntax, its time, its fields in
 //! the order of the source. The first finding is the one reported.
 
+mod access;
 mod builder;
 mod cut;
 mod delimited;
 mod digits;
 mod json;
 mod lanes;
+mod lines;
 mod time;
 mod value;
 
 pub use cut::{Cutter, first_record};
 
-use crate::batch::{Batch, Block};
-use crate::spec::{Format, Source};
-use builder::Rows;
+use crate::batch::{Batch, Block, Reason};
+use crate::spec::{Format, Source, TimeSpec};
+use access::AccessReader;
+use builder::{Record, Rows};
 use delimited::DelimitedReader;
 use json::JsonReader;
+use lines::LineReader;
 use std::fmt;
 
 /// Decodes the blocks of one partition. One per file or partition and worker.
@@ -38,6 +42,8 @@ pub struct Decoder {
 enum Reader {
     Json(JsonReader),
     Delimited(DelimitedReader),
+    Access(AccessReader),
+    Lines(LineReader),
 }
 
 impl Decoder {
@@ -47,12 +53,14 @@ impl Decoder {
     /// looked at otherwise. [`Decoder::decode`] leaves that record out again where the block begins at byte 0.
     ///
     /// # Errors
-    /// When a field (or the time) is not a column of the file, or is the name of two, when the header is missing or
+    /// When a field (or the time) is not a column of the file or a field of the format, or is the name of two, when the header is missing or
     /// not UTF-8, and when the delimiter cannot separate fields.
     pub fn new(source: &Source, header: Option<&[u8]>) -> Result<Decoder, DecoderError> {
         let reader = match &source.format {
             Format::Ndjson => Reader::Json(JsonReader::new(source, true)),
             Format::Delimited(format) => Reader::Delimited(DelimitedReader::new(source, format, header)?),
+            Format::AccessLog { combined } => Reader::Access(AccessReader::new(source, *combined)?),
+            Format::Lines => Reader::Lines(LineReader::new(source)?),
         };
         Ok(Decoder { rows: Rows::new(source), reader })
     }
@@ -80,6 +88,8 @@ impl Decoder {
         match &mut self.reader {
             Reader::Json(json) => json.decode(block, &mut self.rows),
             Reader::Delimited(delimited) => delimited.decode(block, &mut self.rows),
+            Reader::Access(access) => access.decode(block, &mut self.rows),
+            Reader::Lines(lines) => lines.decode(block, &mut self.rows),
         }
         self.rows.finish(block)
     }
@@ -125,6 +135,42 @@ impl fmt::Display for DecoderError {
 }
 
 impl std::error::Error for DecoderError {}
+
+/// The numbers of the fields of `source`, and of its time, among the names that its format has.
+fn named(source: &Source) -> Result<(Vec<usize>, Option<usize>), DecoderError> {
+    let names = source.format.names().unwrap_or_default();
+    let find = |path: &str| {
+        names.iter().position(|name| *name == path).ok_or_else(|| DecoderError::NoSuchColumn {
+            path: path.into(),
+            columns: names.iter().map(|name| name.to_string()).collect(),
+        })
+    };
+    let fields = source.fields.iter().map(|field| find(&field.path)).collect::<Result<_, _>>()?;
+    let time = source.time.as_ref().and_then(TimeSpec::field).map(|(path, _)| find(path)).transpose()?;
+    Ok((fields, time))
+}
+
+/// The lines of a block that are not blank, each as a record that is short enough and UTF-8; others are rejected here.
+fn each_line<'a>(block: &Block<'a>, rows: &mut Rows, mut read: impl FnMut(&Record<'a>, &mut Rows)) {
+    let bytes = block.bytes;
+    let utf8 = std::str::from_utf8(bytes).is_ok();
+    let mut start = bom_len(block.first_byte, bytes);
+    while start < bytes.len() {
+        let end = cut::record_end(bytes, start, None);
+        let record = Record { line: rows.lines, start, bytes: trim_cr(&bytes[start..end]) };
+        if is_blank(record.bytes, None) {
+            // No record.
+        } else if rows.too_long(record.bytes.len()) {
+            rows.reject(Reason::TooLong, None, &record);
+        } else if !utf8 && std::str::from_utf8(record.bytes).is_err() {
+            rows.reject(Reason::Utf8, None, &record);
+        } else {
+            read(&record, rows);
+        }
+        rows.lines += u64::from(end < bytes.len());
+        start = end + 1;
+    }
+}
 
 /// The byte order mark in UTF-8.
 const BOM: &[u8] = b"\xEF\xBB\xBF";

@@ -13,15 +13,24 @@ use jiff::fmt::strtime;
 #[derive(Debug, Clone)]
 pub(super) enum TimeReader {
     Rfc3339,
-    Unix { num: i64, den: i64 },
+    Unix {
+        num: i64,
+        den: i64,
+    },
     Pattern(String),
+    /// [`ACCESS_PATTERN`].
+    Access,
 }
+
+/// How access logs write time: the one pattern that is read here by hand.
+const ACCESS_PATTERN: &str = "%d/%b/%Y:%H:%M:%S %z";
 
 impl TimeReader {
     pub(super) fn new(format: &TimeFormat) -> TimeReader {
         match format {
             TimeFormat::Rfc3339 => TimeReader::Rfc3339,
             TimeFormat::Unix(num, den) => TimeReader::Unix { num: *num, den: *den },
+            TimeFormat::Pattern(pattern) if pattern == ACCESS_PATTERN => TimeReader::Access,
             TimeFormat::Pattern(pattern) => TimeReader::Pattern(pattern.clone()),
         }
     }
@@ -33,6 +42,7 @@ impl TimeReader {
             TimeReader::Unix { .. } => self.read_number(&scalar.number()?),
             TimeReader::Rfc3339 => rfc3339(scalar.text()?),
             TimeReader::Pattern(pattern) => by_pattern(pattern, scalar.text()?),
+            TimeReader::Access => access(scalar.text()?),
         }
     }
 
@@ -43,6 +53,8 @@ impl TimeReader {
             TimeReader::Unix { num, den } => unix(number, *num, *den),
             TimeReader::Rfc3339 => None,
             TimeReader::Pattern(pattern) => by_pattern(pattern, number.text),
+            // It has slashes.
+            TimeReader::Access => None,
         }
     }
 
@@ -51,7 +63,7 @@ impl TimeReader {
     pub(super) fn read_integer(&self, integer: u64) -> Option<Time> {
         match self {
             TimeReader::Unix { num, den } => unix_integer(i64::try_from(integer).ok()?, *num, *den),
-            TimeReader::Rfc3339 | TimeReader::Pattern(_) => None,
+            TimeReader::Rfc3339 | TimeReader::Pattern(_) | TimeReader::Access => None,
         }
     }
 }
@@ -167,6 +179,48 @@ fn unix_by_i128(number: &Decimal<'_>, num: i64, den: i64) -> Option<Time> {
     let more = i128::from(rest != 0 || number.cut);
     let micros = if number.negative { -whole - more } else { whole };
     i64::try_from(micros).ok().and_then(Time::from_micros)
+}
+
+/// A time by [`ACCESS_PATTERN`]: by hand as servers write it, in any other way that the pattern allows by the pattern.
+#[inline]
+fn access(text: &[u8]) -> Option<Time> {
+    access_by_hand(text).or_else(|| by_pattern(ACCESS_PATTERN, text))
+}
+
+/// `17/May/2015:10:05:03 +0000`; nothing when it is written otherwise, has a leap second or lies in the year 9999, of
+/// which jiff leaves the last day out.
+#[inline]
+fn access_by_hand(text: &[u8]) -> Option<Time> {
+    let text: &[u8; 26] = text.try_into().ok()?;
+    let digit = |at: usize| u32::from(text[at].wrapping_sub(b'0'));
+    let two = |at: usize| digit(at) * 10 + digit(at + 1);
+    let worst = [0, 1, 7, 8, 9, 10, 12, 13, 15, 16, 18, 19, 22, 23, 24, 25]
+        .into_iter()
+        .fold(0, |worst, at| digit(at).max(worst));
+    let marks = [(2, b'/'), (6, b'/'), (11, b':'), (14, b':'), (17, b':'), (20, b' ')];
+    if worst > 9 || marks.into_iter().any(|(at, mark)| text[at] != mark) {
+        return None;
+    }
+    const MONTHS: [&[u8; 3]; 12] =
+        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+    let month = MONTHS.iter().position(|month| month[..] == text[3..6])? as u32 + 1;
+    let (day, year) = (two(0), two(7) * 100 + two(9));
+    let (hour, minute, second) = (two(12), two(15), two(18));
+    let (offset_hours, offset_minutes) = (two(22), two(24));
+    let date = day > 0 && day <= days_in_month(year, month) && year < 9999;
+    if !date || hour > 23 || minute > 59 || second > 59 || offset_hours > 23 || offset_minutes > 59 {
+        return None;
+    }
+    let offset = i64::from(offset_hours * 3600 + offset_minutes * 60);
+    let east = match text[21] {
+        b'+' => offset,
+        b'-' => -offset,
+        _ => return None,
+    };
+    let seconds = days_from_civil(i64::from(year), month, day) * 86_400
+        + i64::from(hour * 3600 + minute * 60 + second)
+        - east;
+    Some(Time(seconds * SECOND))
 }
 
 /// A strptime pattern; without an offset in the pattern the time is UTC, without an hour midnight.
@@ -304,6 +358,63 @@ mod tests {
         }
         for (scalar, want) in [(Scalar::Bool(true), None), (Scalar::Null, None), (Scalar::Container, None)] {
             assert_eq!(TimeReader::Unix { num: 1, den: 1 }.read(&scalar), want);
+        }
+    }
+
+    /// The twin: the pattern itself.
+    fn check_access(text: &str) {
+        let by_hand = access_by_hand(text.as_bytes());
+        if by_hand.is_some() {
+            assert_eq!(by_hand, by_pattern(ACCESS_PATTERN, text.as_bytes()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn times_of_access_logs_are_read_by_hand_as_by_the_pattern() {
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        for (i, month) in months.into_iter().enumerate() {
+            for day in 0..33 {
+                for year in [0, 1, 1900, 1969, 1970, 2000, 2015, 2016, 2100, 9998, 9999] {
+                    for (time, offset) in
+                        [("00:00:00", "+0000"), ("23:59:59", "-2359"), ("12:34:56", "+0530")]
+                    {
+                        let text = format!("{day:02}/{month}/{year:04}:{time} {offset}");
+                        check_access(&text);
+                        let good = jiff::civil::Date::new(year, i as i8 + 1, day).is_ok();
+                        let by_hand = access_by_hand(text.as_bytes()).is_some();
+                        assert_eq!(by_hand, good && year < 9999, "{text}");
+                    }
+                }
+            }
+        }
+        let format = TimeFormat::Pattern(ACCESS_PATTERN.into());
+        for (text, want) in [
+            ("17/May/2015:10:05:03 +0000", Some(1_431_857_103)),
+            ("17/May/2015:10:05:03 -0130", Some(1_431_857_103 + 5400)),
+            ("17/may/2015:10:05:03 +0000", Some(1_431_857_103)),
+            ("17/May/2015:10:05:60 +0000", Some(1_431_857_159)),
+            ("17/May/2015:10:05:03 +00:00", None),
+            ("17/May/2015:24:05:03 +0000", None),
+            ("17/May/2015:10:05:03", None),
+            ("", None),
+        ] {
+            check(&format, text, want.map(|seconds: i64| seconds * SECOND));
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn a_spoilt_time_of_an_access_log_is_judged_by_the_pattern(
+            at in 0..26usize,
+            to in proptest::sample::select(b"0123456789/: +-JanFebMayz".to_vec()),
+            again in 0..26usize,
+            digit in b'0'..=b'9',
+        ) {
+            let mut text = *b"17/May/2015:10:05:03 +0000";
+            (text[at], text[again]) = (to, digit);
+            check_access(std::str::from_utf8(&text).unwrap());
         }
     }
 

@@ -1,5 +1,6 @@
 //! The engine from outside: clock, panes, shards, decoders.
 
+mod access;
 mod clock;
 mod decode;
 mod panes;

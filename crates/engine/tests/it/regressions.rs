@@ -3,13 +3,14 @@
 use crate::support::*;
 use engine::batch::{Block, Reason};
 use engine::decode::{Decoder, first_record};
-use engine::spec::{Delimited, Format, Measure, TimeFormat};
+use engine::spec::{Delimited, Format, Measure, TimeFormat, TimeFrom};
 use engine::time::{SECOND, Span, TIME_MAX, Time};
 
 #[test]
 fn a_time_that_no_pane_can_hold_is_bad() {
     let mut source = source(time("0s", None), vec![metric("n", Measure::Count, vec![vec![]], "10s:1d")]);
-    source.time.as_mut().expect("has time").format = TimeFormat::Unix(1, 1);
+    source.time.as_mut().expect("has time").from =
+        TimeFrom::Field { path: "ts".into(), format: TimeFormat::Unix(1, 1) };
     let text = "{\"ts\":-9223372036854775808}\n{\"ts\":9223372036854775807}\n{\"ts\":1152921504606846977}\n\
                 {\"ts\":-1152921504606846976}\n{\"ts\":1152921504606846976}\n";
     let mut decoder = Decoder::new(&source, None).expect("JSON needs no header");

@@ -4,7 +4,7 @@ use super::section::{Section, unknown_word, unsupported, wrong_type};
 use super::tree::{Entry, Table, Value};
 use super::values::{bytes_within, check_name, span_above_zero};
 use crate::input::InputKind;
-use crate::problem::{Place, Placed, Problem, Problems, did_you_mean};
+use crate::problem::{Place, Placed, Problem, Problems, did_you_mean, listed};
 use engine::spec::{BadPolicy, Delimited, Format, Kind, Later, TimeFormat, TimeFrom, TimeSpec};
 use engine::time::Span;
 
@@ -24,7 +24,9 @@ const TIME_UNBUILT: [&str; 2] = ["row", "idle"];
 /// Kinds of the design that this version does not have.
 const KINDS_UNBUILT: [&str; 4] = ["http", "kafka", "pulsar", "parquet"];
 /// Formats of the design that this version does not have.
-const FORMATS_UNBUILT: [&str; 4] = ["lines", "parquet", "avro", "protobuf"];
+const FORMATS_UNBUILT: [&str; 3] = ["parquet", "avro", "protobuf"];
+/// How access logs write their field `time`.
+const ACCESS_TIME: &str = "%d/%b/%Y:%H:%M:%S %z";
 /// Types of fields.
 const KINDS: [(&str, Kind); 4] =
     [("string", Kind::String), ("int64", Kind::Int64), ("float64", Kind::Float64), ("bool", Kind::Bool)];
@@ -65,7 +67,7 @@ pub(crate) fn read(entry: &Entry, problems: &mut Problems) -> Option<SourceTable
     let nulls = section.strings("null", problems).map_or(Vec::new(), |words| owned(words.value));
     let declared = section.table("fields", problems);
     let time_entry = section.entry("time");
-    let time = time_entry.and_then(|entry| time(entry, problems));
+    let time = time_entry.and_then(|entry| time(entry, format.as_ref(), problems));
     let bad =
         section.word("bad", &[("count", BadPolicy::Count), ("quarantine", BadPolicy::Quarantine)], problems);
     let bad = bad.map_or(BadPolicy::Count, |word| word.value);
@@ -162,13 +164,26 @@ fn check_paths(paths: &Placed<Vec<Placed<&str>>>, problems: &mut Problems) {
     }
 }
 
-/// The three ways records are written.
+/// The ways records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FormatWord {
     Ndjson,
     Csv,
     Tsv,
+    Clf,
+    Combined,
+    Lines,
 }
+
+/// The words of `format`.
+const FORMATS: [(&str, FormatWord); 6] = [
+    ("ndjson", FormatWord::Ndjson),
+    ("csv", FormatWord::Csv),
+    ("tsv", FormatWord::Tsv),
+    ("clf", FormatWord::Clf),
+    ("combined", FormatWord::Combined),
+    ("lines", FormatWord::Lines),
+];
 
 /// `format` and the keys that only delimited files have.
 fn format(
@@ -183,30 +198,29 @@ fn format(
             Value::String(s) if FORMATS_UNBUILT.contains(&s.as_str()) => {
                 let problem =
                     Problem::at(&node.place, format!("format `{s}` is not supported by this version"));
-                problems.push(problem.hint("there are `ndjson`, `csv` and `tsv`"));
+                problems.push(problem.hint(format!("there are {}", listed(&FORMATS.map(|(name, _)| name)))));
                 None
             }
-            _ => {
-                const WORDS: [(&str, FormatWord); 3] =
-                    [("ndjson", FormatWord::Ndjson), ("csv", FormatWord::Csv), ("tsv", FormatWord::Tsv)];
-                section.word("format", &WORDS, problems).map(|word| word.value)
-            }
+            _ => section.word("format", &FORMATS, problems).map(|word| word.value),
         },
         None => infer(section, input, paths, problems),
     };
     let shape = Shape::read(section, problems);
-    match word? {
-        FormatWord::Ndjson => {
-            for (key, place) in &shape.given {
-                let problem =
-                    Problem::at(place, format!("`{key}` is for `csv` and `tsv`, this source is `ndjson`"));
-                problems.push(problem.hint("leave it out, or set `format`"));
-            }
-            Some(Format::Ndjson)
-        }
-        FormatWord::Csv => Some(Format::Delimited(shape.delimited(b',', true, problems))),
-        FormatWord::Tsv => Some(Format::Delimited(shape.delimited(b'\t', false, problems))),
+    let word = word?;
+    let delimited = matches!(word, FormatWord::Csv | FormatWord::Tsv);
+    let name = FORMATS.iter().find(|(_, other)| *other == word).map_or("", |(name, _)| *name);
+    for (key, place) in shape.given.iter().filter(|_| !delimited) {
+        let problem = Problem::at(place, format!("`{key}` is for `csv` and `tsv`, this source is `{name}`"));
+        problems.push(problem.hint("leave it out, or set `format`"));
     }
+    Some(match word {
+        FormatWord::Ndjson => Format::Ndjson,
+        FormatWord::Csv => Format::Delimited(shape.delimited(b',', true, problems)),
+        FormatWord::Tsv => Format::Delimited(shape.delimited(b'\t', false, problems)),
+        FormatWord::Clf => Format::AccessLog { combined: false },
+        FormatWord::Combined => Format::AccessLog { combined: true },
+        FormatWord::Lines => Format::Lines,
+    })
 }
 
 /// The format that the names of the files tell; standard input tells nothing.
@@ -216,7 +230,7 @@ fn infer(
     paths: &[Placed<&str>],
     problems: &mut Problems,
 ) -> Option<FormatWord> {
-    const HINT: &str = "write format = \"ndjson\", \"csv\" or \"tsv\"";
+    const HINT: &str = "write format = \"ndjson\", \"csv\", \"tsv\", \"clf\", \"combined\" or \"lines\"";
     if input == Some(&InputKind::Stdin) {
         problems.push(Problem::at(&section.place, "standard input does not tell its format").hint(HINT));
     }
@@ -369,7 +383,7 @@ fn unknown_type(text: &Placed<&str>) -> Problem {
 }
 
 /// `time`: the field that holds event time, and what happens to late events.
-fn time(entry: &Entry, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
+fn time(entry: &Entry, of: Option<&Format>, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
     let table = match &entry.node.value {
         Value::Table(table) => table,
         Value::String(word) if word == "arrival" => {
@@ -399,7 +413,9 @@ fn time(entry: &Entry, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
     if let Some(empty) = field.as_ref().filter(|field| field.value.is_empty()) {
         problems.push(Problem::at(&empty.place, "the name of a field is empty"));
     }
-    let format = time_format(&mut section, problems);
+    let own = field.as_ref().filter(|field| field.value == "time");
+    let own = own.filter(|_| matches!(of, Some(Format::AccessLog { .. }))).map(|_| ACCESS_TIME);
+    let format = time_format(&mut section, own, problems);
     let lateness = section.parsed("lateness", problems, |text| text.trim().parse::<Span>());
     let words = [("correct", Later::Correct), ("quarantine", Later::Quarantine), ("drop", Later::Drop)];
     let later = section.word("later", &words, problems);
@@ -417,8 +433,8 @@ fn time(entry: &Entry, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
     Some(Placed { value, place: field.place })
 }
 
-/// `unit` or `pattern`; RFC 3339 when neither is written.
-fn time_format(section: &mut Section<'_>, problems: &mut Problems) -> TimeFormat {
+/// `unit` or `pattern`; when neither is written the pattern that the format has, or RFC 3339.
+fn time_format(section: &mut Section<'_>, own: Option<&str>, problems: &mut Problems) -> TimeFormat {
     const UNITS: [(&str, (i64, i64)); 4] =
         [("s", (1_000_000, 1)), ("ms", (1_000, 1)), ("us", (1, 1)), ("ns", (1, 1_000))];
     let unit_place = section.entry("unit").map(|entry| entry.key_place.clone());
@@ -432,7 +448,7 @@ fn time_format(section: &mut Section<'_>, problems: &mut Problems) -> TimeFormat
     match (unit, pattern) {
         (_, Some(pattern)) => TimeFormat::Pattern(pattern.value),
         (Some(unit), None) => TimeFormat::Unix(unit.value.0, unit.value.1),
-        (None, None) => TimeFormat::Rfc3339,
+        (None, None) => own.map_or(TimeFormat::Rfc3339, |own| TimeFormat::Pattern(own.into())),
     }
 }
 
@@ -464,6 +480,7 @@ mod tests {
             ("x.tsv.zst", Some(FormatWord::Tsv)),
             ("x.gz", None),
             ("x.txt", None),
+            ("access.log.gz", None),
             ("csv", None),
             ("-", None),
         ] {

@@ -114,7 +114,8 @@ fn sources() {
         ("[\"NA\", \"-\"]", "[\"NA\", «0]", "an element of null", ""),
         ("null   =", "«derive = { a = \"b\" }\nnull =", "`derive` is not supported by this version", ""),
         ("null   =", "format = «\"xml\"\nnull =", "unknown format `xml`", ""),
-        ("null   =", "format = «\"lines\"\nnull =", "format `lines` is not supported", ""),
+        ("null   =", "format = «\"avro\"\nnull =", "format `avro` is not supported", "`lines`"),
+        ("null   =", "format = «\"combind\"\nnull =", "unknown format", "did you mean `combined`?"),
         ("null   =", "record_max = «\"1B\"\nnull =", "at least 16B", ""),
         ("\"quarantine\"", "«\"keep\"", "unknown bad `keep`", "`count` and `quarantine`"),
         ("\"quarantine\"", "\"count\"\nquarantine = «\"x\"", "nothing is quarantined here", ""),
@@ -122,6 +123,38 @@ fn sources() {
         ("[source.events]", "[source.«\"my events\"]", "not a name for a source", ""),
         ("[source.events]", "[source.«\"sg.events\"]", "reserved", ""),
     ]);
+}
+
+#[test]
+fn a_format_with_fields_of_its_own_has_no_others() {
+    let file = |format: &str, time: &str, measure: &str| {
+        format!(
+            "[source.s]\npath = \"a.log\"\nformat = \"{format}\"\n{time}\n[metric]\nm = \"unique({measure})\"\n"
+        )
+    };
+    for (format, time, measure, message, hint) in [
+        ("clf", "", "«referrer", "there is no field `referrer`", "there are `host`"),
+        ("combined", "", "«referer", "there is no field `referer`", "did you mean `referrer`?"),
+        ("combined", "", "«agent", "there is no field `agent`", "`user_agent`"),
+        (
+            "combined",
+            "time = { field = «\"tme\" }",
+            "host",
+            "there is no field `tme`",
+            "did you mean `time`?",
+        ),
+        ("lines", "", "«lin", "there is no field `lin`", "did you mean `line`?"),
+        (
+            "lines",
+            "«header = true",
+            "line",
+            "`header` is for `csv` and `tsv`, this source is `lines`",
+            "leave it out",
+        ),
+        ("lines", "", "«user", "there is no field `user`", "`explode` and `derive`"),
+    ] {
+        check(&file(format, time, measure), message, hint);
+    }
 }
 
 #[test]

@@ -132,8 +132,14 @@ fn formats_and_their_shapes() {
         ("path = \"a.csv\"\nheader = false\ncolumns = [\"x\", \"y\"]", shape(b',', true, Some(&["x", "y"]))),
         ("path = \"-\"\nformat = \"ndjson\"", Format::Ndjson),
         ("path = [\"a.json\", \"b.jsonl.zst\"]", Format::Ndjson),
+        ("path = \"a.log\"\nformat = \"clf\"", Format::AccessLog { combined: false }),
+        ("path = \"a.log.gz\"\nformat = \"combined\"", Format::AccessLog { combined: true }),
+        ("path = \"a.txt\"\nformat = \"lines\"", Format::Lines),
     ] {
-        let got = one(&format!("kind = \"file\"\n{source}"), "\"top(x)\"");
+        let got = one(
+            &format!("kind = \"file\"\n{source}"),
+            if expected.names().is_some() { "\"count()\"" } else { "\"top(x)\"" },
+        );
         assert_eq!(got.spec.sources[0].format, expected, "{source}");
     }
     let stdin = one("kind = \"stdin\"\nformat = \"tsv\"", "\"count()\"");
@@ -156,6 +162,21 @@ fn times_and_their_formats() {
         let got = one(&format!("kind = \"file\"\npath = \"a.csv\"\ntime = {{ {time} }}"), "\"count()\"");
         let spec = got.spec.sources[0].time.as_ref().unwrap();
         assert_eq!((spec.format(), spec.lateness, spec.ahead), (Some(&expected), Span(0), None), "{time}");
+    }
+}
+
+#[test]
+fn the_time_of_an_access_log_needs_no_pattern() {
+    let pattern = TimeFormat::Pattern("%d/%b/%Y:%H:%M:%S %z".into());
+    for (format, time, expected) in [
+        ("clf", "field = \"time\"", &pattern),
+        ("combined", "field = \"time\", lateness = \"1m\"", &pattern),
+        ("combined", "field = \"time\", unit = \"s\"", &TimeFormat::Unix(SECOND, 1)),
+        ("combined", "field = \"user\"", &TimeFormat::Rfc3339),
+    ] {
+        let source = format!("path = \"a.log\"\nformat = \"{format}\"\ntime = {{ {time} }}");
+        let got = one(&source, "\"unique(path)\"");
+        assert_eq!(got.spec.sources[0].time.as_ref().unwrap().format(), Some(expected), "{format} {time}");
     }
 }
 

@@ -1,0 +1,50 @@
+//! The ways in which input is written and compressed, and where its time comes from.
+
+use crate::support::{Workdir, counter, gz, shown};
+
+const LOG: &str = r#"10.0.0.1 - ada [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 100 "-" "x"
+10.0.0.2 - - [17/May/2015:10:05:43 +0000] "GET /b HTTP/1.1" 200 - "http://h/\"q\"" "y" "more"
+10.0.0.1 - - [17/May/2015:12:06:01 +0200] "-" 408 0 "-" "-"
+not a line of a log
+"#;
+
+#[test]
+fn access_logs_are_measured() {
+    let metrics = "u = \"unique(host)\"\ns = \"sum(bytes)\"\nc = { measure = \"count()\", by = [\"status\"] }\n\
+                   p = \"top(path)\"\nr = \"top(referrer)\"";
+    let source = "format = \"combined\"\ntime = { field = \"time\" }\nfields = { bytes = \"int64\" }";
+    let dir = Workdir::with("access.log.gz", gz(LOG.as_bytes()), source, metrics);
+    let answers = dir.json(&[]);
+    assert_eq!(shown(&answers, "u"), ["=2"]);
+    assert_eq!(shown(&answers, "s"), ["=100"]);
+    assert_eq!(shown(&answers, "c"), ["200=2", "408=1"]);
+    assert_eq!(shown(&answers, "p"), ["=[/a:1 /b:1]"]);
+    assert_eq!(shown(&answers, "r"), ["=[http://h/\"q\":1]"]);
+    assert_eq!((counter(&answers, "line"), counter(&answers, "read")), (1, 4));
+    let windows = shown(&dir.json(&["--every", "1m"]), "u");
+    assert_eq!(windows, ["2015-05-17T10:05:00Z =2", "2015-05-17T10:06:00Z =1"]);
+}
+
+#[test]
+fn a_log_in_the_wrong_format_is_said_to_be() {
+    let dir = Workdir::with("a.log", LOG.replace(" \"x\"", ""), "format = \"clf\"", "n = \"unique(host)\"");
+    assert_eq!(shown(&dir.json(&[]), "n"), ["=2"], "what follows the bytes is ignored");
+    let dir = Workdir::with(
+        "a.log",
+        "GET /\n",
+        "format = \"combined\"\nbad = \"quarantine\"",
+        "n = \"unique(host)\"",
+    );
+    dir.run(&[]).expect(4, &["none of the 1 records", "(line, first at line 1 of", "`combined` adds"]);
+    assert!(dir.read("p.quarantine.ndjson").contains("\"reason\":\"line\",\"field\":null,\"raw\":\"GET /\""));
+    let dir = Workdir::with("a.log", LOG, "format = \"combined\"", "n = \"unique(pth)\"");
+    dir.run(&[]).expect(2, &["there is no field `pth`", "did you mean `path`?", "--> p.toml:"]);
+}
+
+#[test]
+fn lines_are_counted_whole() {
+    let dir = Workdir::with("a.txt", "b a\n\nb a\r\nc\n", "format = \"lines\"", "t = \"top(line)\"");
+    assert_eq!(shown(&dir.json(&[]), "t"), ["=[b a:2 c:1]"]);
+    dir.pipeline("path = \"a.txt\"", "t = \"top(line)\"");
+    dir.run(&[]).expect(2, &["the name of `a.txt` does not tell its format", "\"lines\""]);
+}
