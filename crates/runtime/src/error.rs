@@ -46,7 +46,7 @@ pub enum RunError {
     Damaged {
         /// The file.
         path: String,
-        /// gzip or zstd.
+        /// gzip, zstd or xz.
         format: &'static str,
         /// `ends too early` or `is corrupt`.
         what: &'static str,

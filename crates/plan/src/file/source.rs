@@ -259,7 +259,7 @@ fn infer(
 
 fn of_extension(path: &str) -> Option<FormatWord> {
     let lower = path.to_lowercase();
-    let plain = lower.strip_suffix(".gz").or(lower.strip_suffix(".zst")).unwrap_or(&lower);
+    let plain = [".gz", ".zst", ".xz"].iter().find_map(|end| lower.strip_suffix(end)).unwrap_or(&lower);
     match plain.rsplit_once('.')?.1 {
         "ndjson" | "jsonl" | "json" => Some(FormatWord::Ndjson),
         "csv" => Some(FormatWord::Csv),
@@ -478,6 +478,8 @@ mod tests {
             ("a.b.json.zst", Some(FormatWord::Ndjson)),
             ("x.csv", Some(FormatWord::Csv)),
             ("x.tsv.zst", Some(FormatWord::Tsv)),
+            ("x.csv.xz", Some(FormatWord::Csv)),
+            ("x.xz", None),
             ("x.gz", None),
             ("x.txt", None),
             ("access.log.gz", None),
