@@ -14,6 +14,9 @@ pub struct Block<'a> {
     pub first_byte: u64,
     /// Whole records.
     pub bytes: &'a [u8],
+    /// Processing time when it was read, which never goes back; for sources that take their time from there
+    /// ([`crate::spec::TimeFrom::Arrival`]). Without it their events happen in 1970.
+    pub arrival: Option<Time>,
 }
 
 /// A block, decoded. Row i of every column is the same event; bad records have no row.
@@ -25,8 +28,14 @@ pub struct Batch {
     pub number: u64,
     /// Number of events.
     pub rows: usize,
-    /// Event time of each row; empty when the source has no time.
+    /// Event time of each row; empty when the source has no time, or takes it from the number of the record: then
+    /// Intake fills it in.
     pub times: Vec<Time>,
+    /// Number of each row's record in the block, from 0 and with the bad ones counted. Empty unless the source takes its
+    /// time from there ([`crate::spec::TimeFrom::Row`]).
+    pub ordinals: Vec<u32>,
+    /// Number of records in the block, good and bad.
+    pub records: u64,
     /// One column per [`crate::spec::Source::columns`], as far as they are computed.
     pub columns: Vec<Column>,
     /// Records that could not be read, in order.
@@ -70,6 +79,8 @@ impl Batch {
             number,
             rows: 0,
             times: Vec::new(),
+            ordinals: Vec::new(),
+            records: 0,
             columns: Vec::new(),
             bad: Vec::new(),
             lines: 0,

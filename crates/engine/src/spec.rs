@@ -220,6 +220,11 @@ pub enum TimeFrom {
         /// How it is written.
         format: TimeFormat,
     },
+    /// The number of the record: the n-th one of the source, from 0 and over all its files, bad ones included, happens
+    /// n times this after 1970.
+    Row(Span),
+    /// Processing time, which the driver gives with each block ([`crate::batch::Block::arrival`]).
+    Arrival,
 }
 
 impl TimeSpec {
@@ -227,7 +232,7 @@ impl TimeSpec {
     pub fn field(&self) -> Option<(&str, &TimeFormat)> {
         match &self.from {
             TimeFrom::Field { path, format } => Some((path, format)),
-            TimeFrom::Column { .. } => None,
+            TimeFrom::Column { .. } | TimeFrom::Row(_) | TimeFrom::Arrival => None,
         }
     }
 
@@ -235,6 +240,7 @@ impl TimeSpec {
     pub fn format(&self) -> Option<&TimeFormat> {
         match &self.from {
             TimeFrom::Field { format, .. } | TimeFrom::Column { format, .. } => Some(format),
+            TimeFrom::Row(_) | TimeFrom::Arrival => None,
         }
     }
 
@@ -243,6 +249,7 @@ impl TimeSpec {
         match &self.from {
             TimeFrom::Field { path, .. } => Some(path.clone()),
             TimeFrom::Column { column, .. } => source.columns().get(*column).map(|field| field.path.clone()),
+            TimeFrom::Row(_) | TimeFrom::Arrival => None,
         }
     }
 }

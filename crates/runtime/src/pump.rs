@@ -194,7 +194,8 @@ impl<'a> Pump<'a, '_> {
                 .map_err(|source| RunError::Header { path: head.file.path.clone(), source })?;
             *decoder = Some((partition, fresh));
         }
-        let block = Block { partition, number: head.number, first_byte: head.first_byte, bytes };
+        let (number, first_byte, arrival) = (head.number, head.first_byte, head.arrival);
+        let block = Block { partition, number, first_byte, bytes, arrival };
         Ok(decoder.as_mut().expect("made above").1.decode(&block))
     }
 

@@ -6,10 +6,12 @@
 use crate::RunError;
 use crate::input::{InputFile, Stream};
 use engine::decode::{Cutter, first_record};
-use engine::spec::{Format, Source};
+use engine::spec::{Format, Source, TimeFrom};
+use engine::time::Time;
 use memchr::{memchr, memchr_iter};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes of a block: large enough to choose the path once per many rows, small enough for the second-level cache.
 pub const BLOCK_BYTES: usize = 256 << 10;
@@ -26,6 +28,8 @@ pub struct BlockReader {
     next_partition: u32,
     next_block: u64,
     finished: Vec<u32>,
+    /// When the last block was read, if the source takes its time from there.
+    arrival: Option<Time>,
     ended: bool,
 }
 
@@ -66,6 +70,8 @@ pub struct BlockHead {
     pub skipped_lines: u64,
     /// Partitions that ended before this block.
     pub finished: Vec<u32>,
+    /// When it was read, if the source takes its time from there.
+    pub arrival: Option<Time>,
 }
 
 impl BlockReader {
@@ -81,6 +87,7 @@ impl BlockReader {
             next_partition: 0,
             next_block: 0,
             finished: Vec::new(),
+            arrival: source.time.as_ref().filter(|time| time.from == TimeFrom::Arrival).map(|_| Time(0)),
             ended: false,
         }
     }
@@ -117,7 +124,10 @@ impl BlockReader {
             let finished = std::mem::take(&mut self.finished);
             let skipped_lines = std::mem::take(&mut open.skipped_lines);
             let file = open.file.clone();
-            return Ok(Some(BlockHead { file, number, first_byte, skipped_lines, finished }));
+            // The clock of a machine may be set back; that of a source is not.
+            self.arrival = self.arrival.map(|last| last.max(now()));
+            let arrival = self.arrival;
+            return Ok(Some(BlockHead { file, number, first_byte, skipped_lines, finished, arrival }));
         }
     }
 
@@ -148,6 +158,12 @@ impl BlockReader {
         self.open = Some(open);
         Ok(true)
     }
+}
+
+/// Processing time.
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).ok().and_then(Time::from_micros).unwrap_or(Time(0))
 }
 
 impl OpenFile {

@@ -48,3 +48,31 @@ fn lines_are_counted_whole() {
     dir.pipeline("path = \"a.txt\"", "t = \"top(line)\"");
     dir.run(&[]).expect(2, &["the name of `a.txt` does not tell its format", "\"lines\""]);
 }
+
+#[test]
+fn time_may_be_the_number_of_the_record() {
+    let dir = Workdir::new();
+    dir.write("a.csv", "v\n1\n2\nx\n");
+    dir.write("b.csv", "v\n4\n5\n6\n");
+    let source = "path = [\"a.csv\", \"b.csv\"]\nfields = { v = \"int64\" }\ntime = { row = \"20s\" }";
+    dir.pipeline(source, "s = \"sum(v)\"");
+    for shards in ["1", "3"] {
+        let answers = dir.json(&["--every", "1m", "--shards", shards]);
+        assert_eq!(shown(&answers, "s"), ["1970-01-01T00:00:00Z =3", "1970-01-01T00:01:00Z =15"]);
+        assert_eq!((counter(&answers, "type"), counter(&answers, "late")), (1, 0));
+    }
+}
+
+#[test]
+fn time_may_be_arrival() {
+    let seconds = || std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+    let dir = Workdir::with("d.ndjson", "{\"a\": 1}\n", "time = \"arrival\"", "n = \"count()\"");
+    let before = seconds();
+    let answers = dir.json(&["--every", "1m"]);
+    let day = |seconds: u64| engine::time::Time((seconds / 60 * 60 * 1_000_000) as i64).to_string();
+    let windows = shown(&answers, "n");
+    assert!(
+        (before / 60..=seconds() / 60).any(|minute| windows == [format!("{} =1", day(minute * 60))]),
+        "{windows:?}"
+    );
+}

@@ -8,7 +8,7 @@ use super::lanes::{LANES, closing_quote, first_stop};
 use super::time::TimeReader;
 use super::value::{Decimal, Scalar};
 use crate::batch::{Bad, Batch, Block, Column, Raw, Reason};
-use crate::spec::{BadPolicy, Kind, Later, Source, TimeSpec};
+use crate::spec::{BadPolicy, Kind, Later, Source, TimeFrom, TimeSpec};
 use crate::time::Time;
 use arrow_array::{BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
@@ -30,6 +30,9 @@ pub(super) struct Rows {
     nulls: Nulls,
     times: Vec<Time>,
     time: Option<TimeReader>,
+    ordinals: Vec<u32>,
+    keep_ordinals: bool,
+    from_arrival: bool,
     /// The field that is the time as well.
     time_field: Option<usize>,
     rows: usize,
@@ -57,12 +60,16 @@ impl Nulls {
 impl Rows {
     pub(super) fn new(source: &Source) -> Rows {
         let time_path = source.time.as_ref().and_then(TimeSpec::field).map(|(path, _)| path);
+        let from = source.time.as_ref().map(|time| &time.from);
         Rows {
             columns: source.fields.iter().map(|field| ColumnBuilder::new(field.kind)).collect(),
             nulls: Nulls(source.nulls.iter().map(|null| null.as_bytes().into()).collect()),
             times: Vec::new(),
             time: source.time.as_ref().and_then(TimeSpec::field).map(|(_, format)| TimeReader::new(format)),
             time_field: source.fields.iter().position(|field| Some(field.path.as_str()) == time_path),
+            ordinals: Vec::new(),
+            keep_ordinals: matches!(from, Some(TimeFrom::Row(_))),
+            from_arrival: matches!(from, Some(TimeFrom::Arrival)),
             rows: 0,
             rows_expected: 0,
             bad: Vec::new(),
@@ -148,6 +155,10 @@ impl Rows {
     /// Ends the current row: every column has its value.
     #[inline(always)]
     pub(super) fn commit(&mut self, record: &Record<'_>) {
+        if self.keep_ordinals {
+            // Fits: a block is shorter than 2 GiB.
+            self.ordinals.push((self.rows + self.bad.len()) as u32);
+        }
         self.rows += 1;
         if self.keep_raw {
             self.raw.push(Raw { line: record.line, byte: self.position(record), bytes: record.bytes.into() });
@@ -179,11 +190,16 @@ impl Rows {
     pub(super) fn finish(&mut self, block: &Block<'_>) -> Batch {
         // An eighth more than last time, so that a slightly fuller block does not have to grow its buffers.
         self.rows_expected = self.rows + self.rows / 8 + 8;
+        if self.from_arrival {
+            self.times = vec![block.arrival.unwrap_or(Time(0)); self.rows];
+        }
         Batch {
             partition: block.partition,
             number: block.number,
             rows: self.rows,
             times: std::mem::take(&mut self.times),
+            ordinals: std::mem::take(&mut self.ordinals),
+            records: (self.rows + self.bad.len()) as u64,
             columns: self.columns.iter_mut().map(|column| column.finish()).collect(),
             bad: std::mem::take(&mut self.bad),
             lines: self.lines,

@@ -78,7 +78,8 @@ impl Decoder {
 
     /// Decodes a block of whole records. O(bytes).
     ///
-    /// A UTF-8 byte order mark at byte 0 of the partition is skipped, as are lines of nothing but whitespace.
+    /// Where the source takes its time from the number of the record, the batch holds numbers instead of times, and Intake
+    /// makes times of them. A UTF-8 byte order mark at byte 0 of the partition is skipped, as are lines of nothing but whitespace.
     ///
     /// # Panics
     /// When the block is 2 GiB or longer: Arrow's offsets could not reach its end. Drivers cut blocks far smaller.

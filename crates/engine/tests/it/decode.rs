@@ -37,7 +37,7 @@ pub(crate) fn tsv() -> Format {
 }
 
 pub(crate) fn block(bytes: &[u8]) -> Block<'_> {
-    Block { partition: 3, number: 7, first_byte: 0, bytes }
+    Block { partition: 3, number: 7, first_byte: 0, bytes, arrival: None }
 }
 
 /// Value `row` of a column, exactly.
@@ -345,7 +345,13 @@ pub(crate) fn drive(source: &Source, bytes: &[u8], step: usize) -> Vec<String> {
     while to < bytes.len() {
         to = (to + step).min(bytes.len());
         let cut = cutter.cut(&bytes[from..to], to == bytes.len());
-        let block = Block { partition: 0, number, first_byte: from as u64, bytes: &bytes[from..from + cut] };
+        let block = Block {
+            partition: 0,
+            number,
+            first_byte: from as u64,
+            bytes: &bytes[from..from + cut],
+            arrival: None,
+        };
         let batch = decoder.decode(&block);
         let mut shown = show(&batch, line);
         bad.extend(shown.split_off(batch.rows));

@@ -1,6 +1,6 @@
 //! `[source.NAME]`: where events come from and how they are written.
 
-use super::section::{Section, unknown_word, unsupported, wrong_type};
+use super::section::{Section, unknown_word, wrong_type};
 use super::tree::{Entry, Table, Value};
 use super::values::{bytes_within, check_name, span_above_zero};
 use crate::input::InputKind;
@@ -20,7 +20,7 @@ const COLUMNS_MAX: usize = 65_536;
 const UNBUILT: [&str; 9] =
     ["derive", "explode", "topics", "topic", "key", "hash", "rename", "filter", "where"];
 /// Keys of `time` that this version does not have.
-const TIME_UNBUILT: [&str; 2] = ["row", "idle"];
+const TIME_UNBUILT: [&str; 1] = ["idle"];
 /// Kinds of the design that this version does not have.
 const KINDS_UNBUILT: [&str; 4] = ["http", "kafka", "pulsar", "parquet"];
 /// Formats of the design that this version does not have.
@@ -382,19 +382,18 @@ fn unknown_type(text: &Placed<&str>) -> Problem {
     }
 }
 
-/// `time`: the field that holds event time, and what happens to late events.
+/// `time`: where event time comes from, and what happens to late events.
 fn time(entry: &Entry, of: Option<&Format>, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
     let table = match &entry.node.value {
         Value::Table(table) => table,
         Value::String(word) if word == "arrival" => {
-            problems.push(
-                unsupported("arrival", &entry.node.place)
-                    .hint("time = { field = \"ts\" } reads it from the data"),
-            );
-            return None;
+            return Some(Placed { value: in_order(TimeFrom::Arrival), place: entry.node.place.clone() });
         }
         Value::String(word) => {
-            let hint = format!("write time = {{ field = \"{word}\" }}");
+            let hint = match did_you_mean(word, ["arrival"]) {
+                Some(meant) => format!("did you mean time = \"{meant}\"?"),
+                None => format!("write time = {{ field = \"{word}\" }}"),
+            };
             problems.push(wrong_type("time", "a table", &entry.node).hint(hint));
             return None;
         }
@@ -404,6 +403,9 @@ fn time(entry: &Entry, of: Option<&Format>, problems: &mut Problems) -> Option<P
         }
     };
     let mut section = Section::new("`time`", &entry.key_place, table);
+    if section.entry("row").is_some() {
+        return by_row(section, table, problems);
+    }
     let lacks_field = section.lacks("field");
     let field = section.string("field", problems);
     if lacks_field && !TIME_UNBUILT.iter().any(|key| table.get(key).is_some()) {
@@ -431,6 +433,27 @@ fn time(entry: &Entry, of: Option<&Format>, problems: &mut Problems) -> Option<P
         agree: agree.unwrap_or(AGREE_DEFAULT) as usize,
     };
     Some(Placed { value, place: field.place })
+}
+
+/// `row`: each record happens as much later than the one before it.
+fn by_row(mut section: Section<'_>, table: &Table, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
+    let others = ["field", "unit", "pattern", "lateness", "later", "ahead", "agree"];
+    for key in others {
+        let Some(entry) = section.entry(key) else { continue };
+        let problem = Problem::at(&entry.key_place, format!("`{key}` has no meaning with `row`"));
+        problems.push(
+            problem.hint("records are numbered in the order in which they are read: none is late or ahead"),
+        );
+    }
+    let row = section.parsed("row", problems, span_above_zero);
+    section.finish(&TIME_UNBUILT, problems);
+    let row = row.filter(|_| others.iter().all(|key| table.get(key).is_none()))?;
+    Some(Placed { value: in_order(TimeFrom::Row(row.value)), place: row.place })
+}
+
+/// Event time that never goes back.
+fn in_order(from: TimeFrom) -> TimeSpec {
+    TimeSpec { from, lateness: Span(0), later: Later::Correct, ahead: None, agree: AGREE_DEFAULT as usize }
 }
 
 /// `unit` or `pattern`; when neither is written the pattern that the format has, or RFC 3339.

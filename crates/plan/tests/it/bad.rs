@@ -167,7 +167,16 @@ fn fields_and_time() {
         ("status = \"int64\"", "status = «64", "must be a string with its type", "quotes"),
         ("status = \"int64\"", "status = \"int64\", «\"\" = \"bool\"", "name of a field is empty", ""),
         ("field = \"ts\"", "field = «\"\"", "name of a field is empty", ""),
-        ("field = \"ts\"", "«row = \"1s\"", "`row` is not supported", ""),
+        (TIME, "{ row = «\"0s\" }", "no time at all", ""),
+        (TIME, "{ row = «1 }", "`row` must be a string", "quotes"),
+        (
+            TIME,
+            "{ row = \"1s\", «lateness = \"2s\" }",
+            "`lateness` has no meaning with `row`",
+            "none is late",
+        ),
+        (TIME, "{ row = \"1s\", «field = \"ts\" }", "`field` has no meaning with `row`", ""),
+        (TIME, "{ row = \"1s\", «lat = \"2s\" }", "unknown key `lat`", ""),
         ("field = \"ts\"", "«feild = \"ts\"", "unknown key `feild`", "did you mean `field`?"),
         ("time   = { field = \"ts\", ", "«time   = { ", "does not say which `field`", ""),
         ("lateness = \"2s\"", "«idle = \"2s\"", "`idle` is not supported", ""),
@@ -181,7 +190,7 @@ fn fields_and_time() {
         ("ahead = \"1h\"", "pattern = «\"%Q%Q\"", "not a pattern of times", ""),
         ("ahead = \"1h\"", "«unit = \"s\", pattern = \"%Y-%m-%d\"", "`unit` is for numbers", ""),
         (TIME, "«\"ts\"", "`time` must be a table", "time = { field = \"ts\" }"),
-        (TIME, "«\"arrival\"", "`arrival` is not supported", ""),
+        (TIME, "«\"arival\"", "`time` must be a table", "did you mean time = \"arrival\"?"),
         (TIME, "«5", "`time` must be a table", ""),
     ]);
 }

@@ -166,6 +166,21 @@ fn times_and_their_formats() {
 }
 
 #[test]
+fn time_may_be_the_number_of_the_record_or_its_arrival() {
+    for (time, expected) in
+        [("{ row = \"250ms\" }", TimeFrom::Row(Span(250_000))), ("\"arrival\"", TimeFrom::Arrival)]
+    {
+        let got = one(&format!("path = \"a.csv\"\ntime = {time}"), "\"count()\"");
+        let spec = got.spec.sources[0].time.as_ref().unwrap();
+        assert_eq!(
+            (&spec.from, spec.lateness, spec.ahead, spec.later),
+            (&expected, Span(0), None, Later::Correct)
+        );
+        assert_eq!(got.spec.sources[0].metrics[0].levels, [level("1m", "2d")]);
+    }
+}
+
+#[test]
 fn the_time_of_an_access_log_needs_no_pattern() {
     let pattern = TimeFormat::Pattern("%d/%b/%Y:%H:%M:%S %z".into());
     for (format, time, expected) in [
