@@ -114,7 +114,7 @@ fn written_as(format: &TimeFormat) -> &'static str {
     match format {
         TimeFormat::Rfc3339 => "in RFC 3339",
         TimeFormat::Unix(..) => "in `unit`",
-        TimeFormat::Pattern(_) => "in `pattern`",
+        TimeFormat::Pattern { .. } => "in `pattern`",
     }
 }
 

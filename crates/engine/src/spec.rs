@@ -262,8 +262,13 @@ pub enum TimeFormat {
     /// A number of units since 1970, integer or decimal; the text of one is accepted too. Holds microseconds per unit
     /// as a fraction (numerator, denominator): ms = (1000, 1), ns = (1, 1000).
     Unix(i64, i64),
-    /// A strptime pattern. Without an offset in the pattern the time is UTC.
-    Pattern(String),
+    /// A strptime pattern.
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// IANA name of the zone whose clocks show the time, for a pattern without an offset; `None` is UTC.
+        zone: Option<String>,
+    },
 }
 
 /// What happens to an event behind the watermark. It is counted in any case.

@@ -76,3 +76,15 @@ fn time_may_be_arrival() {
         "{windows:?}"
     );
 }
+
+#[test]
+fn a_zone_says_what_clocks_showed() {
+    let text = "t,v\n2015-07-01 00:30,1\n2015-01-01 00:30,2\n";
+    let time = "time = { field = \"t\", pattern = \"%Y-%m-%d %H:%M\", zone = \"Europe/Berlin\" }";
+    let dir =
+        Workdir::with("d.csv", text, time, "s = { measure = \"sum(v)\", panes = [\"1h:4w\", \"1d:2000d\"] }");
+    assert_eq!(
+        shown(&dir.json(&["--every", "1d"]), "s"),
+        ["2014-12-31T00:00:00Z =2.0", "2015-06-30T00:00:00Z =1.0"]
+    );
+}

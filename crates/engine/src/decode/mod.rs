@@ -25,7 +25,7 @@ mod value;
 pub use cut::{Cutter, first_record};
 
 use crate::batch::{Batch, Block, Reason};
-use crate::spec::{Format, Source, TimeSpec};
+use crate::spec::{Format, Source, TimeFormat, TimeSpec};
 use access::AccessReader;
 use builder::{Record, Rows};
 use delimited::DelimitedReader;
@@ -54,7 +54,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When a field (or the time) is not a column of the file or a field of the format, or is the name of two, when the header is missing or
-    /// not UTF-8, and when the delimiter cannot separate fields.
+    /// not UTF-8, when the delimiter cannot separate fields, and when there is no such time zone.
     pub fn new(source: &Source, header: Option<&[u8]>) -> Result<Decoder, DecoderError> {
         let reader = match &source.format {
             Format::Ndjson => Reader::Json(JsonReader::new(source, true)),
@@ -62,6 +62,12 @@ impl Decoder {
             Format::AccessLog { combined } => Reader::Access(AccessReader::new(source, *combined)?),
             Format::Lines => Reader::Lines(LineReader::new(source)?),
         };
+        if let Some(TimeFormat::Pattern { zone: Some(zone), .. }) =
+            source.time.as_ref().and_then(TimeSpec::format)
+            && time::time_zone(zone).is_none()
+        {
+            return Err(DecoderError::Zone(zone.clone()));
+        }
         Ok(Decoder { rows: Rows::new(source), reader })
     }
 
@@ -117,6 +123,8 @@ pub enum DecoderError {
     },
     /// The delimiter is a quote, a line end or not ASCII.
     Delimiter(u8),
+    /// No time zone has this name.
+    Zone(String),
 }
 
 impl fmt::Display for DecoderError {
@@ -130,6 +138,7 @@ impl fmt::Display for DecoderError {
                 write!(f, "there is no column `{path}`; the columns are: {}", columns.join(", "))
             }
             DecoderError::TwoColumns { path } => write!(f, "two columns are named `{path}`"),
+            DecoderError::Zone(zone) => write!(f, "there is no time zone `{zone}`"),
             DecoderError::Delimiter(byte) => write!(f, "{:?} cannot separate fields", char::from(*byte)),
         }
     }

@@ -90,7 +90,8 @@ fn a_line_without_the_shape_is_bad() {
 #[test]
 fn faults_are_found_in_the_order_that_the_docs_say() {
     let fields = [("bytes", Kind::Int64), ("path", Kind::String)];
-    let mut source = source(COMBINED, &fields, Some(("time", TimeFormat::Pattern(TIME.into()))));
+    let mut source =
+        source(COMBINED, &fields, Some(("time", TimeFormat::Pattern { pattern: TIME.into(), zone: None })));
     source.record_bytes_max = 100;
     let t = "17/May/2015:10:05:03 +0200";
     let line =
@@ -181,7 +182,7 @@ proptest! {
             let mut source = all(format);
             for timed in [false, true] {
                 if timed {
-                    source.time = self::source(CLF, &[], Some((time, TimeFormat::Pattern(TIME.into())))).time;
+                    source.time = self::source(CLF, &[], Some((time, TimeFormat::Pattern { pattern: TIME.into(), zone: None }))).time;
                 }
                 let whole = drive(&source, &bytes, bytes.len().max(1));
                 prop_assert_eq!(&drive(&source, &bytes, step), &whole);

@@ -118,7 +118,7 @@ fn the_access_log_holds_what_its_readme_says() {
     let Some(text) = unpack("web_apache_combined_10k.log.gz") else { return };
     let fields =
         [("status", Kind::Int64), ("bytes", Kind::Int64), ("host", Kind::String), ("path", Kind::String)];
-    let time = ("time", TimeFormat::Pattern("%d/%b/%Y:%H:%M:%S %z".into()));
+    let time = ("time", TimeFormat::Pattern { pattern: "%d/%b/%Y:%H:%M:%S %z".into(), zone: None });
     let source = source(Format::AccessLog { combined: true }, &fields, Some(time));
     let batch = decode(&source, &text);
     assert_eq!((batch.rows, batch.bad.len()), (10_000, 0));

@@ -7,6 +7,8 @@ use crate::input::InputKind;
 use crate::problem::{Place, Placed, Problem, Problems, did_you_mean, listed};
 use engine::spec::{BadPolicy, Delimited, Format, Kind, Later, TimeFormat, TimeFrom, TimeSpec};
 use engine::time::Span;
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::tz::TimeZone;
 
 /// Longest record accepted when `record_max` does not say.
 const RECORD_BYTES_DEFAULT: usize = 1 << 20;
@@ -437,7 +439,7 @@ fn time(entry: &Entry, of: Option<&Format>, problems: &mut Problems) -> Option<P
 
 /// `row`: each record happens as much later than the one before it.
 fn by_row(mut section: Section<'_>, table: &Table, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
-    let others = ["field", "unit", "pattern", "lateness", "later", "ahead", "agree"];
+    let others = ["field", "unit", "pattern", "zone", "lateness", "later", "ahead", "agree"];
     for key in others {
         let Some(entry) = section.entry(key) else { continue };
         let problem = Problem::at(&entry.key_place, format!("`{key}` has no meaning with `row`"));
@@ -468,16 +470,35 @@ fn time_format(section: &mut Section<'_>, own: Option<&str>, problems: &mut Prob
     }
     let unit = section.word("unit", &UNITS, problems);
     let pattern = section.parsed("pattern", problems, check_pattern);
+    let zone_place = section.entry("zone").map(|entry| entry.key_place.clone());
+    let zone = section.parsed("zone", problems, check_zone);
+    let instant = pattern.as_ref().is_some_and(|pattern| tells_instant(&pattern.value));
+    if let Some(place) = zone_place {
+        let problem = Problem::at(&place, "");
+        let (message, hint) = match pattern_given {
+            false => ("`zone` is for a `pattern`", "leave it out: such times say their offset or are UTC"),
+            true if instant => {
+                ("the `pattern` has an offset, which says more than a `zone`", "leave `zone` out")
+            }
+            true => ("", ""),
+        };
+        if !message.is_empty() {
+            problems.push(Problem { message: message.into(), ..problem.hint(hint) });
+        }
+    }
     match (unit, pattern) {
-        (_, Some(pattern)) => TimeFormat::Pattern(pattern.value),
+        (_, Some(pattern)) => {
+            TimeFormat::Pattern { pattern: pattern.value, zone: zone.map(|zone| zone.value) }
+        }
         (Some(unit), None) => TimeFormat::Unix(unit.value.0, unit.value.1),
-        (None, None) => own.map_or(TimeFormat::Rfc3339, |own| TimeFormat::Pattern(own.into())),
+        (None, None) => {
+            own.map_or(TimeFormat::Rfc3339, |own| TimeFormat::Pattern { pattern: own.into(), zone: None })
+        }
     }
 }
 
 /// A pattern is good when a known time, written with it, can be read back to a date and a time of day.
 fn check_pattern(pattern: &str) -> Result<String, String> {
-    use jiff::fmt::strtime::BrokenDownTime;
     let known = jiff::civil::date(2015, 9, 12).at(13, 46, 58, 0).to_zoned(jiff::tz::TimeZone::UTC);
     let wrong = |why: String| format!("`{pattern}` is not a pattern of times: {why}");
     let known = known.map_err(|why| wrong(why.to_string()))?;
@@ -487,6 +508,34 @@ fn check_pattern(pattern: &str) -> Result<String, String> {
         (Err(_), Err(_)) => Err(wrong("it holds no full date, as %Y-%m-%d does".into())),
         _ => Ok(pattern.to_string()),
     }
+}
+
+/// Whether times of a good pattern are instants, whatever the zone is.
+fn tells_instant(pattern: &str) -> bool {
+    let known = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
+    let text = BrokenDownTime::from(&known).to_string(pattern).unwrap_or_default();
+    BrokenDownTime::parse(pattern, text).is_ok_and(|read| {
+        read.offset().is_some() || read.iana_time_zone().is_some() || read.to_timestamp().is_ok()
+    })
+}
+
+/// A zone is good when the database that is part of the program has it.
+fn check_zone(name: &str) -> Result<String, String> {
+    if TimeZone::get(name).is_ok_and(|zone| !zone.is_unknown()) {
+        return Ok(name.to_string());
+    }
+    let names: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_string()).collect();
+    let meant = did_you_mean(name, names.iter().map(String::as_str));
+    // `Berlin` means `Europe/Berlin`.
+    let meant = meant.or_else(|| {
+        let city =
+            |full: &&String| full.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(name));
+        names.iter().find(city).map(String::as_str)
+    });
+    Err(match meant {
+        Some(meant) => format!("there is no time zone `{name}`; did you mean `{meant}`?"),
+        None => format!("there is no time zone `{name}`: write an IANA name, as in \"Europe/Berlin\""),
+    })
 }
 
 #[cfg(test)]

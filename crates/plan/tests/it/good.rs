@@ -156,7 +156,11 @@ fn times_and_their_formats() {
         ("field = \"t\", unit = \"ns\"", TimeFormat::Unix(1, 1000)),
         (
             "field = \"t\", pattern = \"%d/%b/%Y:%H:%M:%S %z\"",
-            TimeFormat::Pattern("%d/%b/%Y:%H:%M:%S %z".into()),
+            TimeFormat::Pattern { pattern: "%d/%b/%Y:%H:%M:%S %z".into(), zone: None },
+        ),
+        (
+            "field = \"t\", pattern = \"%Y-%m-%d %H:%M\", zone = \"Europe/Berlin\"",
+            TimeFormat::Pattern { pattern: "%Y-%m-%d %H:%M".into(), zone: Some("Europe/Berlin".into()) },
         ),
     ] {
         let got = one(&format!("kind = \"file\"\npath = \"a.csv\"\ntime = {{ {time} }}"), "\"count()\"");
@@ -182,7 +186,7 @@ fn time_may_be_the_number_of_the_record_or_its_arrival() {
 
 #[test]
 fn the_time_of_an_access_log_needs_no_pattern() {
-    let pattern = TimeFormat::Pattern("%d/%b/%Y:%H:%M:%S %z".into());
+    let pattern = TimeFormat::Pattern { pattern: "%d/%b/%Y:%H:%M:%S %z".into(), zone: None };
     for (format, time, expected) in [
         ("clf", "field = \"time\"", &pattern),
         ("combined", "field = \"time\", lateness = \"1m\"", &pattern),
