@@ -73,12 +73,18 @@ fn bad_records(source: &Source, finished: &Finished<'_>, head: &Head) {
         (None, BadPolicy::Quarantine) => String::new(),
     };
     say(format_args!(
-        "note: {bad} of {} bad, the first at line {} of `{file}` ({}: {}){more}",
+        "note: {bad} of {} bad, the first at {} {} of `{file}` ({}: {}){more}",
         records(read, "was", "were"),
+        line_word(source),
         first.raw.line + 1,
         first.reason.as_str(),
         wrong_with(first.reason, first.field, source),
     ));
+}
+
+/// What the records of a file are counted by.
+fn line_word(source: &Source) -> &'static str {
+    if source.format == Format::Parquet { "row" } else { "line" }
 }
 
 /// `1 record was`, `2 records were`.
@@ -173,7 +179,7 @@ fn nothing_usable(source: &Source, finished: &Finished<'_>, head: &Head) -> (Abo
     let most = if tally.bad[reason as usize] < tally.read { " most often" } else { "" };
     let place = match &finished.first_bad {
         Some((file, bad)) if bad.reason == reason => {
-            format!(", first at line {} of `{file}`", bad.raw.line + 1)
+            format!(", first at {} {} of `{file}`", line_word(source), bad.raw.line + 1)
         }
         _ => String::new(),
     };
@@ -225,7 +231,7 @@ fn missing_fields(pipeline: &Pipeline, index: usize, finished: &Finished<'_>, he
         let message = format!("no event of `{}` has a value in field `{path}`", source.name);
         let hint = match source.format {
             Format::Ndjson => head.field(path),
-            Format::Delimited(_) | Format::AccessLog { .. } | Format::Lines => None,
+            Format::Delimited(_) | Format::AccessLog { .. } | Format::Lines | Format::Parquet => None,
         };
         say_problem(pipeline, index, About::Field(field), message, hint);
     }
@@ -254,6 +260,7 @@ pub fn misfit(pipeline: &Pipeline, index: usize, error: &RunError) -> Option<Str
                 Some(hint.to_string()),
             )
         }
+        RunError::Column { column, .. } => (about_column(column), error.to_string(), None),
         RunError::NoFile { .. }
         | RunError::Pattern { .. }
         | RunError::Directory(_)
@@ -264,6 +271,8 @@ pub fn misfit(pipeline: &Pipeline, index: usize, error: &RunError) -> Option<Str
         | RunError::Damaged { .. }
         | RunError::Foreign { .. }
         | RunError::LongHeader(_)
+        | RunError::NotParquet { .. }
+        | RunError::Parquet { .. }
         | RunError::Quarantine { .. } => return None,
     };
     Some(pipeline.problem(index, about, message, hint).to_string())

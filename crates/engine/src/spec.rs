@@ -115,6 +115,8 @@ pub enum Format {
     },
     /// Any text: a line is one field, `line`.
     Lines,
+    /// Apache Parquet: rows come as columns ([`crate::decode::Arrays`]).
+    Parquet,
 }
 
 impl Format {
@@ -135,7 +137,7 @@ impl Format {
             "user_agent",
         ];
         match self {
-            Format::Ndjson | Format::Delimited(_) => None,
+            Format::Ndjson | Format::Delimited(_) | Format::Parquet => None,
             Format::AccessLog { combined: true } => Some(&COMBINED),
             Format::AccessLog { combined: false } => Some(&COMBINED[..10]),
             Format::Lines => Some(&["line"]),

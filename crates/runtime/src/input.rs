@@ -197,7 +197,7 @@ const FOREIGN: [(&[u8], &str, &str); 5] = [
     (b"\xFE\xFF", "UTF-16 text", "convert it, as in `iconv -f UTF-16 -t UTF-8`"),
     (b"BZh91AY&SY", "compressed with bzip2", "decompress it, or send what `bzcat` writes to `path = \"-\"`"),
     (b"PK\x03\x04", "a zip archive", "unpack it, or send what `unzip -p` writes to `path = \"-\"`"),
-    (b"PAR1\x15", "a Parquet file", "write it as NDJSON or CSV first"),
+    (b"PAR1\x15", "a Parquet file", "write format = \"parquet\""),
 ];
 
 type Rest<R> = Chain<Cursor<Vec<u8>>, R>;

@@ -5,6 +5,8 @@
 
 use crate::RunError;
 use crate::input::{InputFile, Stream};
+use crate::parquet::ParquetFile;
+use arrow_array::RecordBatch;
 use engine::decode::{Cutter, first_record};
 use engine::spec::{Format, Source, TimeFrom};
 use engine::time::Time;
@@ -24,6 +26,9 @@ pub struct BlockReader {
     record_bytes_max: usize,
     progress: Arc<AtomicU64>,
     open: Option<OpenFile>,
+    /// For Parquet, of which files only the wanted columns are read.
+    source: Option<Source>,
+    rows: Option<(ParquetFile, Arc<FileHead>)>,
     /// Partition number of the next file.
     next_partition: u32,
     next_block: u64,
@@ -64,7 +69,7 @@ pub struct BlockHead {
     pub file: Arc<FileHead>,
     /// Number of the block in the whole input.
     pub number: u64,
-    /// Position of its first byte in the decompressed file.
+    /// Position of its first byte in the decompressed file; of rows, the number of the first one.
     pub first_byte: u64,
     /// Lines skipped with a record that was too long, beyond those of the block.
     pub skipped_lines: u64,
@@ -72,6 +77,17 @@ pub struct BlockHead {
     pub finished: Vec<u32>,
     /// When it was read, if the source takes its time from there.
     pub arrival: Option<Time>,
+    /// What was read.
+    pub content: Content,
+}
+
+/// What a block holds.
+#[derive(Debug)]
+pub enum Content {
+    /// Whole records, in the buffer that was given.
+    Bytes,
+    /// Rows of the wanted columns.
+    Rows(RecordBatch),
 }
 
 impl BlockReader {
@@ -84,6 +100,8 @@ impl BlockReader {
             record_bytes_max: source.record_bytes_max,
             progress,
             open: None,
+            source: (source.format == Format::Parquet).then(|| source.clone()),
+            rows: None,
             next_partition: 0,
             next_block: 0,
             finished: Vec::new(),
@@ -108,6 +126,12 @@ impl BlockReader {
     }
 
     fn next_block(&mut self, buffer: &mut Vec<u8>) -> Result<Option<BlockHead>, RunError> {
+        if let Some(source) = self.source.take() {
+            buffer.clear();
+            let block = self.next_rows(&source);
+            self.source = Some(source);
+            return block;
+        }
         loop {
             if self.open.is_none() && !self.open_next()? {
                 return Ok(None);
@@ -119,16 +143,44 @@ impl BlockReader {
                 self.open = None;
                 continue;
             }
-            let number = self.next_block;
-            self.next_block += 1;
-            let finished = std::mem::take(&mut self.finished);
             let skipped_lines = std::mem::take(&mut open.skipped_lines);
             let file = open.file.clone();
-            // The clock of a machine may be set back; that of a source is not.
-            self.arrival = self.arrival.map(|last| last.max(now()));
-            let arrival = self.arrival;
-            return Ok(Some(BlockHead { file, number, first_byte, skipped_lines, finished, arrival }));
+            return Ok(Some(self.head(file, first_byte, skipped_lines, Content::Bytes)));
         }
+    }
+
+    /// The next rows of Parquet files.
+    fn next_rows(&mut self, source: &Source) -> Result<Option<BlockHead>, RunError> {
+        loop {
+            if let Some((rows, file)) = &mut self.rows {
+                if let Some((first, batch)) = rows.next()? {
+                    let file = file.clone();
+                    return Ok(Some(self.head(file, first, 0, Content::Rows(batch))));
+                }
+                self.finished.push(file.partition);
+                self.rows = None;
+            }
+            let Some(file) = self.files.next() else { return Ok(None) };
+            let rows = ParquetFile::open(&file, source, self.progress.clone())?;
+            let head = FileHead { path: file.path, partition: self.next_partition, header: None };
+            self.next_partition += 1;
+            self.rows = Some((rows, Arc::new(head)));
+        }
+    }
+
+    fn head(
+        &mut self,
+        file: Arc<FileHead>,
+        first_byte: u64,
+        skipped_lines: u64,
+        content: Content,
+    ) -> BlockHead {
+        let number = self.next_block;
+        self.next_block += 1;
+        // The clock of a machine may be set back; that of a source is not.
+        self.arrival = self.arrival.map(|last| last.max(now()));
+        let finished = std::mem::take(&mut self.finished);
+        BlockHead { file, number, first_byte, skipped_lines, finished, arrival: self.arrival, content }
     }
 
     fn open_next(&mut self) -> Result<bool, RunError> {

@@ -4,6 +4,7 @@ mod bounded;
 mod errors;
 mod formats;
 mod inputs;
+mod parquet;
 mod run;
 mod schema;
 mod support;

@@ -108,6 +108,26 @@ impl Rows {
         time.map(|time| self.times.push(time)).is_some()
     }
 
+    /// Appends the event time of the current row, so many microseconds after 1970; false when that is no time.
+    pub(super) fn push_time_micros(&mut self, micros: i64) -> bool {
+        Time::from_micros(micros).map(|time| self.times.push(time)).is_some()
+    }
+
+    /// Whether the record of every row is kept.
+    pub(super) fn keeps_rows(&self) -> bool {
+        self.keep_raw
+    }
+
+    /// Whether the bytes of bad records are kept.
+    pub(super) fn keeps_bad(&self) -> bool {
+        self.keep_bad
+    }
+
+    /// The field that is the time as well.
+    pub(super) fn time_field(&self) -> Option<usize> {
+        self.time_field
+    }
+
     /// Appends the event time of the current row if an integer is one; false when it is none.
     #[inline(always)]
     pub(super) fn push_time_integer(&mut self, integer: u64) -> bool {
@@ -205,6 +225,19 @@ impl Rows {
             lines: self.lines,
             raw: std::mem::take(&mut self.raw),
         }
+    }
+
+    /// Ends a block of good records whose columns are made elsewhere and whose times, if a field holds them, are here.
+    pub(super) fn finish_whole(&mut self, block: &Block<'_>, rows: usize) -> Batch {
+        if self.keep_ordinals {
+            self.ordinals.extend(0..rows as u32);
+        }
+        self.rows = rows;
+        // The builders were begun for nothing; they take up their expectations again.
+        let expected = self.rows_expected;
+        let batch = self.finish(block);
+        self.rows_expected = expected;
+        batch
     }
 
     fn position(&self, record: &Record<'_>) -> u64 {

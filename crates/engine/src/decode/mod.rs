@@ -12,6 +12,7 @@
 //! the order of the source. The first finding is the one reported.
 
 mod access;
+mod arrays;
 mod builder;
 mod cut;
 mod delimited;
@@ -22,11 +23,13 @@ mod lines;
 mod time;
 mod value;
 
+pub use arrays::{Arrays, Values};
 pub use cut::{Cutter, first_record};
 
 use crate::batch::{Batch, Block, Reason};
 use crate::spec::{Format, Source, TimeFormat, TimeSpec};
 use access::AccessReader;
+use arrays::ArrayReader;
 use builder::{Record, Rows};
 use delimited::DelimitedReader;
 use json::JsonReader;
@@ -37,6 +40,7 @@ use std::fmt;
 pub struct Decoder {
     rows: Rows,
     reader: Reader,
+    arrays: ArrayReader,
 }
 
 enum Reader {
@@ -44,6 +48,7 @@ enum Reader {
     Delimited(DelimitedReader),
     Access(AccessReader),
     Lines(LineReader),
+    Arrays,
 }
 
 impl Decoder {
@@ -61,6 +66,7 @@ impl Decoder {
             Format::Delimited(format) => Reader::Delimited(DelimitedReader::new(source, format, header)?),
             Format::AccessLog { combined } => Reader::Access(AccessReader::new(source, *combined)?),
             Format::Lines => Reader::Lines(LineReader::new(source)?),
+            Format::Parquet => Reader::Arrays,
         };
         if let Some(TimeFormat::Pattern { zone: Some(zone), .. }) =
             source.time.as_ref().and_then(TimeSpec::format)
@@ -68,7 +74,7 @@ impl Decoder {
         {
             return Err(DecoderError::Zone(zone.clone()));
         }
-        Ok(Decoder { rows: Rows::new(source), reader })
+        Ok(Decoder { rows: Rows::new(source), reader, arrays: ArrayReader::new(source, true) })
     }
 
     /// A decoder that predicts nothing and takes the slow path for every record. It exists so that tests can hold the
@@ -79,10 +85,11 @@ impl Decoder {
         if let Reader::Json(json) = &mut decoder.reader {
             *json = JsonReader::new(source, false);
         }
+        decoder.arrays = ArrayReader::new(source, false);
         Ok(decoder)
     }
 
-    /// Decodes a block of whole records. O(bytes).
+    /// Decodes a block of whole records. O(bytes). A source in Parquet has none: see [`Decoder::decode_arrays`].
     ///
     /// Where the source takes its time from the number of the record, the batch holds numbers instead of times, and Intake
     /// makes times of them. A UTF-8 byte order mark at byte 0 of the partition is skipped, as are lines of nothing but whitespace.
@@ -97,8 +104,22 @@ impl Decoder {
             Reader::Delimited(delimited) => delimited.decode(block, &mut self.rows),
             Reader::Access(access) => access.decode(block, &mut self.rows),
             Reader::Lines(lines) => lines.decode(block, &mut self.rows),
+            // Its rows are not in the bytes of a block.
+            Reader::Arrays => {}
         }
         self.rows.finish(block)
+    }
+
+    /// Takes a block of rows that come as columns, as those of Parquet files do. O(rows), and without a copy where the
+    /// types are those of the fields.
+    ///
+    /// What is wrong with a record is found and kept as in other formats; its bytes are the wanted values as a JSON
+    /// object, its line is its row.
+    ///
+    /// # Panics
+    /// When a column is missing or has another number of rows.
+    pub fn decode_arrays(&mut self, arrays: &Arrays<'_>) -> Batch {
+        self.arrays.decode(arrays, &mut self.rows)
     }
 }
 

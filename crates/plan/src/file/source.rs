@@ -26,7 +26,7 @@ const TIME_UNBUILT: [&str; 1] = ["idle"];
 /// Kinds of the design that this version does not have.
 const KINDS_UNBUILT: [&str; 4] = ["http", "kafka", "pulsar", "parquet"];
 /// Formats of the design that this version does not have.
-const FORMATS_UNBUILT: [&str; 3] = ["parquet", "avro", "protobuf"];
+const FORMATS_UNBUILT: [&str; 2] = ["avro", "protobuf"];
 /// How access logs write their field `time`.
 const ACCESS_TIME: &str = "%d/%b/%Y:%H:%M:%S %z";
 /// Types of fields.
@@ -175,16 +175,18 @@ enum FormatWord {
     Clf,
     Combined,
     Lines,
+    Parquet,
 }
 
 /// The words of `format`.
-const FORMATS: [(&str, FormatWord); 6] = [
+const FORMATS: [(&str, FormatWord); 7] = [
     ("ndjson", FormatWord::Ndjson),
     ("csv", FormatWord::Csv),
     ("tsv", FormatWord::Tsv),
     ("clf", FormatWord::Clf),
     ("combined", FormatWord::Combined),
     ("lines", FormatWord::Lines),
+    ("parquet", FormatWord::Parquet),
 ];
 
 /// `format` and the keys that only delimited files have.
@@ -215,6 +217,12 @@ fn format(
         let problem = Problem::at(place, format!("`{key}` is for `csv` and `tsv`, this source is `{name}`"));
         problems.push(problem.hint("leave it out, or set `format`"));
     }
+    let stream = paths.iter().find(|path| path.value == "-").map(|path| &path.place);
+    let stream = stream.or((input == Some(&InputKind::Stdin)).then_some(&section.place));
+    if let Some(place) = stream.filter(|_| word == FormatWord::Parquet) {
+        let problem = Problem::at(place, "a Parquet file is read from its end, and standard input has none");
+        problems.push(problem.hint("write it to a file"));
+    }
     Some(match word {
         FormatWord::Ndjson => Format::Ndjson,
         FormatWord::Csv => Format::Delimited(shape.delimited(b',', true, problems)),
@@ -222,6 +230,7 @@ fn format(
         FormatWord::Clf => Format::AccessLog { combined: false },
         FormatWord::Combined => Format::AccessLog { combined: true },
         FormatWord::Lines => Format::Lines,
+        FormatWord::Parquet => Format::Parquet,
     })
 }
 
@@ -232,7 +241,8 @@ fn infer(
     paths: &[Placed<&str>],
     problems: &mut Problems,
 ) -> Option<FormatWord> {
-    const HINT: &str = "write format = \"ndjson\", \"csv\", \"tsv\", \"clf\", \"combined\" or \"lines\"";
+    const HINT: &str =
+        "write format = \"ndjson\", \"csv\", \"tsv\", \"clf\", \"combined\", \"lines\" or \"parquet\"";
     if input == Some(&InputKind::Stdin) {
         problems.push(Problem::at(&section.place, "standard input does not tell its format").hint(HINT));
     }
@@ -266,6 +276,7 @@ fn of_extension(path: &str) -> Option<FormatWord> {
         "ndjson" | "jsonl" | "json" => Some(FormatWord::Ndjson),
         "csv" => Some(FormatWord::Csv),
         "tsv" => Some(FormatWord::Tsv),
+        "parquet" => Some(FormatWord::Parquet),
         _ => None,
     }
 }
@@ -552,6 +563,7 @@ mod tests {
             ("x.tsv.zst", Some(FormatWord::Tsv)),
             ("x.csv.xz", Some(FormatWord::Csv)),
             ("x.xz", None),
+            ("lake/*.parquet", Some(FormatWord::Parquet)),
             ("x.gz", None),
             ("x.txt", None),
             ("access.log.gz", None),

@@ -126,6 +126,18 @@ fn sources() {
 }
 
 #[test]
+fn parquet_is_no_stream() {
+    for source in
+        ["path = [\"a.parquet\", «\"-\"]\nformat = \"parquet\"", "«kind = \"stdin\"\nformat = \"parquet\""]
+    {
+        let source = source.replacen("«kind", "kind", 1);
+        let name = if source.starts_with("kind") { "«s" } else { "s" };
+        let file = format!("[source.{name}]\n{source}\n[metric]\nm = \"count()\"\n");
+        check(&file, "read from its end", "write it to a file");
+    }
+}
+
+#[test]
 fn a_format_with_fields_of_its_own_has_no_others() {
     let file = |format: &str, time: &str, measure: &str| {
         format!(

@@ -135,6 +135,7 @@ fn formats_and_their_shapes() {
         ("path = \"a.log\"\nformat = \"clf\"", Format::AccessLog { combined: false }),
         ("path = \"a.log.gz\"\nformat = \"combined\"", Format::AccessLog { combined: true }),
         ("path = \"a.txt\"\nformat = \"lines\"", Format::Lines),
+        ("path = \"lake/*.parquet\"", Format::Parquet),
     ] {
         let got = one(
             &format!("kind = \"file\"\n{source}"),
