@@ -17,6 +17,7 @@ fn main() -> std::io::Result<()> {
         ("restore", restore()),
         ("pipeline", pipeline()),
         ("clock", clock()),
+        ("access", access()),
     ];
     for (target, files) in seeds {
         let folder = root.join(target);
@@ -26,6 +27,20 @@ fn main() -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Choices: format; kinds of the fields; time or none; bad policy; length; step.
+fn access() -> Files {
+    const TEXT: &str = concat!(
+        "1.2.3.4 - ada l [17/May/2015:10:05:03 +0000] \"GET /a HTTP/1.1\" 200 17 \"-\" \"x\"\n",
+        "\n::1 - - [17/may/2015:10:05:60 -0130] \"\\x16\\\"\\\\\" - - \"http://h/\\\"q\" \"cut",
+        "\nh - - [] \"\" 1 1\nh - [x] [t] \"GET /\" 1 1 \"\" \"\" more\n"
+    );
+    vec![
+        ("clf", with(&[0, 0, 0, 0, 0, 0, 0, 16], TEXT)),
+        ("combined", with(&[1, 0, 1, 0, 1, 0, 3, 0, 0, 0, 6], TEXT)),
+        ("lines", with(&[2, 0, 0, 0, 0, 9], TEXT)),
+    ]
 }
 
 type Files = Vec<(&'static str, Vec<u8>)>;

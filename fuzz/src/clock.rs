@@ -8,7 +8,7 @@ use engine::intake::{Intake, Tally};
 use engine::outlet::Outlet;
 use engine::shard::Shard;
 use engine::spec::{
-    BadPolicy, Field, Format, Kind, Later, Level, Measure, Metric, Question, Source, TimeFormat, TimeSpec,
+    Field, Format, Kind, Later, Level, Measure, Metric, Question, Source, TimeFormat, TimeFrom, TimeSpec,
 };
 use engine::time::{SECOND, Span, TIME_MAX, Time};
 
@@ -111,6 +111,7 @@ fn source(choices: &mut Choices<'_>) -> Source {
     let metric = |name: &str, measure, by: &[&[usize]], levels: &Vec<Level>| Metric {
         name: name.into(),
         measure,
+        filter: None,
         by: by.iter().map(|by| by.to_vec()).collect(),
         groups_max: 1000,
         levels: levels.clone(),
@@ -119,26 +120,20 @@ fn source(choices: &mut Choices<'_>) -> Source {
     let unique = Measure::Unique { field: 0, lg_k: 8 };
     let top = Measure::Top { field: 0, k: 5, counters: 1024 };
     Source {
-        name: "fuzz".into(),
-        format: Format::Ndjson,
         fields: vec![Field { path: "user".into(), kind: Kind::String }],
-        nulls: vec![],
         time: Some(TimeSpec {
-            path: "ts".into(),
-            format: TimeFormat::Unix(1, 1),
+            from: TimeFrom::Field { path: "ts".into(), format: TimeFormat::Unix(1, 1) },
             lateness,
             later,
             ahead,
             agree,
         }),
-        bad: BadPolicy::Count,
-        record_bytes_max: 1 << 20,
-        confidence: 0.95,
         metrics: vec![
             metric("n", Measure::Count, &[&[], &[0]], &levels[0]),
             metric("u", unique, &[&[]], &levels[0]),
             metric("t", top, &[&[0]], &levels[1]),
         ],
+        ..Source::new("fuzz", Format::Ndjson)
     }
 }
 
@@ -195,13 +190,10 @@ fn moved(at: Time, by: Span) -> Time {
 fn batch(number: u64, partition: u32, events: &[(Time, u8)]) -> Batch {
     let users = events.iter().map(|(_, user)| format!("u{user}"));
     Batch {
-        partition,
-        number,
         rows: events.len(),
         times: events.iter().map(|(time, _)| *time).collect(),
         columns: vec![Column::String(StringArray::from_iter_values(users))],
-        bad: vec![],
         lines: events.len() as u64,
-        raw: vec![],
+        ..Batch::empty(partition, number)
     }
 }

@@ -3,6 +3,7 @@
 //! Each `run` takes bytes, reads its choices (kinds of fields, sizes of blocks) from the first few, and panics when a
 //! promise is broken. Nothing here depends on the fuzzer, so `tests/seeds.rs` runs the same checks on any compiler.
 
+pub mod access;
 pub mod clock;
 pub mod delimited;
 pub mod ndjson;

@@ -3,7 +3,7 @@
 use arrow_array::Array;
 use engine::batch::{Bad, Batch, Block, Column, Raw};
 use engine::decode::{Cutter, Decoder};
-use engine::spec::{BadPolicy, Field, Format, Kind, Later, Source, TimeFormat, TimeSpec};
+use engine::spec::{BadPolicy, Field, Format, Kind, Later, Source, TimeFormat, TimeFrom, TimeSpec};
 use engine::time::{SECOND, Span, Time};
 
 /// The rows of one or more batches of a partition, with lines counted from its start.
@@ -56,7 +56,13 @@ impl Rows {
                 continue;
             }
             let bytes = &bytes[from..from + cut];
-            let batch = decoder.decode(&Block { partition: 0, number, first_byte: from as u64, bytes });
+            let batch = decoder.decode(&Block {
+                partition: 0,
+                number,
+                first_byte: from as u64,
+                bytes,
+                arrival: None,
+            });
             assert_eq!((batch.partition, batch.number), (0, number));
             rows.push(&batch, source);
             (from, number) = (from + cut, number + 1);
@@ -74,29 +80,26 @@ pub fn source(choices: &mut crate::Choices<'_>, format: Format, paths: &[&str], 
         TimeFormat::Unix(SECOND, 1),
         TimeFormat::Unix(1, 1000),
         TimeFormat::Rfc3339,
-        TimeFormat::Pattern("%d/%b/%Y:%H:%M:%S %z".into()),
-        TimeFormat::Pattern("%Y-%m-%d".into()),
+        TimeFormat::Pattern { pattern: "%d/%b/%Y:%H:%M:%S %z".into(), zone: None },
+        TimeFormat::Pattern { pattern: "%Y-%m-%d".into(), zone: None },
+        TimeFormat::Pattern { pattern: "%F %T".into(), zone: Some("Europe/Berlin".into()) },
     ];
     let fields = paths.iter().map(|path| Field { path: path.to_string(), kind: choices.pick(&kinds) });
     let fields = fields.collect();
     let time = choices.bit().then(|| TimeSpec {
-        path: choices.pick(times).into(),
-        format: choices.pick(&formats),
+        from: TimeFrom::Field { path: choices.pick(times).to_string(), format: choices.pick(&formats) },
         lateness: Span(0),
         later: choices.pick(&[Later::Quarantine, Later::Correct]),
         ahead: None,
         agree: 32,
     });
     Source {
-        name: "fuzz".into(),
-        format,
         fields,
         nulls: vec!["NA".into(), "-".into()],
         time,
         bad: choices.pick(&[BadPolicy::Quarantine, BadPolicy::Count]),
         record_bytes_max: choices.pick(&[1 << 20, 40]),
-        confidence: 0.95,
-        metrics: vec![],
+        ..Source::new("fuzz", format)
     }
 }
 

@@ -21,8 +21,9 @@ fn replay(target: &str, run: Target) -> usize {
 
 #[test]
 fn every_seed_passes() {
-    use streamgauge_fuzz::{clock, delimited, ndjson, pipeline, restore};
-    let targets: [(&str, Target); 5] = [
+    use streamgauge_fuzz::{access, clock, delimited, ndjson, pipeline, restore};
+    let targets: [(&str, Target); 6] = [
+        ("access", access::run),
         ("clock", clock::run),
         ("delimited", delimited::run),
         ("ndjson", ndjson::run),

@@ -55,7 +55,7 @@ impl Head {
         let said = match format {
             TimeFormat::Rfc3339 => "RFC 3339".to_string(),
             TimeFormat::Unix(num, den) => format!("a number of {}", unit_name(*num, *den)?),
-            TimeFormat::Pattern(pattern) => format!("text like `{pattern}`"),
+            TimeFormat::Pattern { pattern, .. } => format!("text like `{pattern}`"),
         };
         let held = serde_json::to_string(value).ok().filter(|text| text.len() <= 80)?;
         let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
@@ -63,7 +63,7 @@ impl Head {
             (Some(number), _) => format!("write `unit = \"{}\"`", unit_of(number)?),
             (None, TimeFormat::Rfc3339) => "say how it is written with `pattern`".into(),
             (None, TimeFormat::Unix(..)) => "leave `unit` out for RFC 3339, or write a `pattern`".into(),
-            (None, TimeFormat::Pattern(_)) => "change `pattern`, or leave it out for RFC 3339".into(),
+            (None, TimeFormat::Pattern { .. }) => "change `pattern`, or leave it out for RFC 3339".into(),
         };
         Some(format!("it holds {held}, which is not {said}: {write}"))
     }

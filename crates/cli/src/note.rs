@@ -73,12 +73,18 @@ fn bad_records(source: &Source, finished: &Finished<'_>, head: &Head) {
         (None, BadPolicy::Quarantine) => String::new(),
     };
     say(format_args!(
-        "note: {bad} of {} bad, the first at line {} of `{file}` ({}: {}){more}",
+        "note: {bad} of {} bad, the first at {} {} of `{file}` ({}: {}){more}",
         records(read, "was", "were"),
+        line_word(source),
         first.raw.line + 1,
         first.reason.as_str(),
         wrong_with(first.reason, first.field, source),
     ));
+}
+
+/// What the records of a file are counted by.
+fn line_word(source: &Source) -> &'static str {
+    if source.format == Format::Parquet { "row" } else { "line" }
 }
 
 /// `1 record was`, `2 records were`.
@@ -94,6 +100,7 @@ fn wrong_with(reason: Reason, field: Option<usize>, source: &Source) -> String {
         Reason::Columns => {
             "more or fewer columns than have names; an open quote takes the lines below with it".into()
         }
+        Reason::Line => "not a line of an access log in this `format`".into(),
         Reason::TooLong => "longer than `record_max`".into(),
         Reason::Derive => match field.and_then(|f| source.columns().get(f).cloned()) {
             Some(column) => format!("`{}` cannot be computed", column.path),
@@ -117,7 +124,7 @@ fn written_as(format: &TimeFormat) -> &'static str {
     match format {
         TimeFormat::Rfc3339 => "in RFC 3339",
         TimeFormat::Unix(..) => "in `unit`",
-        TimeFormat::Pattern(_) => "in `pattern`",
+        TimeFormat::Pattern { .. } => "in `pattern`",
     }
 }
 
@@ -176,7 +183,7 @@ fn nothing_usable(source: &Source, finished: &Finished<'_>, head: &Head) -> (Abo
     let most = if tally.bad[reason as usize] < tally.read { " most often" } else { "" };
     let place = match &finished.first_bad {
         Some((file, bad)) if bad.reason == reason => {
-            format!(", first at line {} of `{file}`", bad.raw.line + 1)
+            format!(", first at {} {} of `{file}`", line_word(source), bad.raw.line + 1)
         }
         _ => String::new(),
     };
@@ -202,6 +209,11 @@ fn nothing_usable(source: &Source, finished: &Finished<'_>, head: &Head) -> (Abo
             (About::Path, known.unwrap_or("NDJSON is one JSON object a line; is `format` right?").into())
         }
         (Reason::Columns, ..) => (About::Path, "check `delimiter`, `quote` and `columns`".into()),
+        (Reason::Line, ..) => (
+            About::Path,
+            "`clf` is `host ident user [time] \"request\" status bytes`, `combined` adds a quoted referrer and user agent"
+                .into(),
+        ),
         (Reason::TooLong, ..) => (About::Path, "raise `record_max`; are lines ended by a newline?".into()),
         (Reason::Derive, ..) => (
             field.map_or(About::Source, About::Field),
@@ -227,7 +239,7 @@ fn missing_fields(pipeline: &Pipeline, index: usize, finished: &Finished<'_>, he
         let message = format!("no event of `{}` has a value in field `{path}`", source.name);
         let hint = match source.format {
             Format::Ndjson => head.field(path),
-            Format::Delimited(_) => None,
+            Format::Delimited(_) | Format::AccessLog { .. } | Format::Lines | Format::Parquet => None,
         };
         say_problem(pipeline, index, About::Field(field), message, hint);
     }
@@ -256,6 +268,7 @@ pub fn misfit(pipeline: &Pipeline, index: usize, error: &RunError) -> Option<Str
                 Some(hint.to_string()),
             )
         }
+        RunError::Column { column, .. } => (about_column(column), error.to_string(), None),
         RunError::NoFile { .. }
         | RunError::Pattern { .. }
         | RunError::Directory(_)
@@ -266,6 +279,8 @@ pub fn misfit(pipeline: &Pipeline, index: usize, error: &RunError) -> Option<Str
         | RunError::Damaged { .. }
         | RunError::Foreign { .. }
         | RunError::LongHeader(_)
+        | RunError::NotParquet { .. }
+        | RunError::Parquet { .. }
         | RunError::Quarantine { .. } => return None,
     };
     Some(pipeline.problem(index, about, message, hint).to_string())

@@ -26,7 +26,7 @@ fn main() {
     };
     let mut engine = Engine::new(&source, None, 1, 64 << 20).expect("NDJSON needs no header");
     let bytes = b"{\"user\":\"ada\"}\n{\"user\":\"bob\"}\n{\"user\":\"ada\"}\n";
-    engine.push(&Block { partition: 0, number: 0, first_byte: 0, bytes });
+    engine.push(&Block { partition: 0, number: 0, first_byte: 0, bytes, arrival: None });
     engine.finish(0);
     for answer in engine.answers(Question::Total) {
         println!("{}", serde_json::to_string(&answer).expect("answers are plain data"));

@@ -14,6 +14,9 @@ pub struct Block<'a> {
     pub first_byte: u64,
     /// Whole records.
     pub bytes: &'a [u8],
+    /// Processing time when it was read, which never goes back; for sources that take their time from there
+    /// ([`crate::spec::TimeFrom::Arrival`]). Without it their events happen in 1970.
+    pub arrival: Option<Time>,
 }
 
 /// A block, decoded. Row i of every column is the same event; bad records have no row.
@@ -25,8 +28,14 @@ pub struct Batch {
     pub number: u64,
     /// Number of events.
     pub rows: usize,
-    /// Event time of each row; empty when the source has no time.
+    /// Event time of each row; empty when the source has no time, or takes it from the number of the record: then
+    /// Intake fills it in.
     pub times: Vec<Time>,
+    /// Number of each row's record in the block, from 0 and with the bad ones counted. Empty unless the source takes its
+    /// time from there ([`crate::spec::TimeFrom::Row`]).
+    pub ordinals: Vec<u32>,
+    /// Number of records in the block, good and bad.
+    pub records: u64,
     /// One column per [`crate::spec::Source::columns`], as far as they are computed.
     pub columns: Vec<Column>,
     /// Records that could not be read, in order.
@@ -75,6 +84,8 @@ impl Batch {
             number,
             rows: 0,
             times: Vec::new(),
+            ordinals: Vec::new(),
+            records: 0,
             columns: Vec::new(),
             bad: Vec::new(),
             lines: 0,
@@ -93,6 +104,7 @@ impl Batch {
             }
         }
         pick(&mut self.times, rows);
+        pick(&mut self.ordinals, rows);
         pick(&mut self.places, rows);
         pick(&mut self.raw, rows);
         for column in &mut self.columns {
@@ -122,6 +134,8 @@ pub enum Reason {
     Utf8,
     /// More or fewer columns than the header names.
     Columns,
+    /// Not a line of an access log.
+    Line,
     /// A value that does not convert to the type of its field.
     Type,
     /// No event time, or one that does not convert.
@@ -134,10 +148,11 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of the report.
-    pub const ALL: [Reason; 7] = [
+    pub const ALL: [Reason; 8] = [
         Reason::Json,
         Reason::Utf8,
         Reason::Columns,
+        Reason::Line,
         Reason::Type,
         Reason::Time,
         Reason::TooLong,
@@ -150,6 +165,7 @@ impl Reason {
             Reason::Json => "json",
             Reason::Utf8 => "utf8",
             Reason::Columns => "columns",
+            Reason::Line => "line",
             Reason::Type => "type",
             Reason::Time => "time",
             Reason::TooLong => "too_long",

@@ -6,8 +6,8 @@
 //! a poison. Results never depend on how the input was cut into blocks.
 
 use crate::batch::{Batch, Reason};
-use crate::spec::{Later, Level, Source, TimeSpec};
-use crate::time::{Span, Time};
+use crate::spec::{Later, Level, Source, TimeFrom, TimeSpec};
+use crate::time::{Span, TIME_MAX, Time};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Rows held back before the first agreement; then their median sets the clock.
@@ -23,6 +23,8 @@ pub struct Intake {
     grain: Option<Span>,
     partitions: BTreeMap<u32, Partition>,
     watermark: Option<Time>,
+    /// Records of the whole source before the next batch.
+    records: u64,
     tally: Tally,
 }
 
@@ -125,13 +127,14 @@ impl Intake {
             grain: ladders().flatten().map(|l| gcd(l.size, l.keep)).reduce(gcd),
             partitions: BTreeMap::new(),
             watermark: None,
+            records: 0,
             tally: Tally::default(),
         }
     }
 
     /// Takes the next batch of a partition and gives back what is ready, in order: usually this batch, none while
     /// the partition's clock waits for agreement, several when it has just been set.
-    pub fn push(&mut self, batch: Batch) -> Vec<Judged> {
+    pub fn push(&mut self, mut batch: Batch) -> Vec<Judged> {
         self.tally.read += (batch.rows + batch.bad.len()) as u64 + batch.exploded_empty;
         self.tally.exploded_empty += batch.exploded_empty;
         for bad in &batch.bad {
@@ -141,6 +144,10 @@ impl Intake {
             self.tally.on_time += batch.rows as u64;
             return vec![Judged { batch, before: None, marks: Vec::new(), left_out: Vec::new() }];
         };
+        if let TimeFrom::Row(apart) = time.from {
+            batch.times = batch.ordinals.iter().map(|n| nth(self.records + u64::from(*n), apart)).collect();
+        }
+        self.records += batch.records;
         let id = batch.partition;
         let mut partition = self.partitions.remove(&id).unwrap_or_default();
         let out = if partition.clock.is_some() {
@@ -361,6 +368,12 @@ impl Partition {
         let median = median(held().collect())?;
         held().filter(|&t| t <= median && t.plus(ahead.unwrap_or(Span(i64::MAX))) >= median).min()
     }
+}
+
+/// The time of the n-th record, at most the last one there is.
+fn nth(n: u64, apart: Span) -> Time {
+    let micros = i64::try_from(n).ok().and_then(|n| n.checked_mul(apart.0));
+    micros.and_then(Time::from_micros).unwrap_or(Time(TIME_MAX))
 }
 
 /// The lower median.

@@ -119,6 +119,41 @@ pub enum Format {
     Ndjson,
     /// CSV, TSV and their kin.
     Delimited(Delimited),
+    /// The access log of a web server, a request a line.
+    AccessLog {
+        /// Whether the referrer and the user agent follow (`combined`), or not (`clf`).
+        combined: bool,
+    },
+    /// Any text: a line is one field, `line`.
+    Lines,
+    /// Apache Parquet: rows come as columns ([`crate::decode::Arrays`]).
+    Parquet,
+}
+
+impl Format {
+    /// The names of all fields, where the format itself gives them.
+    pub fn names(&self) -> Option<&'static [&'static str]> {
+        const COMBINED: [&str; 12] = [
+            "host",
+            "ident",
+            "user",
+            "time",
+            "request",
+            "method",
+            "path",
+            "protocol",
+            "status",
+            "bytes",
+            "referrer",
+            "user_agent",
+        ];
+        match self {
+            Format::Ndjson | Format::Delimited(_) | Format::Parquet => None,
+            Format::AccessLog { combined: true } => Some(&COMBINED),
+            Format::AccessLog { combined: false } => Some(&COMBINED[..10]),
+            Format::Lines => Some(&["line"]),
+        }
+    }
 }
 
 /// The shape of a delimited file.
@@ -198,6 +233,11 @@ pub enum TimeFrom {
         /// How it is written.
         format: TimeFormat,
     },
+    /// The number of the record: the n-th one of the source, from 0 and over all its files, bad ones included, happens
+    /// n times this after 1970.
+    Row(Span),
+    /// Processing time, which the driver gives with each block ([`crate::batch::Block::arrival`]).
+    Arrival,
 }
 
 impl TimeSpec {
@@ -205,7 +245,7 @@ impl TimeSpec {
     pub fn field(&self) -> Option<(&str, &TimeFormat)> {
         match &self.from {
             TimeFrom::Field { path, format } => Some((path, format)),
-            TimeFrom::Column { .. } => None,
+            TimeFrom::Column { .. } | TimeFrom::Row(_) | TimeFrom::Arrival => None,
         }
     }
 
@@ -213,6 +253,7 @@ impl TimeSpec {
     pub fn format(&self) -> Option<&TimeFormat> {
         match &self.from {
             TimeFrom::Field { format, .. } | TimeFrom::Column { format, .. } => Some(format),
+            TimeFrom::Row(_) | TimeFrom::Arrival => None,
         }
     }
 
@@ -221,6 +262,7 @@ impl TimeSpec {
         match &self.from {
             TimeFrom::Field { path, .. } => Some(path.clone()),
             TimeFrom::Column { column, .. } => source.columns().get(*column).map(|field| field.path.clone()),
+            TimeFrom::Row(_) | TimeFrom::Arrival => None,
         }
     }
 }
@@ -233,8 +275,13 @@ pub enum TimeFormat {
     /// A number of units since 1970, integer or decimal; the text of one is accepted too. Holds microseconds per unit
     /// as a fraction (numerator, denominator): ms = (1000, 1), ns = (1, 1000).
     Unix(i64, i64),
-    /// A strptime pattern. Without an offset in the pattern the time is UTC.
-    Pattern(String),
+    /// A strptime pattern.
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// IANA name of the zone whose clocks show the time, for a pattern without an offset; `None` is UTC.
+        zone: Option<String>,
+    },
 }
 
 /// What happens to an event behind the watermark. It is counted in any case.

@@ -46,7 +46,7 @@ pub enum RunError {
     Damaged {
         /// The file.
         path: String,
-        /// gzip or zstd.
+        /// gzip, zstd or xz.
         format: &'static str,
         /// `ends too early` or `is corrupt`.
         what: &'static str,
@@ -62,6 +62,38 @@ pub enum RunError {
         what: &'static str,
         /// What to do with it.
         remedy: &'static str,
+    },
+    /// A file that should be Parquet and is not.
+    #[error("`{path}` {what}: {remedy}")]
+    NotParquet {
+        /// The file.
+        path: String,
+        /// What it is instead.
+        what: &'static str,
+        /// What to do with it.
+        remedy: &'static str,
+    },
+    /// A Parquet file that cannot be read.
+    #[error(
+        "`{path}` is damaged: its Parquet data cannot be read behind row {row} ({reason}); fetch the file again"
+    )]
+    Parquet {
+        /// The file.
+        path: String,
+        /// Rows that could be read.
+        row: u64,
+        /// The words of the library that reads it.
+        reason: String,
+    },
+    /// A column that holds something which no field can.
+    #[error("column `{column}` of `{path}` is {what}, which no field can hold")]
+    Column {
+        /// The file.
+        path: String,
+        /// The column.
+        column: String,
+        /// What it is.
+        what: String,
     },
     /// A delimited file whose first line goes on and on.
     #[error(

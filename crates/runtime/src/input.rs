@@ -1,7 +1,8 @@
-//! Which files a source reads, and how one is opened: plain, gzip or zstd, told by the first bytes.
+//! Which files a source reads, and how one is opened: plain, gzip, zstd or xz, told by the first bytes.
 
 use crate::RunError;
 use glob::MatchOptions;
+use liblzma::stream::Stream as Xz;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Chain, Cursor, Read};
@@ -163,7 +164,13 @@ impl Stream {
 
     fn trouble(&self, error: io::Error) -> RunError {
         let path = self.path.clone();
+        let xz = error.get_ref().and_then(|inner| inner.downcast_ref::<liblzma::stream::Error>());
         match self.format {
+            _ if xz == Some(&liblzma::stream::Error::MemLimit) => RunError::Foreign {
+                path,
+                what: "compressed with xz in a way that takes more than 512 MiB to undo",
+                remedy: "decompress it, or send what `xzcat` writes to `path = \"-\"`",
+            },
             // The system's own errors carry a code; those of a decoder do not.
             Some(format) if error.raw_os_error().is_none() => RunError::Damaged {
                 path,
@@ -180,16 +187,17 @@ impl Stream {
     }
 }
 
+/// Memory that decoding xz may take: seven times what `xz -9` makes necessary; a header can ask for 4 GiB.
+const XZ_MEMORY_MAX: u64 = 512 << 20;
 /// As many bytes as the longest beginning below.
 const MAGIC_BYTES: usize = 10;
 /// How files begin that would only give bad records, what they are, and what to do. No text begins like this.
-const FOREIGN: [(&[u8], &str, &str); 6] = [
+const FOREIGN: [(&[u8], &str, &str); 5] = [
     (b"\xFF\xFE", "UTF-16 text", "convert it, as in `iconv -f UTF-16 -t UTF-8`"),
     (b"\xFE\xFF", "UTF-16 text", "convert it, as in `iconv -f UTF-16 -t UTF-8`"),
     (b"BZh91AY&SY", "compressed with bzip2", "decompress it, or send what `bzcat` writes to `path = \"-\"`"),
-    (b"\xFD7zXZ\0", "compressed with xz", "decompress it, or send what `xzcat` writes to `path = \"-\"`"),
     (b"PK\x03\x04", "a zip archive", "unpack it, or send what `unzip -p` writes to `path = \"-\"`"),
-    (b"PAR1\x15", "a Parquet file", "write it as NDJSON or CSV first"),
+    (b"PAR1\x15", "a Parquet file", "write format = \"parquet\""),
 ];
 
 type Rest<R> = Chain<Cursor<Vec<u8>>, R>;
@@ -205,6 +213,12 @@ fn decompress<R: Read + Send + 'static>(
             (Box::new(flate2::bufread::MultiGzDecoder::new(input)), Some("gzip"))
         }
         [0x28, 0xB5, 0x2F, 0xFD, ..] => (Box::new(zstd::Decoder::new(whole)?), Some("zstd")),
+        [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => {
+            let input = BufReader::with_capacity(1 << 16, whole);
+            // A file may be several streams, one behind the other.
+            let streams = Xz::new_stream_decoder(XZ_MEMORY_MAX, liblzma::stream::CONCATENATED)?;
+            (Box::new(liblzma::bufread::XzDecoder::new_stream(input, streams)), Some("xz"))
+        }
         _ => (Box::new(whole), None),
     })
 }

@@ -6,6 +6,7 @@
 
 mod error;
 mod input;
+mod parquet;
 mod pump;
 mod quarantine;
 mod reader;

@@ -6,12 +6,13 @@
 
 use crate::RunError;
 use crate::input::{InputFile, reads};
+use crate::parquet::columns;
 use crate::quarantine::Quarantine;
-use crate::reader::{BlockHead, BlockReader, FileHead};
+use crate::reader::{BlockHead, BlockReader, Content, FileHead};
 use crate::turn::Turn;
 use engine::batch::{Bad, Batch, Block};
 use engine::compute::Compute;
-use engine::decode::Decoder;
+use engine::decode::{Arrays, Decoder};
 use engine::intake::{Intake, Judged};
 use engine::judge::Judge;
 use engine::outlet::Outlet;
@@ -203,8 +204,26 @@ impl<'a> Pump<'a, '_> {
                 .with_program(self.program.clone());
             *decoder = Some((partition, fresh));
         }
-        let block = Block { partition, number: head.number, first_byte: head.first_byte, bytes };
-        Ok(decoder.as_mut().expect("made above").1.decode(&block))
+        let (number, first_byte, arrival) = (head.number, head.first_byte, head.arrival);
+        let decoder = &mut decoder.as_mut().expect("made above").1;
+        let Content::Rows(batch) = &head.content else {
+            return Ok(decoder.decode(&Block { partition, number, first_byte, bytes, arrival }));
+        };
+        let (fields, time) = columns(self.source, batch).map_err(|error| RunError::Parquet {
+            path: head.file.path.clone(),
+            row: first_byte,
+            reason: error.to_string(),
+        })?;
+        let (fields, time) = (fields.as_slice(), time.as_ref());
+        Ok(decoder.decode_arrays(&Arrays {
+            partition,
+            number,
+            first_row: head.first_byte,
+            rows: batch.num_rows(),
+            fields,
+            time,
+            arrival,
+        }))
     }
 
     /// At the intake, in turn: judges a batch. Gives back this block's own; earlier ones that were held until now

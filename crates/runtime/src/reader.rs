@@ -5,11 +5,15 @@
 
 use crate::RunError;
 use crate::input::{InputFile, Stream};
+use crate::parquet::ParquetFile;
+use arrow_array::RecordBatch;
 use engine::decode::{Cutter, first_record};
-use engine::spec::{Format, Source};
+use engine::spec::{Format, Source, TimeFrom};
+use engine::time::Time;
 use memchr::{memchr, memchr_iter};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes of a block: large enough to choose the path once per many rows, small enough for the second-level cache.
 pub const BLOCK_BYTES: usize = 256 << 10;
@@ -22,10 +26,15 @@ pub struct BlockReader {
     record_bytes_max: usize,
     progress: Arc<AtomicU64>,
     open: Option<OpenFile>,
+    /// For Parquet, of which files only the wanted columns are read.
+    source: Option<Source>,
+    rows: Option<(ParquetFile, Arc<FileHead>)>,
     /// Partition number of the next file.
     next_partition: u32,
     next_block: u64,
     finished: Vec<u32>,
+    /// When the last block was read, if the source takes its time from there.
+    arrival: Option<Time>,
     ended: bool,
 }
 
@@ -60,12 +69,25 @@ pub struct BlockHead {
     pub file: Arc<FileHead>,
     /// Number of the block in the whole input.
     pub number: u64,
-    /// Position of its first byte in the decompressed file.
+    /// Position of its first byte in the decompressed file; of rows, the number of the first one.
     pub first_byte: u64,
     /// Lines skipped with a record that was too long, beyond those of the block.
     pub skipped_lines: u64,
     /// Partitions that ended before this block.
     pub finished: Vec<u32>,
+    /// When it was read, if the source takes its time from there.
+    pub arrival: Option<Time>,
+    /// What was read.
+    pub content: Content,
+}
+
+/// What a block holds.
+#[derive(Debug)]
+pub enum Content {
+    /// Whole records, in the buffer that was given.
+    Bytes,
+    /// Rows of the wanted columns.
+    Rows(RecordBatch),
 }
 
 impl BlockReader {
@@ -78,9 +100,12 @@ impl BlockReader {
             record_bytes_max: source.record_bytes_max,
             progress,
             open: None,
+            source: (source.format == Format::Parquet).then(|| source.clone()),
+            rows: None,
             next_partition: 0,
             next_block: 0,
             finished: Vec::new(),
+            arrival: source.time.as_ref().filter(|time| time.from == TimeFrom::Arrival).map(|_| Time(0)),
             ended: false,
         }
     }
@@ -101,6 +126,12 @@ impl BlockReader {
     }
 
     fn next_block(&mut self, buffer: &mut Vec<u8>) -> Result<Option<BlockHead>, RunError> {
+        if let Some(source) = self.source.take() {
+            buffer.clear();
+            let block = self.next_rows(&source);
+            self.source = Some(source);
+            return block;
+        }
         loop {
             if self.open.is_none() && !self.open_next()? {
                 return Ok(None);
@@ -112,13 +143,44 @@ impl BlockReader {
                 self.open = None;
                 continue;
             }
-            let number = self.next_block;
-            self.next_block += 1;
-            let finished = std::mem::take(&mut self.finished);
             let skipped_lines = std::mem::take(&mut open.skipped_lines);
             let file = open.file.clone();
-            return Ok(Some(BlockHead { file, number, first_byte, skipped_lines, finished }));
+            return Ok(Some(self.head(file, first_byte, skipped_lines, Content::Bytes)));
         }
+    }
+
+    /// The next rows of Parquet files.
+    fn next_rows(&mut self, source: &Source) -> Result<Option<BlockHead>, RunError> {
+        loop {
+            if let Some((rows, file)) = &mut self.rows {
+                if let Some((first, batch)) = rows.next()? {
+                    let file = file.clone();
+                    return Ok(Some(self.head(file, first, 0, Content::Rows(batch))));
+                }
+                self.finished.push(file.partition);
+                self.rows = None;
+            }
+            let Some(file) = self.files.next() else { return Ok(None) };
+            let rows = ParquetFile::open(&file, source, self.progress.clone())?;
+            let head = FileHead { path: file.path, partition: self.next_partition, header: None };
+            self.next_partition += 1;
+            self.rows = Some((rows, Arc::new(head)));
+        }
+    }
+
+    fn head(
+        &mut self,
+        file: Arc<FileHead>,
+        first_byte: u64,
+        skipped_lines: u64,
+        content: Content,
+    ) -> BlockHead {
+        let number = self.next_block;
+        self.next_block += 1;
+        // The clock of a machine may be set back; that of a source is not.
+        self.arrival = self.arrival.map(|last| last.max(now()));
+        let finished = std::mem::take(&mut self.finished);
+        BlockHead { file, number, first_byte, skipped_lines, finished, arrival: self.arrival, content }
     }
 
     fn open_next(&mut self) -> Result<bool, RunError> {
@@ -148,6 +210,12 @@ impl BlockReader {
         self.open = Some(open);
         Ok(true)
     }
+}
+
+/// Processing time.
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).ok().and_then(Time::from_micros).unwrap_or(Time(0))
 }
 
 impl OpenFile {

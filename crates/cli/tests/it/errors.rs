@@ -1,6 +1,6 @@
 //! What goes wrong, how it is said, and the exit code: 2 settings, 3 environment, 4 nothing measured.
 
-use crate::support::{Workdir, gz, zst};
+use crate::support::{Workdir, gz, xz, zst};
 
 const COUNT: &str = "n = \"count()\"";
 
@@ -150,7 +150,7 @@ fn a_file_without_permission_is_named() {
 #[test]
 fn damaged_archives_are_named_and_give_no_half_report() {
     let text: String = (0..20_000).map(|i| format!("{{\"n\": {}}}\n", i * 7919 % 10_007)).collect();
-    let (gzip, zstd) = (gz(text.as_bytes()), zst(text.as_bytes()));
+    let (gzip, zstd, lzma) = (gz(text.as_bytes()), zst(text.as_bytes()), xz(text.as_bytes()));
     let flipped = |bytes: &[u8]| {
         let mut bytes = bytes.to_vec();
         let middle = bytes.len() / 2;
@@ -164,6 +164,11 @@ fn damaged_archives_are_named_and_give_no_half_report() {
         ("d.ndjson.gz", flipped(&gzip), "its gzip data is corrupt"),
         ("d.ndjson.zst", zstd[..zstd.len() / 2].to_vec(), "its zstd data ends too early"),
         ("d.ndjson.zst", [&zstd[..4], b"garbage, and more of it"].concat(), "its zstd data is corrupt"),
+        ("d.ndjson.xz", lzma[..lzma.len() - 1].to_vec(), "its xz data ends too early"),
+        ("d.ndjson.xz", lzma[..lzma.len() / 2].to_vec(), "its xz data ends too early"),
+        ("d.ndjson.xz", lzma[..7].to_vec(), "its xz data ends too early"),
+        ("d.ndjson.xz", flipped(&lzma), "its xz data is corrupt"),
+        ("d.ndjson.xz", [&lzma[..], b"and something else"].concat(), "its xz data is corrupt"),
     ] {
         let dir = Workdir::with(file, bytes, "", "s = \"sum(n)\"");
         for shards in ["1", "3"] {
@@ -177,10 +182,13 @@ fn damaged_archives_are_named_and_give_no_half_report() {
 #[test]
 fn files_of_other_kinds_are_recognised() {
     let utf16: Vec<u8> = "\u{feff}{\"a\":1}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    // A header that asks for a dictionary of 4 GiB, under a CRC32 that fits.
+    let greedy = b"\xFD7zXZ\0\0\x04\xe6\xd6\xb4\x46\x02\0\x21\x01\x28\0\0\0".to_vec();
+    let greedy = [greedy, 0xb311_a0e6u32.to_le_bytes().to_vec(), vec![1; 64]].concat();
     for (bytes, what) in [
+        (greedy, "takes more than 512 MiB to undo, which is not read here: decompress it"),
         (utf16, "is UTF-16 text, which is not read here: convert it, as in `iconv"),
         (b"BZh91AY&SY....".to_vec(), "is compressed with bzip2"),
-        (b"\xFD7zXZ\0....".to_vec(), "is compressed with xz"),
         (b"PK\x03\x04....".to_vec(), "is a zip archive"),
         (b"PAR1\x15\x04....".to_vec(), "is a Parquet file"),
     ] {

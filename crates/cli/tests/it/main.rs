@@ -3,6 +3,8 @@
 mod bounded;
 mod errors;
 mod formats;
+mod inputs;
+mod parquet;
 mod run;
 mod schema;
 mod support;

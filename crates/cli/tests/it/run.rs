@@ -1,6 +1,6 @@
 //! What `run --once` reports of good and of mixed input.
 
-use crate::support::{Workdir, counter, gz, shown, zst};
+use crate::support::{Workdir, counter, gz, shown, xz, zst};
 use serde_json::Value;
 
 /// Runs over one file and compares the answers of metrics `a`, `b`, ... in this order.
@@ -55,9 +55,11 @@ fn compressed_files_are_told_by_their_bytes() {
     for (file, bytes) in [
         ("d.ndjson.gz", gz(EVENTS.as_bytes())),
         ("d.ndjson.zst", zst(EVENTS.as_bytes())),
+        ("d.ndjson.xz", xz(EVENTS.as_bytes())),
         ("d.ndjson", gz(EVENTS.as_bytes())),
         ("d.ndjson.gz", EVENTS.as_bytes().to_vec()),
         ("two.ndjson.gz", [gz(&EVENTS.as_bytes()[..20]), gz(&EVENTS.as_bytes()[20..])].concat()),
+        ("two.ndjson.xz", [xz(&EVENTS.as_bytes()[..20]), xz(&EVENTS.as_bytes()[20..])].concat()),
         ("two.ndjson.zst", [zst(&EVENTS.as_bytes()[..20]), zst(&EVENTS.as_bytes()[20..])].concat()),
     ] {
         check(file, bytes, "", &[(r#""count()""#, &["=3"]), (r#""top(user.id)""#, &["=[bob:2 ann:1]"])]);

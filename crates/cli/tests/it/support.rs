@@ -165,3 +165,10 @@ pub fn gz(bytes: &[u8]) -> Vec<u8> {
 pub fn zst(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 0).expect("memory takes bytes")
 }
+
+/// xz of these bytes.
+pub fn xz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 6);
+    encoder.write_all(bytes).expect("memory takes bytes");
+    encoder.finish().expect("memory takes bytes")
+}

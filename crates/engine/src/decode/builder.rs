@@ -10,7 +10,7 @@ use super::time::TimeReader;
 use super::value::{Decimal, Scalar};
 use crate::batch::{Bad, Batch, Block, Place, Raw, Reason};
 use crate::column::Column;
-use crate::spec::{BadPolicy, Kind, Later, Source, TimeSpec};
+use crate::spec::{BadPolicy, Kind, Later, Source, TimeFrom, TimeSpec};
 use crate::time::Time;
 use arrow_array::{BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
@@ -32,6 +32,9 @@ pub(super) struct Rows {
     nulls: Nulls,
     times: Vec<Time>,
     time: Option<TimeReader>,
+    ordinals: Vec<u32>,
+    keep_ordinals: bool,
+    from_arrival: bool,
     /// The field that is the time as well.
     time_field: Option<usize>,
     rows: usize,
@@ -61,12 +64,16 @@ impl Nulls {
 impl Rows {
     pub(super) fn new(source: &Source) -> Rows {
         let time_path = source.time.as_ref().and_then(TimeSpec::field).map(|(path, _)| path);
+        let from = source.time.as_ref().map(|time| &time.from);
         Rows {
             columns: source.fields.iter().map(|field| ColumnBuilder::new(field.kind)).collect(),
             nulls: Nulls(source.nulls.iter().map(|null| null.as_bytes().into()).collect()),
             times: Vec::new(),
             time: source.time.as_ref().and_then(TimeSpec::field).map(|(_, format)| TimeReader::new(format)),
             time_field: source.fields.iter().position(|field| Some(field.path.as_str()) == time_path),
+            ordinals: Vec::new(),
+            keep_ordinals: matches!(from, Some(TimeFrom::Row(_))),
+            from_arrival: matches!(from, Some(TimeFrom::Arrival)),
             rows: 0,
             rows_expected: 0,
             bad: Vec::new(),
@@ -105,6 +112,26 @@ impl Rows {
     pub(super) fn push_time(&mut self, scalar: &Scalar<'_>) -> bool {
         let time = self.time.as_ref().and_then(|reader| reader.read(scalar));
         time.map(|time| self.times.push(time)).is_some()
+    }
+
+    /// Appends the event time of the current row, so many microseconds after 1970; false when that is no time.
+    pub(super) fn push_time_micros(&mut self, micros: i64) -> bool {
+        Time::from_micros(micros).map(|time| self.times.push(time)).is_some()
+    }
+
+    /// Whether the record of every row is kept.
+    pub(super) fn keeps_rows(&self) -> bool {
+        self.keep_raw
+    }
+
+    /// Whether the bytes of bad records are kept.
+    pub(super) fn keeps_bad(&self) -> bool {
+        self.keep_bad
+    }
+
+    /// The field that is the time as well.
+    pub(super) fn time_field(&self) -> Option<usize> {
+        self.time_field
     }
 
     /// Appends the event time of the current row if an integer is one; false when it is none.
@@ -154,6 +181,10 @@ impl Rows {
     /// Ends the current row: every column has its value.
     #[inline(always)]
     pub(super) fn commit(&mut self, record: &Record<'_>) {
+        if self.keep_ordinals {
+            // Fits: a block is shorter than 2 GiB.
+            self.ordinals.push((self.rows + self.bad.len()) as u32);
+        }
         self.rows += 1;
         if self.keep_places {
             // Fits: a block is shorter than 2 GiB.
@@ -190,11 +221,16 @@ impl Rows {
     pub(super) fn finish(&mut self, block: &Block<'_>) -> Batch {
         // An eighth more than last time, so that a slightly fuller block does not have to grow its buffers.
         self.rows_expected = self.rows + self.rows / 8 + 8;
+        if self.from_arrival {
+            self.times = vec![block.arrival.unwrap_or(Time(0)); self.rows];
+        }
         Batch {
             partition: block.partition,
             number: block.number,
             rows: self.rows,
             times: std::mem::take(&mut self.times),
+            ordinals: std::mem::take(&mut self.ordinals),
+            records: (self.rows + self.bad.len()) as u64,
             columns: self.columns.iter_mut().map(|column| column.finish()).collect(),
             bad: std::mem::take(&mut self.bad),
             lines: self.lines,
@@ -203,6 +239,22 @@ impl Rows {
             exploded_empty: 0,
             raw: std::mem::take(&mut self.raw),
         }
+    }
+
+    /// Ends a block of good records whose columns are made elsewhere and whose times, if a field holds them, are here.
+    pub(super) fn finish_whole(&mut self, block: &Block<'_>, rows: usize) -> Batch {
+        if self.keep_ordinals {
+            self.ordinals.extend(0..rows as u32);
+        }
+        if self.keep_places {
+            self.places.extend((0..rows as u32).map(|row| Place { line: row, start: row, len: 0 }));
+        }
+        self.rows = rows;
+        // The builders were begun for nothing; they take up their expectations again.
+        let expected = self.rows_expected;
+        let batch = self.finish(block);
+        self.rows_expected = expected;
+        batch
     }
 
     fn position(&self, record: &Record<'_>) -> u64 {

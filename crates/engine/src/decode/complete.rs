@@ -27,7 +27,7 @@ impl Completion {
     pub(super) fn new(source: &Source) -> Completion {
         let time = source.time.as_ref().and_then(|time| match &time.from {
             TimeFrom::Column { column, format } => Some((*column, TimeReader::new(format))),
-            TimeFrom::Field { .. } => None,
+            TimeFrom::Field { .. } | TimeFrom::Row(_) | TimeFrom::Arrival => None,
         });
         Completion {
             program: None,
@@ -84,11 +84,14 @@ impl Completion {
         parents.dedup();
         batch.exploded_empty = (batch.rows - parents.len() - failed.len()) as u64;
         let blame = Some(batch.columns.len());
+        let ordinals = exploded_ordinals(&batch.ordinals, &exploded.parents, &failed);
         for row in failed {
             self.report(Reason::Derive, blame, row, block, batch);
         }
         batch.take(&exploded.parents);
         batch.columns.push(exploded.elements);
+        batch.ordinals = ordinals;
+        batch.records = (batch.rows + batch.bad.len()) as u64;
     }
 
     fn read_times(&self, column: usize, reader: &TimeReader, block: &Block<'_>, batch: &mut Batch) {
@@ -132,6 +135,19 @@ impl Completion {
         let raw = Raw { line: line.into(), byte: block.first_byte + u64::from(start), bytes };
         batch.bad.push(Bad { reason, field, raw });
     }
+}
+
+/// Numbers of the exploded events among the events and bad records of the block, from those of the records.
+fn exploded_ordinals(records: &[u32], parents: &[u32], failed: &[u32]) -> Vec<u32> {
+    if records.is_empty() {
+        return Vec::new();
+    }
+    let number = |(event, &parent): (usize, &u32)| {
+        let bad_before =
+            records[parent as usize] - parent + failed.partition_point(|&row| row < parent) as u32;
+        event as u32 + bad_before
+    };
+    parents.iter().enumerate().map(number).collect()
 }
 
 /// The event times that a column holds.

@@ -121,7 +121,11 @@ pub(super) fn record_end(bytes: &[u8], start: usize, quotes: Option<u8>) -> usiz
 fn quotes(format: &Format) -> Option<u8> {
     match format {
         Format::Delimited(delimited) if delimited.quoted => Some(delimited.delimiter),
-        Format::Delimited(_) | Format::Ndjson => None,
+        Format::Delimited(_)
+        | Format::Ndjson
+        | Format::AccessLog { .. }
+        | Format::Lines
+        | Format::Parquet => None,
     }
 }
 

@@ -5,13 +5,15 @@
 //! on data: a record gives one row or one [`crate::batch::Bad`].
 //!
 //! ```text
-//! bytes -> Cutter -> Block -> Decoder { json | delimited } -> Scalar -> conversion (value.rs, time.rs) -> builder
-//!       -> Batch -> complete.rs (explode, computed columns) -> Batch
+//! bytes -> Cutter -> Block -> Decoder { json | delimited | access | lines } -> Scalar -> conversion (value.rs, time.rs)
+//!       -> builder -> complete.rs (explode, computed columns) -> Batch
 //! ```
 //!
 //! What is wrong with a record is decided in this order: its length, its encoding, its syntax, its time, its fields in
 //! the order of the source. The first finding is the one reported.
 
+mod access;
+mod arrays;
 mod builder;
 mod complete;
 mod cut;
@@ -19,18 +21,23 @@ mod delimited;
 mod digits;
 mod json;
 mod lanes;
+mod lines;
 mod time;
 mod value;
 
+pub use arrays::{Arrays, Values};
 pub use cut::{Cutter, first_record};
 
-use crate::batch::{Batch, Block};
+use crate::batch::{Batch, Block, Reason};
 use crate::compute::Compute;
-use crate::spec::{Format, Source};
-use builder::Rows;
+use crate::spec::{Format, Source, TimeFormat, TimeSpec};
+use access::AccessReader;
+use arrays::ArrayReader;
+use builder::{Record, Rows};
 use complete::Completion;
 use delimited::DelimitedReader;
 use json::JsonReader;
+use lines::LineReader;
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,11 +46,15 @@ pub struct Decoder {
     rows: Rows,
     reader: Reader,
     completion: Completion,
+    arrays: ArrayReader,
 }
 
 enum Reader {
     Json(JsonReader),
     Delimited(DelimitedReader),
+    Access(AccessReader),
+    Lines(LineReader),
+    Arrays,
 }
 
 impl Decoder {
@@ -53,14 +64,24 @@ impl Decoder {
     /// looked at otherwise. [`Decoder::decode`] leaves that record out again where the block begins at byte 0.
     ///
     /// # Errors
-    /// When a field (or the time) is not a column of the file, or is the name of two, when the header is missing or
-    /// not UTF-8, and when the delimiter cannot separate fields.
+    /// When a field (or the time) is not a column of the file or a field of the format, or is the name of two, when the
+    /// header is missing or not UTF-8, when the delimiter cannot separate fields, and when there is no such time zone.
     pub fn new(source: &Source, header: Option<&[u8]>) -> Result<Decoder, DecoderError> {
         let reader = match &source.format {
             Format::Ndjson => Reader::Json(JsonReader::new(source, true)),
             Format::Delimited(format) => Reader::Delimited(DelimitedReader::new(source, format, header)?),
+            Format::AccessLog { combined } => Reader::Access(AccessReader::new(source, *combined)?),
+            Format::Lines => Reader::Lines(LineReader::new(source)?),
+            Format::Parquet => Reader::Arrays,
         };
-        Ok(Decoder { rows: Rows::new(source), reader, completion: Completion::new(source) })
+        if let Some(TimeFormat::Pattern { zone: Some(zone), .. }) =
+            source.time.as_ref().and_then(TimeSpec::format)
+            && time::time_zone(zone).is_none()
+        {
+            return Err(DecoderError::Zone(zone.clone()));
+        }
+        let (arrays, completion) = (ArrayReader::new(source, true), Completion::new(source));
+        Ok(Decoder { rows: Rows::new(source), reader, arrays, completion })
     }
 
     /// The decoder with the expressions of its source; one whose source has any panics without them.
@@ -79,12 +100,15 @@ impl Decoder {
         if let Reader::Json(json) = &mut decoder.reader {
             *json = JsonReader::new(source, false);
         }
+        decoder.arrays = ArrayReader::new(source, false);
         Ok(decoder)
     }
 
-    /// Decodes a block of whole records. O(bytes).
+    /// Decodes a block of whole records. O(bytes). A source in Parquet has none: see [`Decoder::decode_arrays`].
     ///
-    /// A UTF-8 byte order mark at byte 0 of the partition is skipped, as are lines of nothing but whitespace.
+    /// Where the source takes its time from the number of the record, the batch holds numbers instead of times, and
+    /// Intake makes times of them. A UTF-8 byte order mark at byte 0 of the partition is skipped, as are lines of nothing
+    /// but whitespace.
     ///
     /// # Panics
     /// When the block is 2 GiB or longer: Arrow's offsets could not reach its end. Drivers cut blocks far smaller.
@@ -94,9 +118,29 @@ impl Decoder {
         match &mut self.reader {
             Reader::Json(json) => json.decode(block, &mut self.rows),
             Reader::Delimited(delimited) => delimited.decode(block, &mut self.rows),
+            Reader::Access(access) => access.decode(block, &mut self.rows),
+            Reader::Lines(lines) => lines.decode(block, &mut self.rows),
+            // Its rows are not in the bytes of a block.
+            Reader::Arrays => {}
         }
         let mut batch = self.rows.finish(block);
         self.completion.apply(block, &mut batch);
+        batch
+    }
+
+    /// Takes a block of rows that come as columns, as those of Parquet files do. O(rows), and without a copy where the
+    /// types are those of the fields.
+    ///
+    /// What is wrong with a record is found and kept as in other formats; its bytes are the wanted values as a JSON
+    /// object, its line is its row.
+    ///
+    /// # Panics
+    /// When a column is missing or has another number of rows.
+    pub fn decode_arrays(&mut self, arrays: &Arrays<'_>) -> Batch {
+        let mut batch = self.arrays.decode(arrays, &mut self.rows);
+        let (partition, number, first_byte) = (arrays.partition, arrays.number, arrays.first_row);
+        let block = Block { partition, number, first_byte, bytes: b"", arrival: arrays.arrival };
+        self.completion.apply(&block, &mut batch);
         batch
     }
 }
@@ -122,6 +166,8 @@ pub enum DecoderError {
     },
     /// The delimiter is a quote, a line end or not ASCII.
     Delimiter(u8),
+    /// No time zone has this name.
+    Zone(String),
 }
 
 impl fmt::Display for DecoderError {
@@ -135,12 +181,49 @@ impl fmt::Display for DecoderError {
                 write!(f, "there is no column `{path}`; the columns are: {}", columns.join(", "))
             }
             DecoderError::TwoColumns { path } => write!(f, "two columns are named `{path}`"),
+            DecoderError::Zone(zone) => write!(f, "there is no time zone `{zone}`"),
             DecoderError::Delimiter(byte) => write!(f, "{:?} cannot separate fields", char::from(*byte)),
         }
     }
 }
 
 impl std::error::Error for DecoderError {}
+
+/// The numbers of the fields of `source`, and of its time, among the names that its format has.
+fn named(source: &Source) -> Result<(Vec<usize>, Option<usize>), DecoderError> {
+    let names = source.format.names().unwrap_or_default();
+    let find = |path: &str| {
+        names.iter().position(|name| *name == path).ok_or_else(|| DecoderError::NoSuchColumn {
+            path: path.into(),
+            columns: names.iter().map(|name| name.to_string()).collect(),
+        })
+    };
+    let fields = source.fields.iter().map(|field| find(&field.path)).collect::<Result<_, _>>()?;
+    let time = source.time.as_ref().and_then(TimeSpec::field).map(|(path, _)| find(path)).transpose()?;
+    Ok((fields, time))
+}
+
+/// The lines of a block that are not blank, each as a record that is short enough and UTF-8; others are rejected here.
+fn each_line<'a>(block: &Block<'a>, rows: &mut Rows, mut read: impl FnMut(&Record<'a>, &mut Rows)) {
+    let bytes = block.bytes;
+    let utf8 = std::str::from_utf8(bytes).is_ok();
+    let mut start = bom_len(block.first_byte, bytes);
+    while start < bytes.len() {
+        let end = cut::record_end(bytes, start, None);
+        let record = Record { line: rows.lines, start, bytes: trim_cr(&bytes[start..end]) };
+        if is_blank(record.bytes, None) {
+            // No record.
+        } else if rows.too_long(record.bytes.len()) {
+            rows.reject(Reason::TooLong, None, &record);
+        } else if !utf8 && std::str::from_utf8(record.bytes).is_err() {
+            rows.reject(Reason::Utf8, None, &record);
+        } else {
+            read(&record, rows);
+        }
+        rows.lines += u64::from(end < bytes.len());
+        start = end + 1;
+    }
+}
 
 /// The byte order mark in UTF-8.
 const BOM: &[u8] = b"\xEF\xBB\xBF";

@@ -1,6 +1,7 @@
 //! Text or number to event time, by the format that the source declares.
 //!
-//! No time zone database: a time without an offset is UTC. Everything finer than a microsecond is cut off towards the
+//! A time without an offset is UTC, or that of the zone that the source names, by a copy of the IANA database that is
+//! part of the program: what a system has installed changes no result. Everything finer than a microsecond is cut off towards the
 //! past, so that a time never lands in a later pane than the event belongs to.
 
 use super::digits::{byte, digits};
@@ -8,13 +9,30 @@ use super::value::{Decimal, Scalar};
 use crate::spec::TimeFormat;
 use crate::time::{SECOND, Time, days_from_civil};
 use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
 
 /// Reads event times of one format.
 #[derive(Debug, Clone)]
 pub(super) enum TimeReader {
     Rfc3339,
-    Unix { num: i64, den: i64 },
-    Pattern(String),
+    Unix {
+        num: i64,
+        den: i64,
+    },
+    Pattern {
+        pattern: String,
+        zone: Option<TimeZone>,
+    },
+    /// [`ACCESS_PATTERN`].
+    Access,
+}
+
+/// How access logs write time: the one pattern that is read here by hand.
+const ACCESS_PATTERN: &str = "%d/%b/%Y:%H:%M:%S %z";
+
+/// The zone of this IANA name (`Europe/Berlin`).
+pub(super) fn time_zone(name: &str) -> Option<TimeZone> {
+    TimeZone::get(name).ok().filter(|zone| !zone.is_unknown())
 }
 
 impl TimeReader {
@@ -22,7 +40,11 @@ impl TimeReader {
         match format {
             TimeFormat::Rfc3339 => TimeReader::Rfc3339,
             TimeFormat::Unix(num, den) => TimeReader::Unix { num: *num, den: *den },
-            TimeFormat::Pattern(pattern) => TimeReader::Pattern(pattern.clone()),
+            TimeFormat::Pattern { pattern, zone: None } if pattern == ACCESS_PATTERN => TimeReader::Access,
+            TimeFormat::Pattern { pattern, zone } => TimeReader::Pattern {
+                pattern: pattern.clone(),
+                zone: zone.as_ref().map(|zone| time_zone(zone).unwrap_or(TimeZone::unknown())),
+            },
         }
     }
 
@@ -32,7 +54,8 @@ impl TimeReader {
         match self {
             TimeReader::Unix { .. } => self.read_number(&scalar.number()?),
             TimeReader::Rfc3339 => rfc3339(scalar.text()?),
-            TimeReader::Pattern(pattern) => by_pattern(pattern, scalar.text()?),
+            TimeReader::Pattern { pattern, zone } => by_pattern(pattern, zone.as_ref(), scalar.text()?),
+            TimeReader::Access => access(scalar.text()?),
         }
     }
 
@@ -42,7 +65,9 @@ impl TimeReader {
         match self {
             TimeReader::Unix { num, den } => unix(number, *num, *den),
             TimeReader::Rfc3339 => None,
-            TimeReader::Pattern(pattern) => by_pattern(pattern, number.text),
+            TimeReader::Pattern { pattern, zone } => by_pattern(pattern, zone.as_ref(), number.text),
+            // It has slashes.
+            TimeReader::Access => None,
         }
     }
 
@@ -51,7 +76,7 @@ impl TimeReader {
     pub(super) fn read_integer(&self, integer: u64) -> Option<Time> {
         match self {
             TimeReader::Unix { num, den } => unix_integer(i64::try_from(integer).ok()?, *num, *den),
-            TimeReader::Rfc3339 | TimeReader::Pattern(_) => None,
+            TimeReader::Rfc3339 | TimeReader::Pattern { .. } | TimeReader::Access => None,
         }
     }
 }
@@ -169,18 +194,63 @@ fn unix_by_i128(number: &Decimal<'_>, num: i64, den: i64) -> Option<Time> {
     i64::try_from(micros).ok().and_then(Time::from_micros)
 }
 
-/// A strptime pattern; without an offset in the pattern the time is UTC, without an hour midnight.
+/// A time by [`ACCESS_PATTERN`]: by hand as servers write it, in any other way that the pattern allows by the pattern.
+#[inline]
+fn access(text: &[u8]) -> Option<Time> {
+    access_by_hand(text).or_else(|| by_pattern(ACCESS_PATTERN, None, text))
+}
+
+/// `17/May/2015:10:05:03 +0000`; nothing when it is written otherwise, has a leap second or lies in the year 9999, of
+/// which jiff leaves the last day out.
+#[inline]
+fn access_by_hand(text: &[u8]) -> Option<Time> {
+    let text: &[u8; 26] = text.try_into().ok()?;
+    let digit = |at: usize| u32::from(text[at].wrapping_sub(b'0'));
+    let two = |at: usize| digit(at) * 10 + digit(at + 1);
+    let worst = [0, 1, 7, 8, 9, 10, 12, 13, 15, 16, 18, 19, 22, 23, 24, 25]
+        .into_iter()
+        .fold(0, |worst, at| digit(at).max(worst));
+    let marks = [(2, b'/'), (6, b'/'), (11, b':'), (14, b':'), (17, b':'), (20, b' ')];
+    if worst > 9 || marks.into_iter().any(|(at, mark)| text[at] != mark) {
+        return None;
+    }
+    const MONTHS: [&[u8; 3]; 12] =
+        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+    let month = MONTHS.iter().position(|month| month[..] == text[3..6])? as u32 + 1;
+    let (day, year) = (two(0), two(7) * 100 + two(9));
+    let (hour, minute, second) = (two(12), two(15), two(18));
+    let (offset_hours, offset_minutes) = (two(22), two(24));
+    let date = day > 0 && day <= days_in_month(year, month) && year < 9999;
+    if !date || hour > 23 || minute > 59 || second > 59 || offset_hours > 23 || offset_minutes > 59 {
+        return None;
+    }
+    let offset = i64::from(offset_hours * 3600 + offset_minutes * 60);
+    let east = match text[21] {
+        b'+' => offset,
+        b'-' => -offset,
+        _ => return None,
+    };
+    let seconds = days_from_civil(i64::from(year), month, day) * 86_400
+        + i64::from(hour * 3600 + minute * 60 + second)
+        - east;
+    Some(Time(seconds * SECOND))
+}
+
+/// A strptime pattern. Without an offset the time is that of the zone it names, of the source's zone, or UTC; without an
+/// hour it is midnight. What clocks show twice is the first time, what they skip is as much later as they skip
+/// (RFC 5545, 3.3.5; `compatible` in jiff's words).
 #[cold]
 #[inline(never)]
-fn by_pattern(pattern: &str, text: &[u8]) -> Option<Time> {
+fn by_pattern(pattern: &str, zone: Option<&TimeZone>, text: &[u8]) -> Option<Time> {
     let parsed = strtime::BrokenDownTime::parse(pattern, text).ok()?;
     let timestamp = match parsed.to_timestamp() {
         Ok(timestamp) => timestamp,
-        // The name of a zone without its offset would need a time zone database.
-        Err(_) if parsed.offset().is_none() && parsed.iana_time_zone().is_none() => {
-            jiff::tz::Offset::UTC.to_timestamp(parsed.to_datetime().ok()?).ok()?
+        Err(_) if parsed.offset().is_some() => return None,
+        Err(_) => {
+            let named = parsed.iana_time_zone().map(time_zone);
+            let zone = named.unwrap_or(Some(zone.cloned().unwrap_or(TimeZone::UTC)))?;
+            zone.to_timestamp(parsed.to_datetime().ok()?).ok()?
         }
-        Err(_) => return None,
     };
     let nanos = timestamp.as_nanosecond();
     i64::try_from(nanos.div_euclid(1000)).ok().and_then(Time::from_micros)
@@ -307,6 +377,63 @@ mod tests {
         }
     }
 
+    /// The twin: the pattern itself.
+    fn check_access(text: &str) {
+        let by_hand = access_by_hand(text.as_bytes());
+        if by_hand.is_some() {
+            assert_eq!(by_hand, by_pattern(ACCESS_PATTERN, None, text.as_bytes()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn times_of_access_logs_are_read_by_hand_as_by_the_pattern() {
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        for (i, month) in months.into_iter().enumerate() {
+            for day in 0..33 {
+                for year in [0, 1, 1900, 1969, 1970, 2000, 2015, 2016, 2100, 9998, 9999] {
+                    for (time, offset) in
+                        [("00:00:00", "+0000"), ("23:59:59", "-2359"), ("12:34:56", "+0530")]
+                    {
+                        let text = format!("{day:02}/{month}/{year:04}:{time} {offset}");
+                        check_access(&text);
+                        let good = jiff::civil::Date::new(year, i as i8 + 1, day).is_ok();
+                        let by_hand = access_by_hand(text.as_bytes()).is_some();
+                        assert_eq!(by_hand, good && year < 9999, "{text}");
+                    }
+                }
+            }
+        }
+        let format = TimeFormat::Pattern { pattern: ACCESS_PATTERN.into(), zone: None };
+        for (text, want) in [
+            ("17/May/2015:10:05:03 +0000", Some(1_431_857_103)),
+            ("17/May/2015:10:05:03 -0130", Some(1_431_857_103 + 5400)),
+            ("17/may/2015:10:05:03 +0000", Some(1_431_857_103)),
+            ("17/May/2015:10:05:60 +0000", Some(1_431_857_159)),
+            ("17/May/2015:10:05:03 +00:00", None),
+            ("17/May/2015:24:05:03 +0000", None),
+            ("17/May/2015:10:05:03", None),
+            ("", None),
+        ] {
+            check(&format, text, want.map(|seconds: i64| seconds * SECOND));
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn a_spoilt_time_of_an_access_log_is_judged_by_the_pattern(
+            at in 0..26usize,
+            to in proptest::sample::select(b"0123456789/: +-JanFebMayz".to_vec()),
+            again in 0..26usize,
+            digit in b'0'..=b'9',
+        ) {
+            let mut text = *b"17/May/2015:10:05:03 +0000";
+            (text[at], text[again]) = (to, digit);
+            check_access(std::str::from_utf8(&text).unwrap());
+        }
+    }
+
     #[test]
     fn patterns_are_utc_without_an_offset() {
         let at = 1_431_857_103 * SECOND;
@@ -320,10 +447,45 @@ mod tests {
             ("%Y-%m-%d", "2015-05-32", None),
             ("%Y-%m-%d", "2015-05-17 and more", None),
             ("%H:%M", "10:05", None),
-            ("%F %T %Q", "2015-05-17 10:05:03 Europe/Berlin", None),
+            ("%F %T %Q", "2015-05-17 12:05:03 Europe/Berlin", Some(at)),
+            ("%F %T %Q", "2015-05-17 12:05:03 Europe/Nowhere", None),
+            ("%F %T %z", "2015-05-17 12:05:03 +0200", Some(at)),
+            ("%F %T %z", "2015-05-17 12:05:03 +02:00", None),
             ("%F %T %:z", "2015-05-17 12:05:03 +02:00", Some(at)),
+            ("%F %T %:z", "2015-05-17 12:05:03 +0200", None),
+            ("%F %T%z", "2015-05-17 04:35:03-0530", Some(at)),
+            ("%F %T %Z", "2015-05-17 12:05:03 CEST", None),
+            ("%e/%b/%Y:%H:%M:%S", " 7/May/2015:10:05:03", Some(at - 10 * 86_400 * SECOND)),
+            ("%e/%b/%Y:%H:%M:%S", "17/May/2015:10:05:03", Some(at)),
+            ("%b %e %Y %H:%M:%S", "May  7 2015 10:05:03", Some(at - 10 * 86_400 * SECOND)),
+            ("%b %e %Y %H:%M:%S", "May 07 2015 10:05:03", Some(at - 10 * 86_400 * SECOND)),
+            ("%b %e %Y %H:%M:%S", "May 17 2015 10:05:03", Some(at)),
         ] {
-            check(&TimeFormat::Pattern(pattern.into()), text, want);
+            check(&TimeFormat::Pattern { pattern: pattern.into(), zone: None }, text, want);
         }
+    }
+
+    #[test]
+    fn clocks_of_a_zone_show_some_times_twice_and_skip_others() {
+        let at = |hour: i64, minute: i64, day: i64| Some((day * 86_400 + hour * 3600 + minute * 60) * SECOND);
+        // 29 March and 25 October 2015, in days since 1970.
+        let (spring, autumn) = (16_523, 16_733);
+        for (zone, text, want) in [
+            ("Europe/Berlin", "2015-03-29 01:59", at(0, 59, spring)),
+            ("Europe/Berlin", "2015-03-29 02:30", at(1, 30, spring)),
+            ("Europe/Berlin", "2015-03-29 03:00", at(1, 0, spring)),
+            ("Europe/Berlin", "2015-10-25 01:59", at(-1, 59, autumn)),
+            ("Europe/Berlin", "2015-10-25 02:30", at(0, 30, autumn)),
+            ("Europe/Berlin", "2015-10-25 03:00", at(2, 0, autumn)),
+            ("europe/berlin", "2015-10-25 12:00", at(11, 0, autumn)),
+            ("Asia/Kolkata", "2015-10-25 12:00", at(6, 30, autumn)),
+            ("America/New_York", "2015-10-25 12:00", at(16, 0, autumn)),
+            ("UTC", "2015-10-25 12:00", at(12, 0, autumn)),
+            ("Europe/Berlin", "2015-02-29 12:00", None),
+        ] {
+            let format = TimeFormat::Pattern { pattern: "%Y-%m-%d %H:%M".into(), zone: Some(zone.into()) };
+            check(&format, text, want);
+        }
+        assert!(time_zone("Europe/Berln").is_none() && time_zone("Etc/Unknown").is_none());
     }
 }

@@ -1,8 +1,11 @@
 //! The clock: late, ahead, agreement, too late.
 
 use crate::support::*;
-use engine::intake::Tally;
-use engine::spec::{Later, Measure, Question};
+use engine::batch::Block;
+use engine::decode::{Cutter, Decoder};
+use engine::intake::{Intake, Tally};
+use engine::spec::{Later, Measure, Question, Source, TimeFrom, TimeSpec};
+use engine::time::{SECOND, Span, TIME_MAX, Time};
 
 fn judge(lateness: &str, ahead: Option<&str>, levels: &str, times: &[i64]) -> Tally {
     let source = source(time(lateness, ahead), vec![metric("n", Measure::Count, vec![vec![]], levels)]);
@@ -127,4 +130,60 @@ fn what_is_in_time_for_its_partition_can_still_be_too_late_for_the_panes() {
     intake.push(batch(1, 1, &[(100, "x".into()), (101, "x".into()), (950, "x".into())]));
     let tally = intake.tally();
     assert_eq!((tally.on_time, tally.late, tally.too_late), (4, 0, 2));
+}
+
+/// The judged times of lines over two partitions, in blocks of `step` bytes.
+fn judged_times(source: &Source, files: [&str; 2], step: usize, arrivals: &[i64]) -> (Vec<i64>, Tally) {
+    let mut intake = Intake::new(source);
+    let (mut number, mut times) = (0, Vec::new());
+    for (partition, text) in files.into_iter().enumerate() {
+        let partition = partition as u32;
+        let (mut cutter, mut decoder) =
+            (Cutter::new(&source.format), Decoder::new(source, None).expect("no header"));
+        let (mut from, mut to) = (0, 0);
+        while to < text.len() {
+            to = (to + step).min(text.len());
+            let bytes = &text.as_bytes()[from..to];
+            let bytes = &bytes[..cutter.cut(bytes, to == text.len())];
+            let arrival = arrivals.get(number as usize).map(|second| Time(second * SECOND));
+            let batch = decoder.decode(&Block { partition, number, first_byte: from as u64, bytes, arrival });
+            from += bytes.len();
+            number += 1;
+            times.extend(
+                intake.push(batch).iter().flat_map(|judged| judged.batch.times.clone()).map(|time| time.0),
+            );
+        }
+        assert!(intake.finish(partition).is_empty(), "nothing is held");
+    }
+    (times, intake.tally())
+}
+
+fn in_order(from: TimeFrom) -> Source {
+    let time = Some(TimeSpec { from, ..time("0s", None).expect("a time") });
+    source(time, vec![metric("n", Measure::Count, vec![vec![]], "1s:1h")])
+}
+
+#[test]
+fn a_record_may_happen_at_its_number() {
+    let files = [
+        "{\"user\":\"a\"}\nbad\n\n{\"user\":\"b\"}\n{\"user\":{}}\n",
+        "\nbad\n{\"user\":\"c\"}\n{\"user\":\"d\"}",
+    ];
+    // Bad records take a number too, blank lines are no records; the second file goes on where the first one ended.
+    let want = [0, 2, 5, 6];
+    for step in [1, 5, 7, 13, 20, 1000] {
+        let (times, tally) = judged_times(&in_order(TimeFrom::Row(Span(250_000))), files, step, &[]);
+        assert_eq!(times, want.map(|n| n * 250_000), "steps of {step}");
+        assert_eq!((tally.read, tally.on_time, tally.late, tally.bad_total()), (7, 4, 0, 3));
+    }
+    let (times, _) = judged_times(&in_order(TimeFrom::Row(Span(TIME_MAX))), files, 1000, &[]);
+    assert_eq!(times, [0, TIME_MAX, TIME_MAX, TIME_MAX], "time ends somewhere");
+}
+
+#[test]
+fn a_record_may_happen_when_its_block_arrives() {
+    let files = ["{\"user\":\"a\"}\nbad\n{\"user\":\"b\"}\n", "{\"user\":\"c\"}\n"];
+    let (times, tally) = judged_times(&in_order(TimeFrom::Arrival), files, 1000, &[7, 9]);
+    assert_eq!(times, [7, 7, 9].map(|second| second * SECOND));
+    assert_eq!((tally.on_time, tally.late), (3, 0));
 }

@@ -38,11 +38,11 @@ pub(crate) fn tsv() -> Format {
 }
 
 pub(crate) fn block(bytes: &[u8]) -> Block<'_> {
-    Block { partition: 3, number: 7, first_byte: 0, bytes }
+    Block { partition: 3, number: 7, first_byte: 0, bytes, arrival: None }
 }
 
 /// Value `row` of a column, exactly.
-fn cell(column: &Column, row: usize) -> String {
+pub(crate) fn cell(column: &Column, row: usize) -> String {
     match column {
         Column::String(array) if array.is_valid(row) => format!("{:?}", array.value(row)),
         Column::Int64(array) if array.is_valid(row) => array.value(row).to_string(),
@@ -338,7 +338,7 @@ fn a_header_that_cannot_serve_is_an_error() {
 }
 
 /// Decodes `bytes` as a driver would that reads `step` bytes at a time.
-fn drive(source: &Source, bytes: &[u8], step: usize) -> Vec<String> {
+pub(crate) fn drive(source: &Source, bytes: &[u8], step: usize) -> Vec<String> {
     let mut decoder = Decoder::new(source, first_record(&source.format, bytes, true)).unwrap();
     let mut cutter = Cutter::new(&source.format);
     let (mut from, mut to, mut line, mut number) = (0, 0, 0, 0);
@@ -346,7 +346,13 @@ fn drive(source: &Source, bytes: &[u8], step: usize) -> Vec<String> {
     while to < bytes.len() {
         to = (to + step).min(bytes.len());
         let cut = cutter.cut(&bytes[from..to], to == bytes.len());
-        let block = Block { partition: 0, number, first_byte: from as u64, bytes: &bytes[from..from + cut] };
+        let block = Block {
+            partition: 0,
+            number,
+            first_byte: from as u64,
+            bytes: &bytes[from..from + cut],
+            arrival: None,
+        };
         let batch = decoder.decode(&block);
         let mut shown = show(&batch, line);
         bad.extend(shown.split_off(batch.rows));
@@ -359,7 +365,7 @@ fn drive(source: &Source, bytes: &[u8], step: usize) -> Vec<String> {
 }
 
 /// Any step gives the same rows and the same bad records, down to their positions.
-fn check_steps(source: &Source, bytes: &[u8]) {
+pub(crate) fn check_steps(source: &Source, bytes: &[u8]) {
     let whole = drive(source, bytes, bytes.len().max(1));
     for step in (1..40).chain([64, 100, 1000, 4096]) {
         assert_eq!(

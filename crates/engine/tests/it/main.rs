@@ -1,5 +1,7 @@
 //! The engine from outside: clock, panes, shards, decoders.
 
+mod access;
+mod arrays;
 mod clock;
 mod decode;
 mod panes;

@@ -113,3 +113,29 @@ fn real_files_are_read_whole() {
         }
     }
 }
+
+#[test]
+fn the_access_log_holds_what_its_readme_says() {
+    let Some(text) = unpack("web_apache_combined_10k.log.gz") else { return };
+    let fields =
+        [("status", Kind::Int64), ("bytes", Kind::Int64), ("host", Kind::String), ("path", Kind::String)];
+    let time = ("time", TimeFormat::Pattern { pattern: "%d/%b/%Y:%H:%M:%S %z".into(), zone: None });
+    let source = source(Format::AccessLog { combined: true }, &fields, Some(time));
+    let batch = decode(&source, &text);
+    assert_eq!((batch.rows, batch.bad.len()), (10_000, 0));
+    let (Column::Int64(status), Column::Int64(bytes)) = (&batch.columns[0], &batch.columns[1]) else {
+        panic!()
+    };
+    let with = |wanted: i64| status.iter().filter(|status| *status == Some(wanted)).count();
+    assert_eq!([200, 206, 301, 304, 403, 404, 416, 500].map(with), [9126, 45, 164, 445, 2, 213, 2, 3]);
+    assert_eq!(
+        (bytes.len() - bytes.null_count(), bytes.iter().flatten().sum::<i64>()),
+        (9331, 2_747_282_740)
+    );
+    let distinct = |column: &Column| {
+        let Column::String(texts) = column else { panic!() };
+        texts.iter().flatten().collect::<std::collections::BTreeSet<_>>().len()
+    };
+    assert_eq!((distinct(&batch.columns[2]), distinct(&batch.columns[3])), (1753, 1498));
+    assert_eq!(batch.times.windows(2).filter(|pair| pair[1] < pair[0]).count(), 4915);
+}

@@ -14,7 +14,13 @@ fn a_time_that_no_pane_can_hold_is_bad() {
     let text = "{\"ts\":-9223372036854775808}\n{\"ts\":9223372036854775807}\n{\"ts\":1152921504606846977}\n\
                 {\"ts\":-1152921504606846976}\n{\"ts\":1152921504606846976}\n";
     let mut decoder = Decoder::new(&source, None).expect("JSON needs no header");
-    let batch = decoder.decode(&Block { partition: 0, number: 0, first_byte: 0, bytes: text.as_bytes() });
+    let batch = decoder.decode(&Block {
+        partition: 0,
+        number: 0,
+        first_byte: 0,
+        bytes: text.as_bytes(),
+        arrival: None,
+    });
     assert_eq!(batch.times, [Time(-TIME_MAX), Time(TIME_MAX)]);
     let bad: Vec<_> = batch.bad.iter().map(|bad| (bad.reason, bad.raw.line)).collect();
     assert_eq!(bad, [(Reason::Time, 0), (Reason::Time, 1), (Reason::Time, 2)]);

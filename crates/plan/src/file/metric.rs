@@ -102,7 +102,8 @@ fn read_table(metric: &mut MetricTable, mut section: Section<'_>, problems: &mut
     if let Some(text) = section.string("measure", problems) {
         metric.measure = measured(text.value, &text.place, problems);
     }
-    let by = section.entry("by").map(|entry| &entry.node);
+    let by = section.entry("by");
+    let (by, by_place) = (by.map(|entry| &entry.node), by.map(|entry| &entry.key_place));
     if let Some(by) = by {
         metric.by = sets(by, problems);
     }
@@ -142,7 +143,7 @@ fn read_table(metric: &mut MetricTable, mut section: Section<'_>, problems: &mut
         }
     }
     section.finish(&UNBUILT, problems);
-    check_verdict(metric, lacks_size, by.map(|node| &node.place), keys_place.as_ref(), problems);
+    check_verdict(metric, lacks_size, by_place, keys_place.as_ref(), problems);
 }
 
 /// A `seen` metric is one filter over all events.

@@ -1,13 +1,15 @@
 //! `[source.NAME]`: where events come from and how they are written.
 
 use super::expression::Expression;
-use super::section::{Section, string_in, unknown_word, unsupported, wrong_type};
+use super::section::{Section, string_in, unknown_word, wrong_type};
 use super::tree::{Entry, Table, Value};
 use super::values::{bytes_within, check_name, span_above_zero};
 use crate::input::InputKind;
-use crate::problem::{Place, Placed, Problem, Problems, did_you_mean};
+use crate::problem::{Place, Placed, Problem, Problems, did_you_mean, listed};
 use engine::spec::{BadPolicy, Delimited, Format, Kind, Later, TimeFormat, TimeFrom, TimeSpec};
 use engine::time::Span;
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::tz::TimeZone;
 
 /// Longest record accepted when `record_max` does not say.
 const RECORD_BYTES_DEFAULT: usize = 1 << 20;
@@ -20,11 +22,13 @@ const COLUMNS_MAX: usize = 65_536;
 /// Keys of the design that this version does not have.
 const UNBUILT: [&str; 7] = ["topics", "topic", "key", "hash", "rename", "filter", "where"];
 /// Keys of `time` that this version does not have.
-const TIME_UNBUILT: [&str; 2] = ["row", "idle"];
+const TIME_UNBUILT: [&str; 1] = ["idle"];
 /// Kinds of the design that this version does not have.
 const KINDS_UNBUILT: [&str; 4] = ["http", "kafka", "pulsar", "parquet"];
 /// Formats of the design that this version does not have.
-const FORMATS_UNBUILT: [&str; 4] = ["lines", "parquet", "avro", "protobuf"];
+const FORMATS_UNBUILT: [&str; 2] = ["avro", "protobuf"];
+/// How access logs write their field `time`.
+const ACCESS_TIME: &str = "%d/%b/%Y:%H:%M:%S %z";
 /// Types of fields.
 const KINDS: [(&str, Kind); 4] =
     [("string", Kind::String), ("int64", Kind::Int64), ("float64", Kind::Float64), ("bool", Kind::Bool)];
@@ -69,7 +73,7 @@ pub(crate) fn read(entry: &Entry, problems: &mut Problems) -> Option<SourceTable
     let nulls = section.strings("null", problems).map_or(Vec::new(), |words| owned(words.value));
     let declared = section.table("fields", problems);
     let time_entry = section.entry("time");
-    let time = time_entry.and_then(|entry| time(entry, problems));
+    let time = time_entry.and_then(|entry| time(entry, format.as_ref(), problems));
     let bad =
         section.word("bad", &[("count", BadPolicy::Count), ("quarantine", BadPolicy::Quarantine)], problems);
     let bad = bad.map_or(BadPolicy::Count, |word| word.value);
@@ -172,13 +176,28 @@ fn check_paths(paths: &Placed<Vec<Placed<&str>>>, problems: &mut Problems) {
     }
 }
 
-/// The three ways records are written.
+/// The ways records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FormatWord {
     Ndjson,
     Csv,
     Tsv,
+    Clf,
+    Combined,
+    Lines,
+    Parquet,
 }
+
+/// The words of `format`.
+const FORMATS: [(&str, FormatWord); 7] = [
+    ("ndjson", FormatWord::Ndjson),
+    ("csv", FormatWord::Csv),
+    ("tsv", FormatWord::Tsv),
+    ("clf", FormatWord::Clf),
+    ("combined", FormatWord::Combined),
+    ("lines", FormatWord::Lines),
+    ("parquet", FormatWord::Parquet),
+];
 
 /// `format` and the keys that only delimited files have.
 fn format(
@@ -193,30 +212,36 @@ fn format(
             Value::String(s) if FORMATS_UNBUILT.contains(&s.as_str()) => {
                 let problem =
                     Problem::at(&node.place, format!("format `{s}` is not supported by this version"));
-                problems.push(problem.hint("there are `ndjson`, `csv` and `tsv`"));
+                problems.push(problem.hint(format!("there are {}", listed(&FORMATS.map(|(name, _)| name)))));
                 None
             }
-            _ => {
-                const WORDS: [(&str, FormatWord); 3] =
-                    [("ndjson", FormatWord::Ndjson), ("csv", FormatWord::Csv), ("tsv", FormatWord::Tsv)];
-                section.word("format", &WORDS, problems).map(|word| word.value)
-            }
+            _ => section.word("format", &FORMATS, problems).map(|word| word.value),
         },
         None => infer(section, input, paths, problems),
     };
     let shape = Shape::read(section, problems);
-    match word? {
-        FormatWord::Ndjson => {
-            for (key, place) in &shape.given {
-                let problem =
-                    Problem::at(place, format!("`{key}` is for `csv` and `tsv`, this source is `ndjson`"));
-                problems.push(problem.hint("leave it out, or set `format`"));
-            }
-            Some(Format::Ndjson)
-        }
-        FormatWord::Csv => Some(Format::Delimited(shape.delimited(b',', true, problems))),
-        FormatWord::Tsv => Some(Format::Delimited(shape.delimited(b'\t', false, problems))),
+    let word = word?;
+    let delimited = matches!(word, FormatWord::Csv | FormatWord::Tsv);
+    let name = FORMATS.iter().find(|(_, other)| *other == word).map_or("", |(name, _)| *name);
+    for (key, place) in shape.given.iter().filter(|_| !delimited) {
+        let problem = Problem::at(place, format!("`{key}` is for `csv` and `tsv`, this source is `{name}`"));
+        problems.push(problem.hint("leave it out, or set `format`"));
     }
+    let stream = paths.iter().find(|path| path.value == "-").map(|path| &path.place);
+    let stream = stream.or((input == Some(&InputKind::Stdin)).then_some(&section.place));
+    if let Some(place) = stream.filter(|_| word == FormatWord::Parquet) {
+        let problem = Problem::at(place, "a Parquet file is read from its end, and standard input has none");
+        problems.push(problem.hint("write it to a file"));
+    }
+    Some(match word {
+        FormatWord::Ndjson => Format::Ndjson,
+        FormatWord::Csv => Format::Delimited(shape.delimited(b',', true, problems)),
+        FormatWord::Tsv => Format::Delimited(shape.delimited(b'\t', false, problems)),
+        FormatWord::Clf => Format::AccessLog { combined: false },
+        FormatWord::Combined => Format::AccessLog { combined: true },
+        FormatWord::Lines => Format::Lines,
+        FormatWord::Parquet => Format::Parquet,
+    })
 }
 
 /// The format that the names of the files tell; standard input tells nothing.
@@ -226,7 +251,8 @@ fn infer(
     paths: &[Placed<&str>],
     problems: &mut Problems,
 ) -> Option<FormatWord> {
-    const HINT: &str = "write format = \"ndjson\", \"csv\" or \"tsv\"";
+    const HINT: &str =
+        "write format = \"ndjson\", \"csv\", \"tsv\", \"clf\", \"combined\", \"lines\" or \"parquet\"";
     if input == Some(&InputKind::Stdin) {
         problems.push(Problem::at(&section.place, "standard input does not tell its format").hint(HINT));
     }
@@ -255,11 +281,12 @@ fn infer(
 
 fn of_extension(path: &str) -> Option<FormatWord> {
     let lower = path.to_lowercase();
-    let plain = lower.strip_suffix(".gz").or(lower.strip_suffix(".zst")).unwrap_or(&lower);
+    let plain = [".gz", ".zst", ".xz"].iter().find_map(|end| lower.strip_suffix(end)).unwrap_or(&lower);
     match plain.rsplit_once('.')?.1 {
         "ndjson" | "jsonl" | "json" => Some(FormatWord::Ndjson),
         "csv" => Some(FormatWord::Csv),
         "tsv" => Some(FormatWord::Tsv),
+        "parquet" => Some(FormatWord::Parquet),
         _ => None,
     }
 }
@@ -393,15 +420,30 @@ impl SourceTable {
         self.fields.iter().find(|(field, _)| field.value == path).map(|(_, kind)| *kind)
     }
 
-    /// Where the file names the columns, a field must be one of them.
+    /// Where the file or the format names the columns, a field must be one of them.
     pub fn check_column(&self, path: &str, place: &Place, problems: &mut Problems) {
-        let Some(Format::Delimited(shape)) = &self.format else { return };
-        let Some(columns) = &shape.columns else { return };
-        if !columns.iter().any(|column| column == path) {
-            let meant = did_you_mean(path, columns.iter().map(String::as_str));
-            let problem = Problem::at(place, format!("there is no column `{path}`"));
-            problems.push(problem.hint_if(meant.map(|meant| format!("did you mean `{meant}`?"))));
+        let (what, names): (_, Vec<&str>) = match &self.format {
+            Some(Format::Delimited(Delimited { columns: Some(columns), .. })) => {
+                ("column", columns.iter().map(String::as_str).collect())
+            }
+            Some(format) => match format.names() {
+                Some(names) => ("field", names.to_vec()),
+                None => return,
+            },
+            None => return,
+        };
+        if names.contains(&path) {
+            return;
         }
+        let hint = match did_you_mean(path, names.iter().copied()) {
+            Some(meant) => Some(format!("did you mean `{meant}`?")),
+            None if names == ["line"] => {
+                Some("a line is one field, `line`: `explode` and `derive` take it apart".to_string())
+            }
+            None => (what == "field").then(|| format!("there are {}", listed(&names))),
+        };
+        let problem = Problem::at(place, format!("there is no {what} `{path}`"));
+        problems.push(problem.hint_if(hint));
     }
 }
 
@@ -420,19 +462,18 @@ fn unknown_type(text: &Placed<&str>) -> Problem {
     }
 }
 
-/// `time`: the field that holds event time, and what happens to late events.
-fn time(entry: &Entry, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
+/// `time`: where event time comes from, and what happens to late events.
+fn time(entry: &Entry, of: Option<&Format>, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
     let table = match &entry.node.value {
         Value::Table(table) => table,
         Value::String(word) if word == "arrival" => {
-            problems.push(
-                unsupported("arrival", &entry.node.place)
-                    .hint("time = { field = \"ts\" } reads it from the data"),
-            );
-            return None;
+            return Some(Placed { value: in_order(TimeFrom::Arrival), place: entry.node.place.clone() });
         }
         Value::String(word) => {
-            let hint = format!("write time = {{ field = \"{word}\" }}");
+            let hint = match did_you_mean(word, ["arrival"]) {
+                Some(meant) => format!("did you mean time = \"{meant}\"?"),
+                None => format!("write time = {{ field = \"{word}\" }}"),
+            };
             problems.push(wrong_type("time", "a table", &entry.node).hint(hint));
             return None;
         }
@@ -442,6 +483,9 @@ fn time(entry: &Entry, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
         }
     };
     let mut section = Section::new("`time`", &entry.key_place, table);
+    if section.entry("row").is_some() {
+        return by_row(section, table, problems);
+    }
     let lacks_field = section.lacks("field");
     let field = section.string("field", problems);
     if lacks_field && !TIME_UNBUILT.iter().any(|key| table.get(key).is_some()) {
@@ -451,7 +495,9 @@ fn time(entry: &Entry, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
     if let Some(empty) = field.as_ref().filter(|field| field.value.is_empty()) {
         problems.push(Problem::at(&empty.place, "the name of a field is empty"));
     }
-    let format = time_format(&mut section, problems);
+    let own = field.as_ref().filter(|field| field.value == "time");
+    let own = own.filter(|_| matches!(of, Some(Format::AccessLog { .. }))).map(|_| ACCESS_TIME);
+    let format = time_format(&mut section, own, problems);
     let lateness = section.parsed("lateness", problems, |text| text.trim().parse::<Span>());
     let words = [("correct", Later::Correct), ("quarantine", Later::Quarantine), ("drop", Later::Drop)];
     let later = section.word("later", &words, problems);
@@ -469,8 +515,29 @@ fn time(entry: &Entry, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
     Some(Placed { value, place: field.place })
 }
 
-/// `unit` or `pattern`; RFC 3339 when neither is written.
-fn time_format(section: &mut Section<'_>, problems: &mut Problems) -> TimeFormat {
+/// `row`: each record happens as much later than the one before it.
+fn by_row(mut section: Section<'_>, table: &Table, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
+    let others = ["field", "unit", "pattern", "zone", "lateness", "later", "ahead", "agree"];
+    for key in others {
+        let Some(entry) = section.entry(key) else { continue };
+        let problem = Problem::at(&entry.key_place, format!("`{key}` has no meaning with `row`"));
+        problems.push(
+            problem.hint("records are numbered in the order in which they are read: none is late or ahead"),
+        );
+    }
+    let row = section.parsed("row", problems, span_above_zero);
+    section.finish(&TIME_UNBUILT, problems);
+    let row = row.filter(|_| others.iter().all(|key| table.get(key).is_none()))?;
+    Some(Placed { value: in_order(TimeFrom::Row(row.value)), place: row.place })
+}
+
+/// Event time that never goes back.
+fn in_order(from: TimeFrom) -> TimeSpec {
+    TimeSpec { from, lateness: Span(0), later: Later::Correct, ahead: None, agree: AGREE_DEFAULT as usize }
+}
+
+/// `unit` or `pattern`; when neither is written the pattern that the format has, or RFC 3339.
+fn time_format(section: &mut Section<'_>, own: Option<&str>, problems: &mut Problems) -> TimeFormat {
     const UNITS: [(&str, (i64, i64)); 4] =
         [("s", (1_000_000, 1)), ("ms", (1_000, 1)), ("us", (1, 1)), ("ns", (1, 1_000))];
     let unit_place = section.entry("unit").map(|entry| entry.key_place.clone());
@@ -481,16 +548,35 @@ fn time_format(section: &mut Section<'_>, problems: &mut Problems) -> TimeFormat
     }
     let unit = section.word("unit", &UNITS, problems);
     let pattern = section.parsed("pattern", problems, check_pattern);
+    let zone_place = section.entry("zone").map(|entry| entry.key_place.clone());
+    let zone = section.parsed("zone", problems, check_zone);
+    let instant = pattern.as_ref().is_some_and(|pattern| tells_instant(&pattern.value));
+    if let Some(place) = zone_place {
+        let problem = Problem::at(&place, "");
+        let (message, hint) = match pattern_given {
+            false => ("`zone` is for a `pattern`", "leave it out: such times say their offset or are UTC"),
+            true if instant => {
+                ("the `pattern` has an offset, which says more than a `zone`", "leave `zone` out")
+            }
+            true => ("", ""),
+        };
+        if !message.is_empty() {
+            problems.push(Problem { message: message.into(), ..problem.hint(hint) });
+        }
+    }
     match (unit, pattern) {
-        (_, Some(pattern)) => TimeFormat::Pattern(pattern.value),
+        (_, Some(pattern)) => {
+            TimeFormat::Pattern { pattern: pattern.value, zone: zone.map(|zone| zone.value) }
+        }
         (Some(unit), None) => TimeFormat::Unix(unit.value.0, unit.value.1),
-        (None, None) => TimeFormat::Rfc3339,
+        (None, None) => {
+            own.map_or(TimeFormat::Rfc3339, |own| TimeFormat::Pattern { pattern: own.into(), zone: None })
+        }
     }
 }
 
 /// A pattern is good when a known time, written with it, can be read back to a date and a time of day.
 fn check_pattern(pattern: &str) -> Result<String, String> {
-    use jiff::fmt::strtime::BrokenDownTime;
     let known = jiff::civil::date(2015, 9, 12).at(13, 46, 58, 0).to_zoned(jiff::tz::TimeZone::UTC);
     let wrong = |why: String| format!("`{pattern}` is not a pattern of times: {why}");
     let known = known.map_err(|why| wrong(why.to_string()))?;
@@ -500,6 +586,34 @@ fn check_pattern(pattern: &str) -> Result<String, String> {
         (Err(_), Err(_)) => Err(wrong("it holds no full date, as %Y-%m-%d does".into())),
         _ => Ok(pattern.to_string()),
     }
+}
+
+/// Whether times of a good pattern are instants, whatever the zone is.
+fn tells_instant(pattern: &str) -> bool {
+    let known = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
+    let text = BrokenDownTime::from(&known).to_string(pattern).unwrap_or_default();
+    BrokenDownTime::parse(pattern, text).is_ok_and(|read| {
+        read.offset().is_some() || read.iana_time_zone().is_some() || read.to_timestamp().is_ok()
+    })
+}
+
+/// A zone is good when the database that is part of the program has it.
+fn check_zone(name: &str) -> Result<String, String> {
+    if TimeZone::get(name).is_ok_and(|zone| !zone.is_unknown()) {
+        return Ok(name.to_string());
+    }
+    let names: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_string()).collect();
+    let meant = did_you_mean(name, names.iter().map(String::as_str));
+    // `Berlin` means `Europe/Berlin`.
+    let meant = meant.or_else(|| {
+        let city =
+            |full: &&String| full.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(name));
+        names.iter().find(city).map(String::as_str)
+    });
+    Err(match meant {
+        Some(meant) => format!("there is no time zone `{name}`; did you mean `{meant}`?"),
+        None => format!("there is no time zone `{name}`: write an IANA name, as in \"Europe/Berlin\""),
+    })
 }
 
 #[cfg(test)]
@@ -514,8 +628,12 @@ mod tests {
             ("a.b.json.zst", Some(FormatWord::Ndjson)),
             ("x.csv", Some(FormatWord::Csv)),
             ("x.tsv.zst", Some(FormatWord::Tsv)),
+            ("x.csv.xz", Some(FormatWord::Csv)),
+            ("x.xz", None),
+            ("lake/*.parquet", Some(FormatWord::Parquet)),
             ("x.gz", None),
             ("x.txt", None),
+            ("access.log.gz", None),
             ("csv", None),
             ("-", None),
         ] {

@@ -118,7 +118,8 @@ fn sources() {
         ("null   =", "explode = { a = «\"b\" }\nnull =", "needs an expression", "string_to_array"),
         ("null   =", "explode = { a = «\"lower(b)\" }\nnull =", "needs a list", "string_to_array"),
         ("null   =", "format = «\"xml\"\nnull =", "unknown format `xml`", ""),
-        ("null   =", "format = «\"lines\"\nnull =", "format `lines` is not supported", ""),
+        ("null   =", "format = «\"avro\"\nnull =", "format `avro` is not supported", "`lines`"),
+        ("null   =", "format = «\"combind\"\nnull =", "unknown format", "did you mean `combined`?"),
         ("null   =", "record_max = «\"1B\"\nnull =", "at least 16B", ""),
         ("\"quarantine\"", "«\"keep\"", "unknown bad `keep`", "`count` and `quarantine`"),
         ("\"quarantine\"", "\"count\"\nquarantine = «\"x\"", "nothing is quarantined here", ""),
@@ -126,6 +127,50 @@ fn sources() {
         ("[source.events]", "[source.«\"my events\"]", "not a name for a source", ""),
         ("[source.events]", "[source.«\"sg.events\"]", "reserved", ""),
     ]);
+}
+
+#[test]
+fn parquet_is_no_stream() {
+    for source in
+        ["path = [\"a.parquet\", «\"-\"]\nformat = \"parquet\"", "«kind = \"stdin\"\nformat = \"parquet\""]
+    {
+        let source = source.replacen("«kind", "kind", 1);
+        let name = if source.starts_with("kind") { "«s" } else { "s" };
+        let file = format!("[source.{name}]\n{source}\n[metric]\nm = \"count()\"\n");
+        check(&file, "read from its end", "write it to a file");
+    }
+}
+
+#[test]
+fn a_format_with_fields_of_its_own_has_no_others() {
+    let file = |format: &str, time: &str, measure: &str| {
+        format!(
+            "[source.s]\npath = \"a.log\"\nformat = \"{format}\"\n{time}\n[metric]\nm = \"unique({measure})\"\n"
+        )
+    };
+    for (format, time, measure, message, hint) in [
+        ("clf", "", "«referrer", "there is no field `referrer`", "there are `host`"),
+        ("combined", "", "«referer", "there is no field `referer`", "did you mean `referrer`?"),
+        ("combined", "", "«agent", "there is no field `agent`", "`user_agent`"),
+        (
+            "combined",
+            "time = { field = «\"tme\" }",
+            "host",
+            "there is no field `tme`",
+            "did you mean `time`?",
+        ),
+        ("lines", "", "«lin", "there is no field `lin`", "did you mean `line`?"),
+        (
+            "lines",
+            "«header = true",
+            "line",
+            "`header` is for `csv` and `tsv`, this source is `lines`",
+            "leave it out",
+        ),
+        ("lines", "", "«user", "there is no field `user`", "`explode` and `derive`"),
+    ] {
+        check(&file(format, time, measure), message, hint);
+    }
 }
 
 #[test]
@@ -138,7 +183,16 @@ fn fields_and_time() {
         ("status = \"int64\"", "status = «64", "must be a string with its type", "quotes"),
         ("status = \"int64\"", "status = \"int64\", «\"\" = \"bool\"", "name of a field is empty", ""),
         ("field = \"ts\"", "field = «\"\"", "name of a field is empty", ""),
-        ("field = \"ts\"", "«row = \"1s\"", "`row` is not supported", ""),
+        (TIME, "{ row = «\"0s\" }", "no time at all", ""),
+        (TIME, "{ row = «1 }", "`row` must be a string", "quotes"),
+        (
+            TIME,
+            "{ row = \"1s\", «lateness = \"2s\" }",
+            "`lateness` has no meaning with `row`",
+            "none is late",
+        ),
+        (TIME, "{ row = \"1s\", «field = \"ts\" }", "`field` has no meaning with `row`", ""),
+        (TIME, "{ row = \"1s\", «lat = \"2s\" }", "unknown key `lat`", ""),
         ("field = \"ts\"", "«feild = \"ts\"", "unknown key `feild`", "did you mean `field`?"),
         ("time   = { field = \"ts\", ", "«time   = { ", "does not say which `field`", ""),
         ("lateness = \"2s\"", "«idle = \"2s\"", "`idle` is not supported", ""),
@@ -151,8 +205,18 @@ fn fields_and_time() {
         ("ahead = \"1h\"", "pattern = «\"%H:%M\"", "not a pattern of times", ""),
         ("ahead = \"1h\"", "pattern = «\"%Q%Q\"", "not a pattern of times", ""),
         ("ahead = \"1h\"", "«unit = \"s\", pattern = \"%Y-%m-%d\"", "`unit` is for numbers", ""),
+        ("ahead = \"1h\"", "«zone = \"UTC\"", "`zone` is for a `pattern`", "leave it out"),
+        ("ahead = \"1h\"", "unit = \"s\", «zone = \"UTC\"", "`zone` is for a `pattern`", ""),
+        ("ahead = \"1h\"", "pattern = \"%F %T %z\", «zone = \"UTC\"", "has an offset", "leave `zone` out"),
+        ("ahead = \"1h\"", "pattern = \"%F %T %Q\", «zone = \"UTC\"", "has an offset", ""),
+        ("ahead = \"1h\"", "pattern = \"%s\", «zone = \"UTC\"", "has an offset", ""),
+        ("ahead = \"1h\"", "pattern = \"%F\", zone = «\"Europe/Berln\"", "did you mean `Europe/Berlin`?", ""),
+        ("ahead = \"1h\"", "pattern = \"%F\", zone = «\"berlin\"", "did you mean `Europe/Berlin`?", ""),
+        ("ahead = \"1h\"", "pattern = \"%F\", zone = «\"moon\"", "write an IANA name", ""),
+        ("ahead = \"1h\"", "pattern = \"%F\", zone = «2", "`zone` must be a string", ""),
+        ("ahead = \"1h\"", "pattern = «\"%F %T %Z\"", "not a pattern of times", ""),
         (TIME, "«\"ts\"", "`time` must be a table", "time = { field = \"ts\" }"),
-        (TIME, "«\"arrival\"", "`arrival` is not supported", ""),
+        (TIME, "«\"arival\"", "`time` must be a table", "did you mean time = \"arrival\"?"),
         (TIME, "«5", "`time` must be a table", ""),
     ]);
 }
@@ -219,7 +283,7 @@ fn measures() {
         ("\"sum(status)\"", "\"sum(status) «/ 2\"", "no part of a measure", "only a filter"),
         ("\"sum(status)\"", "'sum(status +« )'", "not an SQL expression", ""),
         ("\"sum(status)\"", "\"sum(\\\"é\\\" + 1 «x)\"", "ends before", ""),
-        ("\"sum(status)\"", "\"\\u0073um(status +1 «= = 2)\"", "not an SQL expression", ""),
+        ("\"sum(status)\"", "\"\\u0073um(status +1 = «= 2)\"", "not an SQL expression", ""),
         ("\"sum(status)\"", "\"sum(«lower(page))\"", "gives a string and no number", "cast"),
         ("\"top(page, 50)\"", "\"top(page, weight => «user_id)\"", "no whole number", "int64"),
         ("\"top(page, 50)\"", "\"top(page, weight => «latency_ms / 2)\"", "no whole number", "bigint"),

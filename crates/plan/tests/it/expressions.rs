@@ -23,7 +23,7 @@ fn program(pipeline: &Pipeline) -> Option<Arc<dyn Compute>> {
 
 fn decode(pipeline: &Pipeline, text: &str) -> Batch {
     let decoder = Decoder::new(&pipeline.spec.sources[0], None).expect("NDJSON needs no header");
-    let block = Block { partition: 0, number: 0, first_byte: 0, bytes: text.as_bytes() };
+    let block = Block { partition: 0, number: 0, first_byte: 0, bytes: text.as_bytes(), arrival: None };
     decoder.with_program(program(pipeline)).decode(&block)
 }
 
@@ -173,7 +173,13 @@ fn run(plan: &Pipeline, records: &str, shards: usize) -> Vec<Answer> {
     let mut first_byte = 0;
     for (number, lines) in lines.chunks(2).enumerate() {
         let bytes = lines.concat();
-        engine.push(&Block { partition: 0, number: number as u64, first_byte, bytes: bytes.as_bytes() });
+        engine.push(&Block {
+            partition: 0,
+            number: number as u64,
+            first_byte,
+            bytes: bytes.as_bytes(),
+            arrival: None,
+        });
         first_byte += bytes.len() as u64;
     }
     engine.answers(Question::Total)

@@ -135,8 +135,15 @@ fn formats_and_their_shapes() {
         ("path = \"a.csv\"\nheader = false\ncolumns = [\"x\", \"y\"]", shape(b',', true, Some(&["x", "y"]))),
         ("path = \"-\"\nformat = \"ndjson\"", Format::Ndjson),
         ("path = [\"a.json\", \"b.jsonl.zst\"]", Format::Ndjson),
+        ("path = \"a.log\"\nformat = \"clf\"", Format::AccessLog { combined: false }),
+        ("path = \"a.log.gz\"\nformat = \"combined\"", Format::AccessLog { combined: true }),
+        ("path = \"a.txt\"\nformat = \"lines\"", Format::Lines),
+        ("path = \"lake/*.parquet\"", Format::Parquet),
     ] {
-        let got = one(&format!("kind = \"file\"\n{source}"), "\"top(x)\"");
+        let got = one(
+            &format!("kind = \"file\"\n{source}"),
+            if expected.names().is_some() { "\"count()\"" } else { "\"top(x)\"" },
+        );
         assert_eq!(got.spec.sources[0].format, expected, "{source}");
     }
     let stdin = one("kind = \"stdin\"\nformat = \"tsv\"", "\"count()\"");
@@ -153,12 +160,46 @@ fn times_and_their_formats() {
         ("field = \"t\", unit = \"ns\"", TimeFormat::Unix(1, 1000)),
         (
             "field = \"t\", pattern = \"%d/%b/%Y:%H:%M:%S %z\"",
-            TimeFormat::Pattern("%d/%b/%Y:%H:%M:%S %z".into()),
+            TimeFormat::Pattern { pattern: "%d/%b/%Y:%H:%M:%S %z".into(), zone: None },
+        ),
+        (
+            "field = \"t\", pattern = \"%Y-%m-%d %H:%M\", zone = \"Europe/Berlin\"",
+            TimeFormat::Pattern { pattern: "%Y-%m-%d %H:%M".into(), zone: Some("Europe/Berlin".into()) },
         ),
     ] {
         let got = one(&format!("kind = \"file\"\npath = \"a.csv\"\ntime = {{ {time} }}"), "\"count()\"");
         let spec = got.spec.sources[0].time.as_ref().unwrap();
         assert_eq!((spec.format(), spec.lateness, spec.ahead), (Some(&expected), Span(0), None), "{time}");
+    }
+}
+
+#[test]
+fn time_may_be_the_number_of_the_record_or_its_arrival() {
+    for (time, expected) in
+        [("{ row = \"250ms\" }", TimeFrom::Row(Span(250_000))), ("\"arrival\"", TimeFrom::Arrival)]
+    {
+        let got = one(&format!("path = \"a.csv\"\ntime = {time}"), "\"count()\"");
+        let spec = got.spec.sources[0].time.as_ref().unwrap();
+        assert_eq!(
+            (&spec.from, spec.lateness, spec.ahead, spec.later),
+            (&expected, Span(0), None, Later::Correct)
+        );
+        assert_eq!(got.spec.sources[0].metrics[0].levels, [level("1m", "2d")]);
+    }
+}
+
+#[test]
+fn the_time_of_an_access_log_needs_no_pattern() {
+    let pattern = TimeFormat::Pattern { pattern: "%d/%b/%Y:%H:%M:%S %z".into(), zone: None };
+    for (format, time, expected) in [
+        ("clf", "field = \"time\"", &pattern),
+        ("combined", "field = \"time\", lateness = \"1m\"", &pattern),
+        ("combined", "field = \"time\", unit = \"s\"", &TimeFormat::Unix(SECOND, 1)),
+        ("combined", "field = \"user\"", &TimeFormat::Rfc3339),
+    ] {
+        let source = format!("path = \"a.log\"\nformat = \"{format}\"\ntime = {{ {time} }}");
+        let got = one(&source, "\"unique(path)\"");
+        assert_eq!(got.spec.sources[0].time.as_ref().unwrap().format(), Some(expected), "{format} {time}");
     }
 }
 

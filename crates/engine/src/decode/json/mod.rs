@@ -209,7 +209,8 @@ mod tests {
         let (mut reader, mut rows) = (JsonReader::new(&source, true), Rows::new(&source));
         let mut hits = 0;
         for (i, line) in lines.iter().enumerate() {
-            let block = Block { partition: 0, number: 0, first_byte: 0, bytes: line.as_bytes() };
+            let block =
+                Block { partition: 0, number: 0, first_byte: 0, bytes: line.as_bytes(), arrival: None };
             rows.begin(&block);
             let hit = reader.predicted(block.bytes, 0, &mut rows) == line.len();
             hits += usize::from(hit && i + n >= lines.len());

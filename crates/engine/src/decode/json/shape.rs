@@ -417,7 +417,13 @@ mod tests {
     /// Learns from `line`, with `a.b` and `c` wanted, and says whether `other` has its shape.
     fn fits(line: &str, other: &str) -> Option<bool> {
         let source = source(&["a.b", "c"]);
-        let block = crate::batch::Block { partition: 0, number: 0, first_byte: 0, bytes: other.as_bytes() };
+        let block = crate::batch::Block {
+            partition: 0,
+            number: 0,
+            first_byte: 0,
+            bytes: other.as_bytes(),
+            arrival: None,
+        };
         let mut rows = Rows::new(&source);
         rows.begin(&block);
         let shape = Shape::learn(line.as_bytes(), &Paths::new(&source))?;
