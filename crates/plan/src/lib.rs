@@ -25,6 +25,7 @@
 
 mod accuracy;
 mod file;
+pub mod infer;
 mod input;
 mod measure;
 mod pipeline;

@@ -3,6 +3,7 @@
 mod bad;
 mod good;
 mod hostile;
+mod infer;
 mod rendered;
 
 use plan::{Override, Pipeline, Problems};
