@@ -5,6 +5,7 @@ mod errors;
 mod formats;
 mod inputs;
 mod parquet;
+mod init;
 mod run;
 mod schema;
 mod support;
