@@ -33,6 +33,6 @@ mod tests {
         assert_eq!((float64("1.5"), float64("NA"), float64("inf")), (Some(1.5), None, None));
         assert_eq!(time(&TimeFormat::Unix(1000, 1), "1500"), Some(Time(1_500_000)));
         assert_eq!(time(&TimeFormat::Rfc3339, "1970-01-01 00:00:01"), Some(Time(1_000_000)));
-        assert_eq!(time(&TimeFormat::Pattern("%Y".into()), "x"), None);
+        assert_eq!(time(&TimeFormat::Pattern { pattern: "%Y".into(), zone: None }, "x"), None);
     }
 }

@@ -17,7 +17,7 @@ pub fn rehearse(pipeline: &Pipeline, head: &Head<'_>) -> Option<Tally> {
     let end = Cutter::new(&source.format).cut(head.bytes, head.whole);
     let bytes = &head.bytes[..end];
     let mut engine = Engine::new(source, first_record(&source.format, bytes, true), 1, MEMORY_BYTES).ok()?;
-    engine.push(&Block { partition: 0, number: 0, first_byte: 0, bytes });
+    engine.push(&Block { partition: 0, number: 0, first_byte: 0, bytes, arrival: None });
     engine.finish(0);
     Some(engine.tally())
 }

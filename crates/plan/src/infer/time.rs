@@ -96,7 +96,7 @@ impl Stamp {
             Stamp::Unix(Unit::Ms) => TimeFormat::Unix(1_000, 1),
             Stamp::Unix(Unit::Us) => TimeFormat::Unix(1, 1),
             Stamp::Unix(Unit::Ns) => TimeFormat::Unix(1, 1_000),
-            Stamp::Pattern(pattern) => TimeFormat::Pattern(pattern.into()),
+            Stamp::Pattern(pattern) => TimeFormat::Pattern { pattern: pattern.into(), zone: None },
         }
     }
 
