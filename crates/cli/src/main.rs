@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod hint;
+mod init;
 mod note;
 mod progress;
 mod run;
@@ -29,12 +30,16 @@ enum Verb {
     /// Reads the sources of a pipeline file and reports every metric.
     #[command(after_help = run::EXAMPLES)]
     Run(run::RunArgs),
+    /// Looks at the head of a file of events and writes a first pipeline file for it.
+    #[command(after_help = init::EXAMPLES)]
+    Init(init::InitArgs),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.verb {
         Verb::Run(args) => run::run(&args),
+        Verb::Init(args) => init::init(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -27,6 +27,7 @@ mod accuracy;
 mod columns;
 mod expr;
 mod file;
+pub mod infer;
 mod input;
 mod measure;
 mod pipeline;

@@ -80,7 +80,7 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
 }
 
 /// The name of a file without folders and extension, fit for a pipeline.
-fn stem(file_name: &str) -> String {
+pub(crate) fn stem(file_name: &str) -> String {
     let base = file_name.rsplit(['/', '\\']).next().unwrap_or("");
     let stem = base.split_once('.').map_or(base, |(stem, _)| stem);
     let fit = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };

@@ -189,6 +189,25 @@ impl Stream {
 
 /// Memory that decoding xz may take: seven times what `xz -9` makes necessary; a header can ask for 4 GiB.
 const XZ_MEMORY_MAX: u64 = 512 << 20;
+/// The first bytes of a file, decompressed, `bytes_max` at most, and whether the file ends with them.
+///
+/// # Errors
+/// When the file cannot be read so far.
+pub fn head(path: &str, bytes_max: usize) -> Result<(Vec<u8>, bool), RunError> {
+    let mut stream = Stream::open(path, Arc::default())?;
+    // One byte more tells whether there is one.
+    let mut bytes = vec![0; bytes_max + 1];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match stream.read(&mut bytes[filled..])? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    bytes.truncate(filled.min(bytes_max));
+    Ok((bytes, filled <= bytes_max))
+}
+
 /// As many bytes as the longest beginning below.
 const MAGIC_BYTES: usize = 10;
 /// How files begin that would only give bad records, what they are, and what to do. No text begins like this.

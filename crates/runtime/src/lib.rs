@@ -13,5 +13,5 @@ mod reader;
 mod turn;
 
 pub use error::RunError;
-pub use input::{InputFile, expand};
+pub use input::{InputFile, expand, head};
 pub use pump::{Finished, HEAD_BYTES, Job, Status, run};

@@ -3,6 +3,7 @@
 mod bounded;
 mod errors;
 mod formats;
+mod init;
 mod inputs;
 mod parquet;
 mod run;

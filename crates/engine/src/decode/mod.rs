@@ -22,6 +22,7 @@ mod digits;
 mod json;
 mod lanes;
 mod lines;
+pub mod single;
 mod time;
 mod value;
 

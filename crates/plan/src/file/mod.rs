@@ -80,7 +80,7 @@ pub(crate) fn read(root: &Table, problems: &mut Problems) -> File {
 }
 
 /// Names of pipelines become names of files.
-fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     const LETTERS_MAX: usize = 100;
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if text.is_empty() || text.starts_with('.') || text.len() > LETTERS_MAX || !text.chars().all(good) {

@@ -4,6 +4,7 @@ mod bad;
 mod expressions;
 mod good;
 mod hostile;
+mod infer;
 mod rendered;
 
 use plan::{Override, Pipeline, Problems};
