@@ -6,19 +6,24 @@ Times are microseconds since 1970. Decides nothing about order; that is `clock`.
 Readings of the rules where words leave room: blank lines are no records; surplus empty columns at the end
 of a line are ignored (the published NASA file ends every line with two tabs), any other count of columns is
 bad; only fields that a metric uses are converted; a record that is bad for two reasons counts once, in the
-order too_long, utf8, json or columns, type, time; times finer than a microsecond are cut (towards the
-past); 5.0 is no int64.
+order too_long, utf8, json or columns or line, type, derive, time; times finer than a microsecond are cut (towards
+the past); 5.0 is no int64; a record whose list cannot be computed is bad once (derive), one whose fields do not
+convert too; an empty list takes no number where time is the row; a local time that stands twice on the clock is
+the first, one that is skipped is read with the offset before the gap; surplus text behind the last field of a web
+log is ignored in both formats, blanks between its fields may be many.
 """
 
 import gzip
+import itertools
 import json
+import lzma
 import math
 import re
 import subprocess
 from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 
-from pipeline import Unsupported
+from errors import Unsupported
 
 I64 = range(-(2**63), 2**63)
 INT = re.compile(r"[+-]?\d+", re.ASCII)
@@ -38,46 +43,165 @@ class BadValue(Exception):
     """A value does not convert to the kind of its field."""
 
 
-def read(source, path):
-    """All items of one file, in its order. `values` follow the order of `source.fields`."""
-    lines = open_lines(path)
-    if source.format == "ndjson":
-        records = json_records(source, lines)
-    else:
-        records = delimited_records(source, lines)
+def read(source, path, numbers=None):
+    """All items of one file, in its order. `values` follow the order of `source.layout.columns`; `numbers` counts on
+    from file to file. An empty list gives `("exploded_empty", None, None)`."""
+    numbers, made = numbers or itertools.count(), source.layout.made
     kinds = list(source.fields.values())
     seconds = time_reader(source.time)
-    for reason, time, raws in records:
-        if reason:
-            yield reason, None, None
-            continue
-        try:
-            values = tuple([convert(kind, raw, source.nulls) for kind, raw in zip(kinds, raws)])
-        except BadValue:
-            yield "type", None, None
-            continue
-        when = seconds(time) if source.time else 0
-        if when is None:
-            yield "time", None, None
-        else:
-            yield None, when, values
+    place = time_place(source)
+    for reason, time, raws in records(source, path):
+        rows = None
+        if not reason:
+            try:
+                values = tuple([convert(kind, raw, source.nulls) for kind, raw in zip(kinds, raws)])
+                rows = (values,) if source.layout.item is None else exploded(source.layout.item, values)
+                reason = None if rows is not None else "derive"
+            except BadValue:
+                reason = "type"
+        if rows == []:
+            yield "exploded_empty", None, None
+        for row in (None,) if rows is None else rows:
+            number, bad = next(numbers), reason
+            if row is not None and made is not None:
+                more = made.run(row)
+                bad, row = ("derive", None) if more is None else (None, row + more)
+            if bad:
+                yield bad, None, None
+                continue
+            when = seconds(number if place == ROW else time if place is None else as_raw(row[place]))
+            if when is None:
+                yield "time", None, None
+            else:
+                yield None, when, row
+
+
+def records(source, path):
+    """(reason, raw time, raw values) of each record."""
+    if source.format == "parquet":
+        return parquet_records(source, path)
+    readers = {"ndjson": json_records, "delimited": delimited_records, "lines": line_records}
+    return readers.get(source.format, weblog_records)(source, open_lines(path))
+
+
+def exploded(program, values):
+    """A row for each element of the list; None where there is no telling."""
+    found = program.run(values)
+    return found and [values + (item,) for item in found[0] or ()]
+
+
+ROW = "row"
+
+
+def time_place(source):
+    """Where event time stands: ROW, the place of a column, or None for a field of the record."""
+    if source.time is None or source.time.row is not None:
+        return ROW
+    made = source.time.path in source.derive or source.explode and source.time.path == source.explode[0]
+    return list(source.layout.columns).index(source.time.path) if made else None
+
+
+def time_field(source):
+    """The field of the record that holds event time, if one does."""
+    return source.time.path if time_place(source) is None else None
+
+
+def as_raw(value):
+    """A computed value as a record would write it."""
+    return value if value is None or isinstance(value, (str, bool)) else Num(repr(value))
 
 
 def open_lines(path):
-    """Lines as bytes, with their ends; a byte order mark at the head is dropped."""
-    if path.endswith(".zst"):
-        done = subprocess.run(["zstd", "-dcq", path], stdout=subprocess.PIPE, check=True)
-        data = done.stdout
-    else:
-        with (gzip.open if path.endswith(".gz") else open)(path, "rb") as file:
-            data = file.read()
+    """Lines as bytes, with their ends; a byte order mark at the head is dropped. The first bytes tell how a file is
+    compressed."""
+    with open(path, "rb") as file:
+        data = file.read()
+    if data.startswith(b"\x1f\x8b"):
+        data = gzip.decompress(data)
+    elif data.startswith(b"\xfd7zXZ\x00"):
+        data = lzma.decompress(data)
+    elif data.startswith(b"\x28\xb5\x2f\xfd"):
+        data = subprocess.run(["zstd", "-dcq", path], stdout=subprocess.PIPE, check=True).stdout
     return iter(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"))
+
+
+def texts(source, lines):
+    """(reason, text) of each line that is not blank."""
+    for line in lines:
+        line = line.removesuffix(b"\r")
+        if not line.strip():
+            continue
+        if len(line) > source.record_bytes_max:
+            yield "too_long", None
+            continue
+        try:
+            yield None, line.decode("utf-8")
+        except UnicodeDecodeError:
+            yield "utf8", None
+
+
+def line_records(source, lines):
+    for reason, text in texts(source, lines):
+        yield reason, text, [text] * len(source.fields)
+
+
+def weblog_records(source, lines):
+    names, time = list(source.fields), time_field(source)
+    for reason, text in texts(source, lines):
+        entry = None if reason else weblog_entry(text, source.format == "combined")
+        if entry is None:
+            yield reason or "line", None, None
+        else:
+            yield None, entry.get(time), [entry[name] for name in names]
+
+
+QUOTED = r'"((?:[^"\\]|\\.)*)"'
+CLF = re.compile(r"([^ ]+) +([^ ]+) +([^ ]+) +\[([^\]]*)\] +" + QUOTED + r" +([^ ]+) +([^ ]+)")
+COMBINED = re.compile(CLF.pattern + f" +{QUOTED} +{QUOTED}")
+
+
+def weblog_entry(text, combined):
+    """The fields of a line by name; None where it has not the shape."""
+    found = (COMBINED if combined else CLF).match(text)
+    if not found:
+        return None
+    host, ident, user, time, request, status, size, *agents = found.groups()
+    request, *agents = (re.sub(r'\\(["\\])', r"\1", quoted) for quoted in (request, *agents))
+    parts = [part for part in request.split(" ") if part]
+    if len(parts) == 2:
+        parts.append(None)
+    elif len(parts) != 3 or not parts[2].startswith("HTTP/"):
+        parts = [None] * 3
+    names = ("ident", "user", "status", "bytes", "referrer", "user_agent")
+    known = {name: None if value == "-" else value for name, value in zip(names, (ident, user, status, size, *agents))}
+    return known | {"host": host, "time": time, "request": request} | dict(zip(("method", "path", "protocol"), parts))
+
+
+def parquet_records(source, path):
+    """Needs pyarrow, which is not in Python's library."""
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise Unsupported("parquet without pyarrow") from None
+    getters = [path.split(".") for path in source.fields]
+    time_path = (time_field(source) or "").split(".")
+    for batch in parquet.ParquetFile(path).iter_batches():
+        for record in batch.to_pylist():
+            yield None, plain(member(record, time_path)), [plain(member(record, path)) for path in getters]
+
+
+def plain(value):
+    """A value of a table as JSON would write it."""
+    if isinstance(value, datetime):
+        zoned = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        return zoned.isoformat().replace("+00:00", "Z")
+    return Num(repr(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 def json_records(source, lines):
     """(reason, raw time, raw values) of each line."""
     getters = [path.split(".") for path in source.fields]
-    time_path = source.time.path.split(".") if source.time else None
+    time_path = (time_field(source) or "").split(".")
     decoder = json.JSONDecoder(parse_float=Num, parse_int=Num, parse_constant=no_constant)
     for line in lines:
         if not line.strip():
@@ -86,8 +210,7 @@ def json_records(source, lines):
         if reason:
             yield reason, None, None
         else:
-            time = member(record, time_path) if time_path else None
-            yield None, time, [member(record, path) for path in getters]
+            yield None, member(record, time_path), [member(record, path) for path in getters]
 
 
 def decode_json(decoder, line, limit):
@@ -140,7 +263,7 @@ def delimited_records(source, lines):
 
 def column_places(source, columns):
     """Places of the time and the fields in a row (place 0 stands for an absent time)."""
-    wanted = [source.time.path if source.time else columns[0]] + list(source.fields)
+    wanted = [time_field(source) or columns[0]] + list(source.fields)
     missing = [name for name in wanted if name not in columns]
     if missing:
         raise Unsupported(f"source.{source.name}: no column {', '.join(missing)}")
@@ -231,11 +354,13 @@ def convert(kind, raw, nulls):
 def time_reader(spec):
     """A function from a raw value to microseconds, or None where it is no time."""
     if spec is None:
-        return None
+        return lambda _: 0
+    if spec.row is not None:
+        return lambda number: number * spec.row
     if spec.unit is not None:
         return lambda raw: unix_time(raw, spec.unit)
     if spec.pattern is not None:
-        return lambda raw: pattern_time(raw, spec.pattern)
+        return lambda raw: pattern_time(raw, spec.pattern, spec.zone or timezone.utc)
     days = {}
     return lambda raw: rfc3339_time(raw, days)
 
@@ -247,14 +372,14 @@ def unix_time(raw, unit):
     return micros if micros in I64 else None
 
 
-def pattern_time(raw, pattern):
+def pattern_time(raw, pattern, zone=timezone.utc):
     if not isinstance(raw, str) or isinstance(raw, Num):
         return None
     try:
         when = datetime.strptime(raw, pattern)
     except ValueError:
         return None
-    return ((when if when.tzinfo else when.replace(tzinfo=timezone.utc)) - EPOCH) // MICROSECOND
+    return ((when if when.tzinfo else when.replace(tzinfo=zone)) - EPOCH) // MICROSECOND
 
 
 def rfc3339_time(raw, days):

@@ -6,8 +6,8 @@
 `check` recomputes every answer of `streamgauge run --once --format json PIPELINE.toml` from the files and
 compares. It shares no code with the engine: both are written from the same promises, so where they differ
 one of them misread. Exit code 0: all promises kept; 1: some broken; 2: the pipeline or the report cannot be
-read; 3: kept, but some metrics are outside what the oracle computes. DIR (or STREAMGAUGE_DATA) is where the
-data files are, if not where the pipeline says.
+read; 3: kept, but some metrics are outside what the oracle computes, or the whole
+pipeline is. DIR (or STREAMGAUGE_DATA) is where the data files are, if not where the pipeline says.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import errors  # noqa: E402
 import events  # noqa: E402
 import pipeline as pipelines  # noqa: E402
 import report as reports  # noqa: E402
@@ -35,9 +36,9 @@ def main(argv=None):
             write(answers, sys.stdout)
             return 0
         rows = reports.load(options.report)
-    except (pipelines.Unsupported, reports.Unreadable, OSError, KeyError, ValueError) as error:
+    except (errors.Unsupported, reports.Unreadable, OSError, KeyError, ValueError) as error:
         print(f"oracle: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+        return 3 if isinstance(error, errors.Unsupported) and not isinstance(error, errors.Wrong) else 2
     return reports.check(answers, rows, sys.stdout)
 
 
@@ -59,7 +60,7 @@ def arguments():
 def question(options):
     """(every, window) in microseconds, or (None, None) for totals."""
     if options.window and not options.every:
-        raise pipelines.Unsupported("--window without --every")
+        raise errors.Wrong("--window without --every")
     if not options.every:
         return None, None
     every = pipelines.parse_span(options.every)
@@ -87,6 +88,12 @@ def row_of(answers, key, cell):
         row["quantiles"] = [{"q": float(q)} | bounds(cell.quantile(q)) for q in cell.metric.qs]
     elif cell.metric.measure == "histogram":
         row["buckets"] = buckets(cell)
+    elif cell.metric.measure == "sample":
+        shown, _, names = answers.samples[metric]
+        row["rows"] = [{name: wide(event[names.index(name)]) for name in shown}
+                       for event in cell.values[:cell.metric.k]]
+    if cell.metric.verdict:
+        row |= {"exact": False, "guarantee": "proven"}
     return row
 
 

@@ -9,18 +9,15 @@ Tests on real data look in STREAMGAUGE_DATA, else beside the repository, and say
 import copy
 import io
 import json
-import os
 import random
 import sys
-import tempfile
 import unittest
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import clock  # noqa: E402
 import events  # noqa: E402
@@ -28,9 +25,9 @@ import oracle  # noqa: E402
 import pipeline as pipelines  # noqa: E402
 import report as reports  # noqa: E402
 import truth  # noqa: E402
-
-EXAMPLES = HERE.parent.parent / "examples"
-DATA = Path(os.environ.get("STREAMGAUGE_DATA", HERE.parent.parent.parent / "shared" / "data"))
+from selftest_data import Examples, Published  # noqa: E402, F401
+from selftest_language import Columns, Expressions, Measures, Weblogs  # noqa: E402, F401
+from trial import Folder, counters, number, row  # noqa: E402
 
 SHOP = """
 panes = ["1m:10m"]
@@ -62,22 +59,6 @@ not json
 """
 
 
-def row(metric, value, by=None, start=None, end=None, **more):
-    """An exact row of a report, as the contract writes it."""
-    plain = {"metric": metric, "by": by or {}, "start": start, "end": end, "value": value, "low": value,
-             "high": value, "confidence": 1.0, "guarantee": "exact", "exact": True, "complete_to": None,
-             "late": 1, "sketch": None}
-    return plain | more
-
-
-def number(value, **name):
-    return name | {"value": value, "low": value, "high": value}
-
-
-def counters(source, **counts):
-    return [row("sg.source", n, {"source": source, "reason": reason}) for reason, n in counts.items()]
-
-
 def shop_report():
     """Worked out by hand: x is 1.5, 2.5, 0.5; `NA` is null, "many" is bad; t = 62 is late behind 125 - 5."""
     return [
@@ -93,30 +74,6 @@ def shop_report():
         row("cuts", None, buckets=[{"le": 1, "count": 1}, {"le": 2, "count": 2}, {"le": "+Inf", "count": 3}]),
         row("most", "9007199254740993"),
     ] + counters("shop", read=8, accepted=5, on_time=4, late=1, ahead=0, too_late=0, json=1, time=1, type=1)
-
-
-class Folder(unittest.TestCase):
-    """A directory for one test, with the files it asks for."""
-
-    def setUp(self):
-        place = tempfile.TemporaryDirectory()
-        self.addCleanup(place.cleanup)
-        self.place = Path(place.name)
-
-    def put(self, name, text):
-        path = self.place / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return str(path)
-
-    def answers(self, toml, every=None, window=None):
-        pipeline = pipelines.load(self.put("pipeline.toml", toml))
-        spans = [span and pipelines.parse_span(span) for span in (every, window or every)]
-        return truth.compute(pipeline, *spans)
-
-    def judge(self, answers, rows):
-        out = io.StringIO()
-        code = reports.check(answers, rows, out)
-        return code, out.getvalue()
 
 
 class Reports(Folder):
@@ -368,12 +325,6 @@ class Windows(Folder):
 
 
 class Decoding(Folder):
-    def items(self, name, text, metrics, more=""):
-        self.put(name, text)
-        toml = f'[source.s]\npath = "{name}"\n{more}\n[metric]\n{metrics}\n'
-        source = pipelines.load(self.put("pipeline.toml", toml)).sources[0]
-        return [reason or values for reason, _, values in events.read(source, source.paths[0])]
-
     def test_json(self):
         lines = ['{"a":{"b":1.0},"n":2}', '{"a":7,"n":-1e2}', '{"a":{"b":true},"n":"3"}', "", "[1]",
                  '{"a":NaN}', '{"a":{"b":[]}}', '{"n":"x"}', '{"n":"-"}', '{"n":false}',
@@ -438,103 +389,6 @@ class Numbers(unittest.TestCase):
         self.assertEqual(self.cell("top", ["", "a", ""], "string").weights, {"": 2, "a": 1})
         self.assertEqual(self.cell("unique", [], "string").value(), 0)
         self.assertIsNone(self.cell("sum", []).value())
-
-
-class Published(Folder):
-    """The exact figures published with the data, reproduced from the files."""
-
-    def compute(self, name, text, metrics, **keys):
-        if not (DATA / name).exists():
-            print(f"\nSKIPPED: {self.id()}: no {name} (set STREAMGAUGE_DATA)", file=sys.stderr)
-            self.skipTest(f"no {name}")
-        toml = f'[source.s]\npath = "{(DATA / name).as_posix()}"\n{text}\n[metric]\n'
-        answers = self.answers(toml + "\n".join(f'{key} = {metrics[key]}' for key in metrics))
-        self.found = answers.cells
-        self.counters = {reason: n for (_, reason), n in answers.counters.items() if n}
-        return lambda metric, *by: answers.cells[metric, tuple(by), None, None]
-
-    def quantiles(self, cell):
-        return [cell.quantile(q) for q in cell.metric.qs]
-
-    def test_nasa(self):
-        at = self.compute(
-            "nasa_http_19950801_10k.tsv.gz", 'time = { field = "time", unit = "s" }\nnull = ["-"]', {
-                "n": '{ measure = "count()", by = ["response"] }', "hosts": '"unique(host)"',
-                "urls": '"unique(url)"', "size": '"quantiles(bytes, 0.5, 0.95, 0.99)"'})
-        self.assertEqual((at("hosts").value(), at("urls").value()), (853, 1323))
-        for response, count in {"200": 9046, "302": 136, "304": 688, "403": 1, "404": 128}.items():
-            self.assertEqual(at("n", ("response", response)).value(), count)
-        self.assertEqual(self.quantiles(at("size")), [3635, 79088, 283389])
-        self.assertEqual(self.counters, {"read": 9999, "accepted": 9999, "on_time": 9999})
-
-    def test_wikipedia(self):
-        time = 'time = { field = "time", ahead = "1h", lateness = "2s" }'
-        at = self.compute("wikipedia_edits_39k.ndjson.gz", time + '\nfields = { added = "int64" }', {
-            "users": '"unique(user)"', "pages": '"unique(page)"', "channels": '"unique(channel)"',
-            "robots": '{ measure = "count()", by = ["isRobot"] }', "top": '"top(user, 3)"',
-            "nameless": '{ measure = "count()", by = ["isAnonymous"] }', "sum": '"sum(added)"',
-            "added": '"quantiles(added, 0.5, 0.95, 0.99)"', "n": '"count()"'})
-        self.assertEqual([at(name).value() for name in ("n", "users", "pages", "channels", "sum")],
-                         [39_244, 10_531, 35_143, 51, 9_385_573])
-        self.assertEqual(at("robots", ("isRobot", "true")).value(), 15_420)
-        self.assertEqual(at("nameless", ("isAnonymous", "true")).value(), 3_799)
-        self.assertEqual(at("top").weights.most_common(3),
-                         [("TuanminhBot", 3385), ("ThitxongkhoiAWB", 2036), ("TuanUt-Bot!", 1792)])
-        self.assertEqual(self.quantiles(at("added")), [18, 934, 3813])
-        self.counters.pop("too_late", None)  # how far back a late edit may reach is the ladder's affair
-        self.assertEqual(self.counters, {"read": 39_244, "accepted": 39_244, "on_time": 39_199, "late": 4,
-                                         "ahead": 41})
-
-    def test_wikipedia_without_a_bound_is_poisoned(self):
-        self.compute("wikipedia_edits_39k.ndjson.gz", 'time = { field = "time" }', {"n": '"count()"'})
-        self.assertGreaterEqual(self.counters["late"], 39_199)
-
-    def test_github(self):
-        at = self.compute("github_events_2015-01-01-01h.ndjson.gz", 'time = { field = "created_at" }', {
-            "actors": '"unique(actor.login)"', "repos": '"unique(repo.name)"', "ids": '"unique(id)"',
-            "types": '"freq(type)"', "top": '"top(actor.login)"'})
-        self.assertEqual([at(name).value() for name in ("actors", "repos", "ids")], [3416, 3832, 7427])
-        self.assertEqual(at("types").weights.most_common(2), [("PushEvent", 4150), ("CreateEvent", 727)])
-        self.assertEqual(at("top").weights.most_common(1), [("gyuho", 103)])
-
-    def test_nycflights(self):
-        at = self.compute("nycflights13_337k.csv.zst", 'time = { field = "time_hour" }\nnull = ["NA"]', {
-            "planes": '"unique(tailnum)"', "often": '"freq(tailnum)"', "top": '"top(dest)"',
-            "dests": '"unique(dest)"', "delay": '"quantiles(dep_delay, 0.5, 0.95, 0.99)"'})
-        self.assertEqual((at("planes").value(), at("dests").value()), (4044, 105))
-        self.assertEqual(at("often").weights["NA"], 2512)
-        self.assertEqual(at("top").weights.most_common(3), [("ORD", 17283), ("ATL", 17215), ("LAX", 16174)])
-        self.assertEqual(len(at("delay").values), 328_521)
-        self.assertEqual(self.quantiles(at("delay")), [-2, 88, 191])
-        self.assertEqual(self.counters["accepted"], 336_776)
-
-    def test_openbandit(self):
-        features = ", ".join(f'"user_feature_{i}"' for i in range(4))
-        at = self.compute("openbandit_random_men_10k.csv.gz", 'time = { field = "timestamp" }', {
-            "items": '"unique(item_id)"', "clicks": '"sum(click)"', "top": '"top(item_id)"',
-            "tuples": f'{{ measure = "count()", by = [{features}] }}'})
-        tuples = [key for key in self.found if key[0] == "tuples"]
-        self.assertEqual((at("items").value(), at("clicks").value(), len(tuples)), (34, 46, 230))
-        self.assertEqual(at("top").weights.most_common(1), [("11", 345)])
-
-
-class Examples(Folder):
-    """Every pipeline of the examples is one that the oracle understands in full."""
-
-    def test_examples_are_understood(self):
-        paths = sorted(EXAMPLES.glob("*.toml"))
-        self.assertTrue(paths)
-        for path in paths:
-            text = path.read_text()
-            command = f"# streamgauge run --once --format json examples/{path.name}\n"
-            self.assertTrue(text.startswith(command), path)
-            try:
-                pipeline = pipelines.load(path, str(DATA))
-            except FileNotFoundError as error:
-                print(f"\nSKIPPED: {path.name}: {error} (set STREAMGAUGE_DATA)", file=sys.stderr)
-                continue
-            for source in pipeline.sources:
-                self.assertEqual([metric.unchecked for metric in source.metrics if metric.unchecked], [])
 
 
 if __name__ == "__main__":

@@ -7,9 +7,13 @@ Readings of the rules where words leave room: `late` counts every event behind t
 done with it, and `too_late` those of the corrected ones that no level of the file's ladder keeps;
 `accepted` counts all that enter the total; without event time every event is on time; NaN and infinity
 enter no measure; the deviation of fewer than two values is null; a group stands in the answer if an event
-of it was folded, also when the measured field was missing.
+of it was folded, also when the measured field was missing; an event that a filter keeps out is not folded, so a
+group or window of nothing else is not reported; an item of weight 0 is none; a negative weight counts once a metric,
+and only where there is an item; the empty text is a key of `seen`, though `unique` and `audience` skip it; verdicts
+are given in the order of the files.
 """
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -19,10 +23,10 @@ from functools import cached_property
 
 import clock
 import events
-from pipeline import Unsupported
+from errors import Unsupported
 
 COUNTERS = ("read", "accepted", "on_time", "late", "ahead", "too_late", "late_dropped", "late_quarantined")
-REASONS = ("json", "utf8", "columns", "type", "time", "too_long")
+REASONS = ("json", "utf8", "columns", "line", "type", "derive", "time", "too_long")
 
 
 class Cell:
@@ -30,7 +34,7 @@ class Cell:
 
     def __init__(self, metric, kind, count, values):
         self.metric, self.kind, self.count = metric, kind, count
-        if kind == "float64":
+        if kind == "float64" and not metric.weight:
             values = [value for value in values if math.isfinite(value)]
         self.values = values
 
@@ -39,9 +43,11 @@ class Cell:
         name, values = self.metric.measure, self.values
         if name == "count":
             return self.count
-        if name == "unique":
+        if name in ("unique", "audience"):
             return len(self.distinct)
-        if not values or name in ("top", "freq", "quantiles", "histogram"):
+        if name == "seen":
+            return len(set(values))
+        if not values or name in ("top", "freq", "quantiles", "histogram", "sample"):
             return None
         if name in ("min", "max"):
             return min(values) if name == "min" else max(values)
@@ -58,8 +64,14 @@ class Cell:
 
     @cached_property
     def weights(self):
-        """How often each value occurs."""
-        return Counter(self.values)
+        """How often each value occurs, or how much it weighs."""
+        if not self.metric.weight:
+            return Counter(self.values)
+        found = Counter()
+        for value, weight in self.values:
+            if weight > 0 and not (isinstance(value, float) and not math.isfinite(value)):
+                found[value] += weight
+        return found
 
     @cached_property
     def ordered(self):
@@ -102,6 +114,8 @@ class Answers:
     kinds: dict = field(default_factory=dict)  # (metric, path) -> kind
     metrics: dict = field(default_factory=dict)
     late: dict = field(default_factory=dict)  # metric -> late events of its source
+    samples: dict = field(default_factory=dict)  # metric -> (columns it may show, field of time, all columns)
+    misjudged: dict = field(default_factory=dict)  # metric -> most events that verdicts may get wrong
 
 
 def compute(pipeline, every=None, window=None):
@@ -109,13 +123,22 @@ def compute(pipeline, every=None, window=None):
     answers = Answers()
     for source in pipeline.sources:
         rows, counters, watermark = accept(source, pipeline.levels, every is not None)
+        rows = grown(source, rows)
+        kinds = source.layout.kinds
+        for metric in source.metrics:
+            if metric.weight and not metric.unchecked:
+                counters["weight_negative"] += negative_weights(kinds, metric, rows)
+        counters = {reason: n for reason, n in counters.items() if n or reason in COUNTERS + REASONS}
         answers.counters |= {(source.name, reason): n for reason, n in counters.items()}
         for metric in source.metrics:
             answers.metrics[metric.name] = metric
             answers.late[metric.name] = counters["late"]
             if metric.unchecked:
                 continue
-            answers.kinds |= {(metric.name, path): kind for path, kind in source.fields.items()}
+            answers.kinds |= {(metric.name, path): kind for path, kind in kinds.items()}
+            answers.samples[metric.name] = source.layout.shown, source.time and source.time.path, list(kinds)
+            if metric.verdict:
+                answers.misjudged[metric.name] = misjudged(source, len(rows))
             for paths in metric.by:
                 if every is None or metric.forever:
                     fold_totals(answers, source, metric, paths, rows)
@@ -128,9 +151,10 @@ def compute(pipeline, every=None, window=None):
 def accept(source, levels, windowed):
     """([(time, values, only total)], counters, final watermark) of a source: read, then judge, by file."""
     rows, counters, watermarks = [], Counter({name: 0 for name in COUNTERS + REASONS}), []
+    numbers = itertools.count()
     for path in source.paths:
         good = []
-        for reason, time, values in events.read(source, path):
+        for reason, time, values in events.read(source, path, numbers):
             counters["read"] += 1
             if reason:
                 counters[reason] += 1
@@ -160,25 +184,78 @@ def accept(source, levels, windowed):
     return rows, counters, last
 
 
-def group_key(source, paths):
+def grown(source, rows):
+    """The rows with the columns behind the clock: verdicts, and what is made of them."""
+    for step in source.layout.later:
+        if step[0] == "eval":
+            more = [step[1].run(values) for _, values, _ in rows]
+            if None in more:
+                raise Unsupported(f"source.{source.name}: {step[1].names} fails")
+        else:
+            more = verdicts([values for _, values, _ in rows], step[1], step[2])
+        rows = [(time, values + extra, only_total) for (time, values, only_total), extra in zip(rows, more)]
+    return rows
+
+
+def verdicts(rows, key, where):
+    """(was the key there before,) for each row; it is put there where the filter holds."""
+    known, found = set(), []
+    for values in rows:
+        item = values[key]
+        found.append((None if item is None else item in known,))
+        if item is not None and (where is None or values[where]):
+            known.add(item)
+    return found
+
+
+def misjudged(source, n):
+    """More false positives than this among n events are no chance (6 sigma), if the filters are as wide as they say."""
+    expected = sum(n * metric.size[1] for metric in source.metrics if metric.measure == "seen" and metric.size)
+    return expected + 6 * math.sqrt(expected) + 6
+
+
+def negative_weights(kinds, metric, rows):
+    item, weight, where = places(kinds, metric)
+    return sum(values[weight] is not None and values[weight] < 0 and values[item] is not None
+               and (where is None or values[where] is True) for _, values, _ in rows)
+
+
+def places(kinds, metric):
+    """Where argument, weight and filter of a metric stand in a row; None for what it has not."""
+    names = list(kinds)
+    return [name and names.index(name) for name in (metric.path, metric.weight, metric.filter)]
+
+
+def group_key(kinds, paths):
     """A function from values to the group: a sorted tuple of (path, value)."""
-    places = sorted((path, list(source.fields).index(path)) for path in paths)
-    return lambda values: tuple([(path, values[place]) for path, place in places])
+    if not paths:
+        return lambda values: ()
+    found = sorted((path, list(kinds).index(path)) for path in paths)
+    return lambda values: tuple([(path, values[place]) for path, place in found])
 
 
 def fold(source, metric, paths, rows, slot):
     """{slot: {group: [count, values]}}; `slot` maps a time to the pane it belongs to."""
-    key = group_key(source, paths)
-    place = list(source.fields).index(metric.path) if metric.path else None
+    kinds = source.layout.kinds
+    key = group_key(kinds, paths)
+    place, weight, where = places(kinds, metric)
     folded = defaultdict(dict)
     for time, values, _ in rows:
+        if where is not None and values[where] is not True:
+            continue
         cells, group = folded[slot(time)], key(values)
         cell = cells.get(group)
         if cell is None:
             cell = cells[group] = [0, []]
         cell[0] += 1
-        if place is not None and values[place] is not None:
-            cell[1].append(values[place])
+        if place is None:
+            if metric.measure == "sample":
+                cell[1].append(values)
+        elif values[place] is not None:
+            if weight is None:
+                cell[1].append(values[place])
+            elif values[weight] is not None:
+                cell[1].append((values[place], values[weight]))
     return folded
 
 
@@ -189,7 +266,7 @@ def fold_totals(answers, source, metric, paths, rows):
     if len(cells) > metric.groups_max:
         answers.crowded.add((metric.name, frozenset(paths)))
     for group, (count, values) in cells.items():
-        cell = Cell(metric, source.fields.get(metric.path), count, values)
+        cell = Cell(metric, source.layout.kinds.get(metric.path), count, values)
         answers.cells[metric.name, group, None, None] = cell
 
 
@@ -212,7 +289,7 @@ def fold_windows(answers, source, metric, paths, rows, question, kept):
                 cell[0] += count
                 cell[1] += values
         for group, (count, values) in merged.items():
-            cell = Cell(metric, source.fields.get(metric.path), count, values)
+            cell = Cell(metric, source.layout.kinds.get(metric.path), count, values)
             answers.cells[metric.name, group, start, start + window] = cell
 
 
