@@ -1,6 +1,7 @@
 //! `streamgauge`: the command line. It wires the plan, the runtime and the engine; it knows how nothing is done.
 #![forbid(unsafe_code)]
 
+mod annotate;
 mod hint;
 mod init;
 mod note;

@@ -269,6 +269,7 @@ pub fn misfit(pipeline: &Pipeline, index: usize, error: &RunError) -> Option<Str
             )
         }
         RunError::Column { column, .. } => (about_column(column), error.to_string(), None),
+        RunError::Events { .. } => return None,
         RunError::NoFile { .. }
         | RunError::Pattern { .. }
         | RunError::Directory(_)

@@ -1,15 +1,18 @@
 //! `streamgauge run`: sources to their end, then every metric on standard output; everything else on standard error.
 
+use crate::annotate::Events;
 use crate::note::{misfit, note};
 use crate::progress::Progress;
 use crate::show::{Format, Report};
 use crate::{NOTHING_MEASURED, Trouble, say};
 use clap::Args;
+use engine::annotate::{Annotator, Note};
 use engine::compute::Compute;
+use engine::intake::Judged;
 use engine::spec::{Question, Source};
 use engine::time::Span;
 use plan::{About, Input, InputKind, Override, Pipeline};
-use runtime::{Finished, InputFile, Job, RunError};
+use runtime::{Annotate, Finished, InputFile, Job, RunError};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,6 +23,7 @@ use std::sync::Arc;
 pub const EXAMPLES: &str = "Examples:
   streamgauge run --once shop.toml
   streamgauge run --once shop.toml --format json --every 1m
+  streamgauge run --once shop.toml --annotate returning,visitors
   zcat day.gz | streamgauge run --once shop.toml --set source.events.path=- --set source.events.format=ndjson
 
 Exit codes: 0 reported; 2 the command line or the pipeline file makes no sense; 3 an input cannot be read or an
@@ -45,6 +49,10 @@ pub struct RunArgs {
     /// Distance between the starts of windows; without --window their length too.
     #[arg(long, value_name = "LENGTH")]
     every: Option<Span>,
+    /// Write every event back with what is known of it right then, instead of the report: names of metrics (`seen`: was
+    /// the key there before; others: so far, for the event's group) and of fields, separated by commas. One shard.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', conflicts_with_all = ["format", "window", "every", "shards"])]
+    annotate: Vec<String>,
     /// Number of shards, each with a thread of its own [default: the cores of this machine].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     shards: Option<u16>,
@@ -73,11 +81,14 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     let work = (0..sources.len())
         .map(|index| prepare(args, &overrides, &pipeline, index, question))
         .collect::<Result<Vec<Work<'_>>, _>>()?;
+    if !args.annotate.is_empty() {
+        return annotate(args, &pipeline, &work);
+    }
     let mut nothing = false;
     // All sources first: a report is whole or not there at all.
     let mut measured = Vec::new();
     for (index, work) in work.iter().enumerate() {
-        let finished = measure(args, work, pipeline.spec.memory_bytes / sources.len() as u64)
+        let finished = measure(args, work, pipeline.spec.memory_bytes / sources.len() as u64, None)
             .map_err(|error| unreadable(&pipeline, index, error))?;
         nothing |= note(&pipeline, index, &finished, &work.quarantine);
         measured.push(finished);
@@ -105,12 +116,38 @@ fn prepare<'a>(
     Ok(Work { source, kept, program, files, quarantine })
 }
 
-fn measure<'a>(args: &RunArgs, work: &'a Work<'_>, memory_bytes: u64) -> Result<Finished<'a>, RunError> {
+/// Every event with what is known of it.
+fn annotate(args: &RunArgs, pipeline: &Pipeline, work: &[Work<'_>]) -> Result<ExitCode, Trouble> {
+    let [work] = work else {
+        return Err(Trouble::question("--annotate takes one source, and this pipeline has several"));
+    };
+    let annotator = Annotator::new(&work.kept, &args.annotate).map_err(|wrong| {
+        let columns = work.kept.columns().into_iter().map(|column| column.path);
+        let names: Vec<String> = work.kept.metrics.iter().map(|m| m.name.clone()).chain(columns).collect();
+        Trouble::question(format!("{wrong}\nthere are: {}", names.join(", ")))
+    })?;
+    let events = Events::new(work.source.format == engine::spec::Format::Ndjson);
+    let write = |judged: &Judged, row: usize, notes: Vec<(&str, Note)>| events.write(judged, row, &notes);
+    let annotate = Annotate { annotator: &annotator, write: &write };
+    let finished = measure(args, work, pipeline.spec.memory_bytes, Some(annotate))
+        .map_err(|error| unreadable(pipeline, 0, error))?;
+    let nothing = note(pipeline, 0, &finished, &work.quarantine);
+    events.finish().map_err(|e| Trouble::environment(format!("cannot write the events: {e}")))?;
+    Ok(ExitCode::from(if nothing { NOTHING_MEASURED } else { 0 }))
+}
+
+fn measure<'a>(
+    args: &RunArgs,
+    work: &'a Work<'_>,
+    memory_bytes: u64,
+    annotate: Option<Annotate<'a>>,
+) -> Result<Finished<'a>, RunError> {
     let progress = Progress::start(&work.files);
     let job = Job {
         source: work.source,
         kept: &work.kept,
         program: work.program.clone(),
+        annotate,
         files: work.files.clone(),
         quarantine: work.quarantine.clone(),
         shards: args.shards.map_or_else(cores, usize::from),

@@ -1,5 +1,6 @@
 //! The machines on one thread: the simplest wiring, for tests, examples and embedding.
 
+use crate::annotate::{Annotator, Note};
 use crate::answer::Answer;
 use crate::batch::{Batch, Block};
 use crate::compute::Compute;
@@ -58,6 +59,32 @@ impl<'a> Engine<'a> {
         self.push_batch(batch);
     }
 
+    /// Decodes a block and folds it in event by event; `each` is told what the annotator says right after each one.
+    /// Events that wait for the clock to be set are told of with the block that sets it.
+    ///
+    /// # Panics
+    /// With more than one shard: none of them has seen everything before.
+    pub fn push_each(
+        &mut self,
+        block: &Block<'_>,
+        annotator: &Annotator,
+        each: &mut dyn FnMut(&Judged, usize, Vec<(&str, Note)>),
+    ) {
+        let batch = self.decoder.decode(block);
+        let judged = self.intake.push(batch);
+        self.apply_each(judged, annotator, each);
+    }
+
+    /// Ends all partitions; events that still waited for the clock are told of now.
+    pub fn finish_each(
+        &mut self,
+        annotator: &Annotator,
+        each: &mut dyn FnMut(&Judged, usize, Vec<(&str, Note)>),
+    ) {
+        let judged = self.intake.finish_all();
+        self.apply_each(judged, annotator, each);
+    }
+
     /// Folds a decoded batch in.
     pub fn push_batch(&mut self, batch: Batch) {
         for judged in self.intake.push(batch) {
@@ -98,5 +125,20 @@ impl<'a> Engine<'a> {
         self.judge.apply(&mut judged);
         let shard = (judged.batch.number % self.shards.len() as u64) as usize;
         self.shards[shard].apply(&judged);
+    }
+
+    fn apply_each(
+        &mut self,
+        batches: Vec<Judged>,
+        annotator: &Annotator,
+        each: &mut dyn FnMut(&Judged, usize, Vec<(&str, Note)>),
+    ) {
+        let [shard] = &mut self.shards[..] else { panic!("events are answered by one shard") };
+        for mut judged in batches {
+            self.judge.apply(&mut judged);
+            shard.apply_each(&judged, &mut |shard, row| {
+                each(&judged, row, annotator.notes(shard, &judged, row));
+            });
+        }
     }
 }

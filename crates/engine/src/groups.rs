@@ -116,6 +116,20 @@ impl Groups {
         stopped
     }
 
+    /// The group of a row, if it is kept apart; the total's when nothing is grouped by.
+    pub fn of_row(&self, batch: &Batch, row: usize) -> Option<u32> {
+        if self.is_total() {
+            return Some(OTHER);
+        }
+        let mut key = Vec::new();
+        match self.lone_string(batch) {
+            Some(array) if array.is_null(row) => key.extend_from_slice(NULL_KEY),
+            Some(array) => key.extend_from_slice(array.value(row).as_bytes()),
+            None => self.fields.iter().for_each(|&field| write_value(&batch.columns[field], row, &mut key)),
+        }
+        self.find(&key, Print::of(&key))
+    }
+
     /// Makes room: keeps the heaviest groups, at most `max`, ties in the order of their keys, and names the others,
     /// which the caller folds into [`OTHER`].
     pub fn shrink(&mut self, max: usize) -> Vec<u32> {

@@ -39,6 +39,15 @@ pub struct Judged {
     pub marks: Vec<Mark>,
     /// Rows that are not folded (late, and dropped or quarantined), ascending.
     pub left_out: Vec<u32>,
+    /// The false-positive rate of each `seen` metric (by its number) after this batch, 0 while its filter is exact.
+    /// Filled by [`crate::judge::Judge::apply`].
+    pub rates: Vec<(usize, f64)>,
+}
+
+impl Judged {
+    fn new(batch: Batch, before: Option<Time>) -> Judged {
+        Judged { batch, before, marks: Vec::new(), left_out: Vec::new(), rates: Vec::new() }
+    }
 }
 
 /// From this row on the watermark is at least this.
@@ -142,7 +151,7 @@ impl Intake {
         }
         let Some(time) = self.time.clone() else {
             self.tally.on_time += batch.rows as u64;
-            return vec![Judged { batch, before: None, marks: Vec::new(), left_out: Vec::new() }];
+            return vec![Judged::new(batch, None)];
         };
         if let TimeFrom::Row(apart) = time.from {
             batch.times = batch.ordinals.iter().map(|n| nth(self.records + u64::from(*n), apart)).collect();
@@ -211,7 +220,7 @@ impl Intake {
     /// Judges every row of a batch against its partition's clock; moves the clock and the source's watermark.
     fn judge(&mut self, time: &TimeSpec, id: u32, partition: &mut Partition, batch: Batch) -> Judged {
         let others = self.others(id, time.lateness);
-        let mut verdict = Judged { before: self.boundary(), marks: Vec::new(), left_out: Vec::new(), batch };
+        let mut verdict = Judged::new(batch, self.boundary());
         let Some(mut clock) = partition.clock.map(|now| Clock::new(now, time)) else {
             debug_assert_eq!(verdict.batch.rows, 0);
             return verdict;

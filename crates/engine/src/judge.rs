@@ -86,6 +86,7 @@ impl Judge {
                 JudgeStep::Judge(filter) => {
                     let verdicts = filter.judge(judged, &mut self.tokens);
                     judged.batch.columns.push(Column::Bool(verdicts));
+                    judged.rates.push((filter.metric, filter.seen.rate()));
                 }
                 JudgeStep::Compute(fields) => {
                     let program = self.program.as_deref().expect("a source with expressions has a program");
@@ -113,11 +114,6 @@ impl Judge {
             degraded: self.filters().filter(|f| f.seen.degraded()).map(|f| f.metric).collect(),
             memory_bytes: self.memory_bytes(),
         }
-    }
-
-    /// The current false-positive rate of a `seen` metric.
-    pub fn rate(&self, metric: usize) -> Option<f64> {
-        self.filters().find(|filter| filter.metric == metric).map(|filter| filter.seen.rate())
     }
 
     fn filters(&self) -> impl Iterator<Item = &Filter> {

@@ -11,6 +11,7 @@
 //! Threads, files, channels and clocks belong to whoever drives it (`runtime`).
 #![forbid(unsafe_code)]
 
+pub mod annotate;
 pub mod answer;
 pub mod batch;
 pub mod cell;

@@ -340,7 +340,7 @@ fn count(cell: &Cell) -> u64 {
 
 /// The most verdicts of `n` that are wrong with this confidence, when each is so with probability `rate` at most: the
 /// upper quantile of the Poisson distribution of mean n·rate, which lies above the binomial one.
-fn wrong_verdicts(n: u64, rate: f64, confidence: f64) -> u64 {
+pub(crate) fn wrong_verdicts(n: u64, rate: f64, confidence: f64) -> u64 {
     let mean = n as f64 * rate;
     if mean > POISSON_MEAN_MAX {
         let z = sketch::estimate::z_of(confidence);

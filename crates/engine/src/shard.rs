@@ -4,15 +4,17 @@
 //! of the input goes whole to shard n mod S, in the order of numbers; whatever S is, merged shards hold the same
 //! order-free state.
 
+use crate::annotate::NO_CELL;
 use crate::batch::Batch;
-use crate::cell::{Columns, Rows, for_each_true};
+use crate::cell::{Cell, Columns, Rows, for_each_true};
 use crate::column::Column;
 use crate::groups::Groups;
 use crate::intake::Judged;
-use crate::series::Series;
+use crate::series::{Role, Series};
 use crate::spec::{Kind, Measure, Metric, Source};
 use crate::time::{Span, Time};
 use arrow_array::Array;
+use sketch::Token;
 use std::ops::Range;
 
 /// Blocks between two looks at the memory budget (a look walks all cells); early on it is looked at more often.
@@ -122,10 +124,59 @@ impl Shard {
             start = mark.row;
         }
         self.fold(&judged.batch, &judged.left_out, start..judged.batch.rows);
+        self.end_block();
+    }
+
+    fn end_block(&mut self) {
         self.blocks += 1;
         if self.blocks.is_power_of_two() || self.blocks.is_multiple_of(BUDGET_EVERY_BLOCKS) {
             self.keep_within_budget();
         }
+    }
+
+    /// The same event by event: `after` sees the state right after each row, also after one that is left out.
+    pub fn apply_each(&mut self, judged: &Judged, after: &mut dyn FnMut(&Shard, usize)) {
+        if let Some(watermark) = judged.before {
+            self.advance(watermark);
+        }
+        self.columns.prepare(&judged.batch);
+        self.weights_negative += self.weighted.iter().map(|w| w.negative(judged)).sum::<u64>();
+        let mut marks = judged.marks.iter().peekable();
+        for row in 0..=judged.batch.rows {
+            while let Some(mark) = marks.next_if(|mark| mark.row == row) {
+                self.advance(mark.watermark);
+            }
+            if row < judged.batch.rows {
+                self.fold(&judged.batch, &judged.left_out, row..row + 1);
+                after(self, row);
+            }
+        }
+        self.end_block();
+    }
+
+    /// The total of a metric so far for the group of this row of the batch applied last, the most events that its group
+    /// may have lost to the other one, and how many events were offered where a verdict decides.
+    pub(crate) fn so_far(&self, metric: usize, by: &[usize], batch: &Batch, row: usize) -> (&Cell, u64, u64) {
+        let find = |role: Role| {
+            let of = |s: &&Series| s.metric == metric && s.role == role;
+            self.sets
+                .iter()
+                .filter(|set| set.groups.fields() == by)
+                .find_map(|set| set.series.iter().find(of).map(|series| (set, series)))
+        };
+        let Some((set, series)) = find(Role::Measured) else { return (&NO_CELL, 0, 0) };
+        let Some(group) = set.groups.of_row(batch, row) else { return (&NO_CELL, 0, 0) };
+        let offered = match find(Role::Offered).and_then(|(_, series)| series.total()).map(|c| c.get(group)) {
+            Some(Cell::Count(n)) => *n,
+            _ => 0,
+        };
+        let total = series.total().map_or(&NO_CELL, |cells| cells.get(group));
+        (total, set.groups.missed(group), offered)
+    }
+
+    /// The token of a field in a row of the batch applied last.
+    pub(crate) fn token(&self, field: usize, row: usize) -> Token {
+        self.columns.tokens(field)[row]
     }
 
     /// Moves event time; closes panes that end by the watermark.

@@ -30,6 +30,12 @@ pub enum RunError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The annotated events find no taker.
+    #[error("cannot write the events: {source}")]
+    Events {
+        /// The system's words.
+        source: io::Error,
+    },
     /// A file that cannot be opened or read.
     #[error("cannot read `{path}`: {source}")]
     Read {

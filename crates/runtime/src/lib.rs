@@ -14,4 +14,4 @@ mod turn;
 
 pub use error::RunError;
 pub use input::{InputFile, expand, head};
-pub use pump::{Finished, HEAD_BYTES, Job, Status, run};
+pub use pump::{Annotate, Finished, HEAD_BYTES, Job, Status, WriteNotes, run};

@@ -10,6 +10,7 @@ use crate::parquet::columns;
 use crate::quarantine::Quarantine;
 use crate::reader::{BlockHead, BlockReader, Content, FileHead};
 use crate::turn::Turn;
+use engine::annotate::{Annotator, Note};
 use engine::batch::{Bad, Batch, Block};
 use engine::compute::Compute;
 use engine::decode::{Arrays, Decoder};
@@ -21,6 +22,7 @@ use engine::spec::{BadPolicy, Later, Source};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{fmt, io};
 
 /// What to run.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Job<'a> {
     pub kept: &'a Source,
     /// The source's expressions, compiled; `None` when it has none.
     pub program: Option<Arc<dyn Compute>>,
+    /// Who is told of every event, right after it was folded in; asks for one shard.
+    pub annotate: Option<Annotate<'a>>,
     /// Its files, in order.
     pub files: Vec<InputFile>,
     /// Where bad and late records go when the source asks for it.
@@ -39,6 +43,25 @@ pub struct Job<'a> {
     pub shards: usize,
     /// Accounted state allowed, over all shards.
     pub memory_bytes: u64,
+}
+
+/// Answers to single events.
+#[derive(Clone, Copy)]
+pub struct Annotate<'a> {
+    /// What is said of each.
+    pub annotator: &'a Annotator,
+    /// Takes it: the batch, the row, and the notes in the order asked. Called for one event after the other, in the order
+    /// of the intake.
+    pub write: WriteNotes<'a>,
+}
+
+/// Takes what is said of one event.
+pub type WriteNotes<'a> = &'a (dyn Fn(&Judged, usize, Vec<(&str, Note)>) -> io::Result<()> + Sync);
+
+impl fmt::Debug for Annotate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Annotate").field("annotator", self.annotator).finish_non_exhaustive()
+    }
 }
 
 /// How far a run has come.
@@ -76,7 +99,8 @@ pub const HEAD_BYTES: usize = 64 << 10;
 /// # Errors
 /// The first input that cannot be read, or the quarantine that cannot be written; no answer is given then.
 pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finished<'a>, RunError> {
-    let shards = job.shards.max(1);
+    // Only one shard has seen everything before an event.
+    let shards = if job.annotate.is_some() { 1 } else { job.shards.max(1) };
     let source = job.source;
     let bytes = Arc::new(AtomicU64::new(0));
     let keeps = source.bad == BadPolicy::Quarantine
@@ -102,6 +126,7 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
         }),
         intake_turn: Turn::default(),
         program: job.program,
+        annotate: job.annotate,
         shards: (0..shards).map(|_| Mutex::new(Shard::new(job.kept, shard_bytes))).collect(),
         failure: Mutex::new(None),
         bytes,
@@ -125,6 +150,7 @@ struct Pump<'a, 'p> {
     source: &'a Source,
     kept: &'a Source,
     program: Option<Arc<dyn Compute>>,
+    annotate: Option<Annotate<'a>>,
     reader: Mutex<BlockReader>,
     read_turn: Turn,
     desk: Mutex<Desk>,
@@ -184,7 +210,7 @@ impl<'a> Pump<'a, '_> {
             let shard = own.map(|judged| (lock(&self.shards[index as usize]), judged));
             self.intake_turn.pass();
             if let Some((mut shard, judged)) = shard {
-                shard.apply(&judged);
+                self.fold(&mut shard, &judged);
                 self.report(judged.batch.rows as u64, &shard);
             }
             number += self.shards.len() as u64;
@@ -202,6 +228,7 @@ impl<'a> Pump<'a, '_> {
             let fresh = Decoder::new(self.source, head.file.header.as_deref())
                 .map_err(|source| RunError::Header { path: head.file.path.clone(), source })?
                 .with_program(self.program.clone());
+            let fresh = if self.annotate.is_some() { fresh.keeping_raw() } else { fresh };
             *decoder = Some((partition, fresh));
         }
         let (number, first_byte, arrival) = (head.number, head.first_byte, head.arrival);
@@ -258,8 +285,17 @@ impl<'a> Pump<'a, '_> {
         for judged in batches {
             let judged = self.verdicts(desk, judged);
             let shard = judged.batch.number % self.shards.len() as u64;
-            lock(&self.shards[shard as usize]).apply(&judged);
+            self.fold(&mut lock(&self.shards[shard as usize]), &judged);
         }
+    }
+
+    fn fold(&self, shard: &mut Shard, judged: &Judged) {
+        let Some(Annotate { annotator, write }) = self.annotate else { return shard.apply(judged) };
+        shard.apply_each(judged, &mut |shard, row| {
+            if let Err(source) = write(judged, row, annotator.notes(shard, judged, row)) {
+                self.fail(RunError::Events { source });
+            }
+        });
     }
 
     fn report(&self, events: u64, shard: &Shard) {
@@ -342,7 +378,7 @@ impl Desk {
 
     fn set_late_aside(&mut self, source: &Source, judged: &Judged) -> Result<(), RunError> {
         let Some(quarantine) = &mut self.quarantine else { return Ok(()) };
-        if judged.batch.raw.is_empty() {
+        if source.time.as_ref().is_none_or(|time| time.later != Later::Quarantine) {
             return Ok(());
         }
         let file = &self.files[judged.batch.partition as usize].0;

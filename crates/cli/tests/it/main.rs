@@ -5,6 +5,7 @@ mod errors;
 mod formats;
 mod init;
 mod inputs;
+mod language;
 mod parquet;
 mod run;
 mod schema;

@@ -122,6 +122,9 @@ fn report(args: &[&str]) -> Value {
     ];
     let mut metrics: String =
         measures.iter().enumerate().map(|(n, m)| format!("m{n} = {{ measure = \"{m}\", {by} }}\n")).collect();
+    metrics.push_str("seen = { measure = \"seen(s)\", size = \"1k @ 1%\" }\n");
+    metrics.push_str("old = { measure = \"count() filter (where seen)\", by = [[], [\"b\"]] }\n");
+    metrics.push_str("who = \"audience(s)\"\nsome = { measure = \"sample(2, s, i)\", by = [[], [\"b\"]] }\n");
     metrics.push_str("few = { measure = \"unique(s)\", by = [\"s\"], keys = \"2 + other\" }\n");
     metrics.push_str("fewq = { measure = \"quantiles(f)\", by = [\"s\"], keys = \"2 + other\" }\n");
     let dir = Workdir::with("d.ndjson", text, source, &metrics);
@@ -138,7 +141,9 @@ fn reports_fit_the_published_schema() {
         for answer in answers {
             validate(&schema, &schema["$defs"]["answer"], answer).unwrap_or_else(|e| panic!("{e}"));
         }
-        for (list, least) in [("items", 3), ("quantiles", 1), ("buckets", 2), ("other", 1)] {
+        for (list, least) in
+            [("items", 3), ("quantiles", 1), ("buckets", 2), ("rows", 3), ("fill", 1), ("other", 1)]
+        {
             assert!(
                 answers.iter().filter(|a| a.get(list).is_some()).count() >= least,
                 "{list} is among the answers"

@@ -13,7 +13,7 @@ use sketch::hll::Distinct;
 use sketch::quantile::Quantiles;
 use sketch::sample::Sample;
 use sketch::theta::Theta;
-use sketch::{Estimate, Guarantee};
+use sketch::{Estimate, Guarantee, Token};
 
 /// How many items `freq` lists at most: the head of its exact hot table.
 pub const FREQ_ITEMS_MAX: usize = 1_000;
@@ -144,6 +144,25 @@ fn listed(items: Vec<Counted<'_>>, kind: Option<Kind>, sketch: String) -> Readin
         .collect();
     let list = List::Items(items);
     Reading { confidence, guarantee, sketch: Some(sketch), list, ..Reading::exact(None) }
+}
+
+/// How often one item of a list measure occurred.
+pub(crate) fn counted_item(cell: &Cell, token: Token, confidence: f64) -> Reading {
+    let (e, sketch) = match cell {
+        Cell::Freq(freq) => (freq.query(token, confidence), Some(freq.sketch_name().to_string())),
+        Cell::Top(counters) => (counters.get(token), Some(format!("counters/{}", counters.slots()))),
+        _ => return Reading::exact(Some(Number::Int(0))),
+    };
+    let number = |n: u64| Some(Number::Int(i128::from(n)));
+    Reading {
+        value: number(e.value),
+        low: number(e.low),
+        high: number(e.high),
+        confidence: e.confidence,
+        guarantee: e.guarantee,
+        sketch,
+        ..Reading::exact(None)
+    }
 }
 
 /// The value whose bytes a sketch kept: text as it is, numbers as their eight bytes.

@@ -1,6 +1,6 @@
 //! The JSON contract: the keys of an answer, always present, in a fixed order. Schema: docs/answer.schema.json.
 
-use super::{Answer, Key, List, Number};
+use super::{Answer, Key, List, Number, Reading};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Integers beyond ±2^53 are written as strings, so that no reader rounds them.
@@ -80,6 +80,46 @@ impl Serialize for Answer {
                 let rows = rows.iter().map(|values| EventRow { names: &self.row_fields, values });
                 map.serialize_entry("rows", &rows.collect::<Vec<_>>())?;
             }
+        }
+        map.end()
+    }
+}
+
+/// The numbers of a reading alone, without what it is about: for answers to single events.
+impl Serialize for Reading {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(Some(6))?;
+        map.serialize_entry("value", &self.value)?;
+        map.serialize_entry("low", &self.low)?;
+        map.serialize_entry("high", &self.high)?;
+        map.serialize_entry("confidence", &self.confidence)?;
+        map.serialize_entry("guarantee", self.guarantee.as_str())?;
+        map.serialize_entry("exact", &self.is_exact())?;
+        map.end()
+    }
+}
+
+/// Whether a key was there before, and what that is worth.
+pub struct Verdict {
+    /// `None` without a key.
+    pub seen: Option<bool>,
+    /// 0 while the filter is exact.
+    pub false_positive_rate: f64,
+}
+
+impl Serialize for Verdict {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let kind = match self.seen {
+            None => "none",
+            Some(false) => "no",
+            Some(true) if self.false_positive_rate == 0.0 => "exact",
+            Some(true) => "maybe",
+        };
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("value", &self.seen)?;
+        map.serialize_entry("kind", kind)?;
+        if kind == "maybe" {
+            map.serialize_entry("false_positive_rate", &self.false_positive_rate)?;
         }
         map.end()
     }

@@ -3,11 +3,12 @@
 mod describe;
 pub mod json;
 
+use crate::column::Column;
 use crate::time::Time;
 use sketch::Guarantee;
 
 pub use describe::describe;
-pub(crate) use describe::seen;
+pub(crate) use describe::{counted_item, seen};
 
 /// The value of a `by` field.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
@@ -139,6 +140,19 @@ impl Reading {
     /// Whether there is no error at all.
     pub fn is_exact(&self) -> bool {
         self.guarantee == Guarantee::Exact
+    }
+}
+
+impl Key {
+    /// The value of a column in a row.
+    pub fn of(column: &Column, row: usize) -> Key {
+        match column {
+            _ if column.as_array().is_null(row) => Key::Null,
+            Column::String(a) => Key::String(a.value(row).to_string()),
+            Column::Int64(a) => Key::Int(a.value(row)),
+            Column::Float64(a) => Key::Float(a.value(row)),
+            Column::Bool(a) => Key::Bool(a.value(row)),
+        }
     }
 }
 

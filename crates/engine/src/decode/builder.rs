@@ -88,6 +88,11 @@ impl Rows {
         }
     }
 
+    /// Keeps the raw record of every row from now on.
+    pub(super) fn keep_raw(&mut self) {
+        self.keep_raw = true;
+    }
+
     /// Starts a block.
     pub(super) fn begin(&mut self, block: &Block<'_>) {
         self.rows = 0;

@@ -93,6 +93,12 @@ impl Decoder {
         self
     }
 
+    /// The decoder with the raw record of every row in [`Batch::raw`], not of late ones alone.
+    pub fn keeping_raw(mut self) -> Decoder {
+        self.rows.keep_raw();
+        self
+    }
+
     /// A decoder that predicts nothing and takes the slow path for every record. It exists so that tests can hold the
     /// two paths against each other.
     #[doc(hidden)]

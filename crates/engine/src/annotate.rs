@@ -1,0 +1,168 @@
+//! The answer to a single event: is its key new, how many so far, how often was this seen.
+//!
+//! An [`Annotator`] reads the state of one shard right after an event was folded in. With one shard that is everything
+//! that came before, so nothing here is older than the event itself.
+
+use crate::answer::json::Verdict;
+use crate::answer::{Key, Reading, counted_item, describe};
+use crate::batch::Batch;
+use crate::cell::Cell;
+use crate::intake::Judged;
+use crate::outlet::wrong_verdicts;
+use crate::shard::Shard;
+use crate::spec::{Field, Measure, Source, Step};
+use serde::ser::{Serialize, Serializer};
+use std::fmt;
+
+/// What is said of every event.
+#[derive(Debug)]
+pub struct Annotator {
+    confidence: f64,
+    source: Source,
+    columns: Vec<Field>,
+    asked: Vec<(String, Asked)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    /// A column of the event.
+    Column(usize),
+    /// The column of a verdict, with the number of its metric.
+    Verdict(usize, usize),
+    /// The answer of a metric so far, for the group of the event under the first grouping set.
+    Metric(usize),
+}
+
+/// What is said of one event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    /// The value of a column.
+    Value(Key),
+    /// Whether a key was there before. `None` without a key.
+    Verdict {
+        /// The answer.
+        seen: Option<bool>,
+        /// The probability that a new key is taken for one seen before; 0 while the filter is exact.
+        false_positive_rate: f64,
+    },
+    /// A metric so far.
+    Reading(Box<Reading>),
+}
+
+impl Annotator {
+    /// Asks for these names: columns, `seen` metrics, and metrics with one number. A name that is both is the metric.
+    ///
+    /// # Errors
+    /// [`AnnotateError`] for the first name that nothing can be said of.
+    pub fn new(source: &Source, names: &[String]) -> Result<Annotator, AnnotateError> {
+        let columns = source.columns();
+        let asked = names.iter().map(|name| Ok((name.clone(), asked(source, &columns, name)?)));
+        let asked = asked.collect::<Result<_, AnnotateError>>()?;
+        Ok(Annotator { confidence: source.confidence, source: source.clone(), columns, asked })
+    }
+
+    /// What is to be said of a row, in the order asked.
+    pub fn notes(&self, shard: &Shard, judged: &Judged, row: usize) -> Vec<(&str, Note)> {
+        let note = |asked: &Asked| match *asked {
+            Asked::Column(column) => Note::Value(Key::of(&judged.batch.columns[column], row)),
+            Asked::Verdict(column, metric) => {
+                let seen = match Key::of(&judged.batch.columns[column], row) {
+                    Key::Bool(seen) => Some(seen),
+                    _ => None,
+                };
+                let rate = judged.rates.iter().find(|(of, _)| *of == metric).map_or(0.0, |(_, rate)| *rate);
+                Note::Verdict { seen, false_positive_rate: rate }
+            }
+            Asked::Metric(metric) => Note::Reading(Box::new(self.reading(metric, shard, judged, row))),
+        };
+        self.asked.iter().map(|(name, asked)| (name.as_str(), note(asked))).collect()
+    }
+
+    fn reading(&self, metric: usize, shard: &Shard, judged: &Judged, row: usize) -> Reading {
+        let spec = &self.source.metrics[metric];
+        let (cell, missed, offered) = shard.so_far(metric, &spec.by[0], &judged.batch, row);
+        let kind = spec.measure.field().map(|field| self.columns[field].kind);
+        let mut reading = match (&spec.measure, cell) {
+            (Measure::Freq { field, .. } | Measure::Top { field, .. }, cell) => {
+                counted_item(cell, shard.token(*field, row), self.confidence)
+            }
+            (measure, cell) => describe(measure, kind, cell, self.confidence),
+        };
+        if missed > 0 {
+            let other = Reading::exact(None);
+            reading.widen(&spec.measure, missed, &other);
+        }
+        if self.source.is_uncertain(spec) {
+            let right: f64 = judged.rates.iter().map(|(_, rate)| 1.0 - rate).product();
+            let wrong = wrong_verdicts(offered, 1.0 - right, self.confidence);
+            reading.doubt(&spec.measure, wrong, self.confidence);
+        }
+        reading
+    }
+}
+
+fn asked(source: &Source, columns: &[Field], name: &str) -> Result<Asked, AnnotateError> {
+    let column = columns.iter().rposition(|column| column.path == name);
+    if let Some(metric) = source.metrics.iter().position(|metric| metric.name == name) {
+        return match &source.metrics[metric].measure {
+            Measure::Seen { .. } => {
+                let judged = |step: &Step| matches!(step, Step::Judge { metric: of } if *of == metric);
+                debug_assert!(source.steps.iter().any(judged));
+                column.map(|column| Asked::Verdict(column, metric)).ok_or(AnnotateError::Unknown(name.into()))
+            }
+            Measure::Quantiles { .. } | Measure::Histogram { .. } | Measure::Sample { .. } => {
+                Err(AnnotateError::List(name.into()))
+            }
+            _ if !source.metrics[metric].total => Err(AnnotateError::Ring(name.into())),
+            _ => Ok(Asked::Metric(metric)),
+        };
+    }
+    column.map(Asked::Column).ok_or(AnnotateError::Unknown(name.into()))
+}
+
+impl Serialize for Note {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Note::Value(key) => key.serialize(s),
+            Note::Verdict { seen, false_positive_rate } => {
+                Verdict { seen: *seen, false_positive_rate: *false_positive_rate }.serialize(s)
+            }
+            Note::Reading(reading) => reading.serialize(s),
+        }
+    }
+}
+
+/// Why nothing can be said of events under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnnotateError {
+    /// There is no column and no metric of that name.
+    Unknown(String),
+    /// The metric is a list.
+    List(String),
+    /// The metric forgets, so it has no number so far.
+    Ring(String),
+}
+
+impl fmt::Display for AnnotateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AnnotateError::Unknown(name) => {
+                write!(f, "there is no metric and no field `{name}` to annotate with")
+            }
+            AnnotateError::List(name) => write!(f, "metric `{name}` is a list, not one number for an event"),
+            AnnotateError::Ring(name) => {
+                write!(f, "metric `{name}` forgets (`keep`), so it has no number so far")
+            }
+        }
+    }
+}
+
+impl std::error::Error for AnnotateError {}
+
+/// The cell of a group that may have none yet.
+pub(crate) static NO_CELL: Cell = Cell::Empty;
+
+/// Where the record of a row stands in a batch that keeps the raw bytes.
+pub fn raw_of(batch: &Batch, row: usize) -> &[u8] {
+    batch.raw.get(row).map_or(&[], |raw| &raw.bytes)
+}
