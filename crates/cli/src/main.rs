@@ -4,12 +4,13 @@
 mod annotate;
 mod hint;
 mod init;
+mod manual;
 mod note;
 mod progress;
 mod run;
 mod show;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -34,6 +35,12 @@ enum Verb {
     /// Looks at the head of a file of events and writes a first pipeline file for it.
     #[command(after_help = init::EXAMPLES)]
     Init(init::InitArgs),
+    /// Writes the completions of a shell to standard output.
+    #[command(after_help = manual::COMPLETIONS)]
+    Completions(manual::CompletionsArgs),
+    /// Writes the manual page to standard output, or all pages into a directory.
+    #[command(after_help = manual::MAN)]
+    Man(manual::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +48,8 @@ fn main() -> ExitCode {
     let outcome = match cli.verb {
         Verb::Run(args) => run::run(&args),
         Verb::Init(args) => init::init(&args),
+        Verb::Completions(args) => manual::completions(&args, Cli::command()),
+        Verb::Man(args) => manual::man(&args, Cli::command()),
     };
     match outcome {
         Ok(code) => code,

@@ -122,8 +122,13 @@ fn annotate(args: &RunArgs, pipeline: &Pipeline, work: &[Work<'_>]) -> Result<Ex
         return Err(Trouble::question("--annotate takes one source, and this pipeline has several"));
     };
     let annotator = Annotator::new(&work.kept, &args.annotate).map_err(|wrong| {
-        let columns = work.kept.columns().into_iter().map(|column| column.path);
-        let names: Vec<String> = work.kept.metrics.iter().map(|m| m.name.clone()).chain(columns).collect();
+        let mut names: Vec<String> = work.kept.metrics.iter().map(|metric| metric.name.clone()).collect();
+        for column in work.kept.columns() {
+            // Expressions inside metrics have no name, verdicts have that of their metric.
+            if !column.path.contains(' ') && !names.contains(&column.path) {
+                names.push(column.path);
+            }
+        }
         Trouble::question(format!("{wrong}\nthere are: {}", names.join(", ")))
     })?;
     let events = Events::new(work.source.format == engine::spec::Format::Ndjson);

@@ -112,11 +112,7 @@ impl Shard {
 
     /// Folds a judged batch in: all of it, in order, closing panes where its marks say.
     pub fn apply(&mut self, judged: &Judged) {
-        if let Some(watermark) = judged.before {
-            self.advance(watermark);
-        }
-        self.columns.prepare(&judged.batch);
-        self.weights_negative += self.weighted.iter().map(|w| w.negative(judged)).sum::<u64>();
+        self.begin_block(judged);
         let mut start = 0;
         for mark in &judged.marks {
             self.fold(&judged.batch, &judged.left_out, start..mark.row);
@@ -125,6 +121,14 @@ impl Shard {
         }
         self.fold(&judged.batch, &judged.left_out, start..judged.batch.rows);
         self.end_block();
+    }
+
+    fn begin_block(&mut self, judged: &Judged) {
+        if let Some(watermark) = judged.before {
+            self.advance(watermark);
+        }
+        self.columns.prepare(&judged.batch);
+        self.weights_negative += self.weighted.iter().map(|w| w.negative(judged)).sum::<u64>();
     }
 
     fn end_block(&mut self) {
@@ -136,11 +140,7 @@ impl Shard {
 
     /// The same event by event: `after` sees the state right after each row, also after one that is left out.
     pub fn apply_each(&mut self, judged: &Judged, after: &mut dyn FnMut(&Shard, usize)) {
-        if let Some(watermark) = judged.before {
-            self.advance(watermark);
-        }
-        self.columns.prepare(&judged.batch);
-        self.weights_negative += self.weighted.iter().map(|w| w.negative(judged)).sum::<u64>();
+        self.begin_block(judged);
         let mut marks = judged.marks.iter().peekable();
         for row in 0..=judged.batch.rows {
             while let Some(mark) = marks.next_if(|mark| mark.row == row) {

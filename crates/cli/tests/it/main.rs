@@ -6,6 +6,7 @@ mod formats;
 mod init;
 mod inputs;
 mod language;
+mod manual;
 mod parquet;
 mod run;
 mod schema;
