@@ -4,10 +4,12 @@
 //! `pipeline.rs`.
 
 pub(crate) mod expression;
+mod format;
 pub(crate) mod metric;
 pub(crate) mod overrides;
 mod section;
 pub(crate) mod source;
+mod time;
 pub(crate) mod tree;
 pub(crate) mod values;
 
