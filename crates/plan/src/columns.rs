@@ -39,6 +39,7 @@ impl Columns {
     /// Lays the columns of a source out. `metrics` are the ones that read it, in the order of the spec.
     pub fn of(source: &SourceTable, metrics: &[&MetricTable], problems: &mut Problems) -> Columns {
         let plan = Layout::new(source, metrics);
+        plan.check_names(problems);
         let fields = plan.record_fields(problems);
         let mut columns =
             Columns { places: plan.field_places(&fields), all: fields.clone(), ..Columns::default() };
@@ -150,6 +151,26 @@ impl<'a> Layout<'a> {
             }
         }
         Layout { source, metrics, nodes }
+    }
+
+    /// A name stands for one column.
+    fn check_names(&self, problems: &mut Problems) {
+        let item = self.source.explode.iter().map(|(name, _)| (name, "the element of `explode`"));
+        let named = self.nodes.iter().filter_map(|node| match node {
+            Node::Derived(name, _) => Some((*name, "a column of `derive`")),
+            Node::Verdict(_, metric) => Some((&metric.name, "a `seen` metric")),
+            Node::Inline(_) => None,
+        });
+        let mut known: Vec<(&Placed<String>, &str)> = Vec::new();
+        for (name, what) in item.chain(named) {
+            match known.iter().find(|(other, _)| other.value == name.value) {
+                Some((_, other)) => {
+                    let message = format!("`{}` is {other} already, and {what} here", name.value);
+                    problems.push(Problem::at(&name.place, message).hint("give one of them another name"));
+                }
+                None => known.push((name, what)),
+            }
+        }
     }
 
     /// What `name` stands for, when it is used in the definition of `own`.
