@@ -4,6 +4,7 @@ mod access;
 mod arrays;
 mod clock;
 mod decode;
+mod groups;
 mod panes;
 mod real;
 mod regressions;
