@@ -9,8 +9,8 @@ done with it, and `too_late` those of the corrected ones that no level of the fi
 enter no measure; the deviation of fewer than two values is null; a group stands in the answer if an event
 of it was folded, also when the measured field was missing; an event that a filter keeps out is not folded, so a
 group or window of nothing else is not reported; an item of weight 0 is none; a negative weight counts once a metric,
-and only where there is an item; the empty text is no key of `seen`, as `unique` and `audience` skip it: its verdict is
-null; verdicts are given in the order of the files.
+and only where there is an item; the empty text is no item (`unique`, `audience`, `top`, `freq`) and no key of `seen`,
+whose verdict is null; verdicts are given in the order of the files.
 """
 
 import itertools
@@ -64,10 +64,10 @@ class Cell:
     def weights(self):
         """How often each value occurs, or how much it weighs."""
         if not self.metric.weight:
-            return Counter(self.values)
+            return Counter(value for value in self.values if value != "")
         found = Counter()
         for value, weight in self.values:
-            if weight > 0 and not (isinstance(value, float) and not math.isfinite(value)):
+            if weight > 0 and value != "" and not (isinstance(value, float) and not math.isfinite(value)):
                 found[value] += weight
         return found
 
