@@ -167,7 +167,10 @@ fn check_set(source: &Source, run: &Run, metric: &str, by: &[usize], events: &[E
     let lightest = apart.iter().map(|a| truth[&group(a)].len()).min().unwrap_or(0);
     for (key, numbers) in truth.iter().filter(|(key, _)| !reported.contains(*key)) {
         let n = numbers.len();
-        assert!(n <= slack || lightest + slack >= n, "{key:?} with {n} events is missing, {lightest} is kept");
+        assert!(
+            n <= slack || lightest + slack >= n,
+            "{key:?} with {n} events is missing, {lightest} is kept"
+        );
     }
     if let (true, [other]) = (metric == "n", &other[..]) {
         let kept: i128 = apart.iter().map(|a| int(a.reading.value).expect("a count")).sum();
@@ -252,7 +255,8 @@ fn a_million_groups_leave_a_thousand_and_exact_totals_in_little_memory() {
     for block in 0..GROUPS / BLOCK {
         let numbers = block * BLOCK..(block + 1) * BLOCK;
         // Every group once, and one that has a tenth of all events besides.
-        let users = numbers.clone().map(|n| if n % 10 == 0 { "heavy".into() } else { format!("user{n:013}") });
+        let users =
+            numbers.clone().map(|n| if n % 10 == 0 { "heavy".into() } else { format!("user{n:013}") });
         let columns = vec![
             Column::String(StringArray::from_iter_values(users)),
             Column::Int64(Int64Array::from_iter_values(numbers.map(|n| n as i64))),

@@ -9,3 +9,4 @@ mod panes;
 mod real;
 mod regressions;
 mod support;
+mod verdicts;
