@@ -3,9 +3,9 @@
 Every argument, filter and weight of a metric becomes a column, named by the field or by the text of the
 expression; whatever reads events then needs no expressions. `lay_out` is told a source and fills `fields` and `layout`.
 
-Readings of the rules where words leave room: a derived column that nothing uses is not evaluated, but for
-`sample`, which shows all that is declared or derived; an expression as a measure's argument that fails makes the row
-bad like a derived column; a field used as a weight and otherwise must be declared.
+Readings of the rules where words leave room: a derived column is computed though nothing uses it, so a row on which it
+fails is bad; `sample` shows all that is declared or derived; an expression as a measure's argument that fails makes the
+row bad like a derived column; a field used as a weight and otherwise must be declared.
 """
 
 from dataclasses import dataclass, field
@@ -108,9 +108,9 @@ class Plan:
         return list(dict.fromkeys(found))
 
     def used(self):
-        names = [name for metric in self.metrics for name in roots(metric)]
+        names = [name for metric in self.metrics for name in roots(metric)] + list(self.source.derive)
         if any(metric.measure == "sample" for metric in self.metrics):
-            names += [name for name in self.source.declared if self.is_field(name)] + list(self.source.derive)
+            names += [name for name in self.source.declared if self.is_field(name)]
             names += [self.item] if self.item else []
         time = self.source.time and self.source.time.path
         if time and not self.is_field(time):

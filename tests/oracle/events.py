@@ -10,7 +10,8 @@ order too_long, utf8, json or columns or line, type, derive, time; times finer t
 the past); 5.0 is no int64; a record whose list cannot be computed is bad once (derive), one whose fields do not
 convert too; an empty list takes no number where time is the row; a local time that stands twice on the clock is
 the first, one that is skipped is read with the offset before the gap; surplus text behind the last field of a web
-log is ignored in both formats, blanks between its fields may be many.
+log is ignored in both formats, one blank stands between its fields, and a user agent whose quotes never close takes
+the rest of its line.
 """
 
 import gzip
@@ -156,8 +157,9 @@ def weblog_records(source, lines):
 
 
 QUOTED = r'"((?:[^"\\]|\\.)*)"'
-CLF = re.compile(r"([^ ]+) +([^ ]+) +([^ ]+) +\[([^\]]*)\] +" + QUOTED + r" +([^ ]+) +([^ ]+)")
-COMBINED = re.compile(CLF.pattern + f" +{QUOTED} +{QUOTED}")
+CLF = re.compile(r"([^ ]+) ([^ ]+) ((?:(?! \[).)+) \[([^\]]*)\] " + QUOTED + r" ([^ ]+) ([^ ]+)")
+# A user agent that was cut off has no second quote.
+COMBINED = re.compile(CLF.pattern + f" {QUOTED} (?:{QUOTED}|\"(.*))")
 
 
 def weblog_entry(text, combined):
@@ -166,11 +168,14 @@ def weblog_entry(text, combined):
     if not found:
         return None
     host, ident, user, time, request, status, size, *agents = found.groups()
+    if combined:
+        referrer, agent, broken_off = agents
+        agents = [referrer, broken_off if agent is None else agent]
     request, *agents = (re.sub(r'\\(["\\])', r"\1", quoted) for quoted in (request, *agents))
-    parts = [part for part in request.split(" ") if part]
-    if len(parts) == 2:
+    parts = request.split(" ")
+    if len(parts) == 2 and all(parts):
         parts.append(None)
-    elif len(parts) != 3 or not parts[2].startswith("HTTP/"):
+    elif len(parts) != 3 or not all(parts) or not parts[2].startswith("HTTP/"):
         parts = [None] * 3
     names = ("ident", "user", "status", "bytes", "referrer", "user_agent")
     known = {name: None if value == "-" else value for name, value in zip(names, (ident, user, status, size, *agents))}

@@ -31,6 +31,7 @@ FALSE_ALARM = 1e-4
 STRETCH_MIN = 2.1  # bounds of 95 % widened by this are those of 4 sigma
 OVERLAP_MAX = 0.2  # sets that share more than this are no two trials
 FAILURES_SHOWN = 8
+FREQ_ITEMS_MAX = 1_000  # freq lists no more, however many it has counted
 
 
 class Unreadable(Exception):
@@ -261,7 +262,8 @@ class Judge:
         """Items that had to be listed. A weight may exceed its estimate by the widest bounds told."""
         items, found, values = listed
         weights, top = cell.weights, cell.metric.measure == "top"
-        wanted = min(cell.metric.k, len(weights)) if top else len(weights)
+        most = cell.metric.k if top else FREQ_ITEMS_MAX
+        wanted = min(most, len(weights))
         if row["exact"]:
             weighing = sum(value != 0 for value in values) if cell.metric.weight else len(items)
             if weighing != wanted:
@@ -271,7 +273,7 @@ class Judge:
             numbers = [(number(item.get("low")), number(item.get("high"))) for item in items]
             widths = [high - low for low, high in numbers
                       if isinstance(low, Fraction) and isinstance(high, Fraction)]
-            full = not top or len(items) >= cell.metric.k
+            full = not top or len(items) >= most
             limit = (min(values, default=0) if full else 0) + max(widths, default=0)
         absent = weights.keys() - set(found)
         heaviest = max(((weights[item], repr(item)) for item in absent), default=None)

@@ -11,6 +11,7 @@ import events
 import expr
 import oracle
 import pipeline as pipelines
+import truth
 from trial import Folder, number, row
 
 
@@ -126,10 +127,20 @@ class Weblogs(Folder):
     def test_lines_without_the_shape(self):
         for old, new in (("[17", "17"), ("0]", "0"), ('"GET', "GET"), ('1.1"', "1.1"), (" 12", ""), ("h -", "h")):
             self.assertIsNone(self.entry(self.LINE.replace(old, new)), new)
-        self.assertIsNone(self.entry(self.LINE[:-1]))
+        for text in (self.LINE.replace("h -", "h  -"), self.LINE.replace(" \"GET", "  \"GET")):
+            self.assertIsNone(self.entry(text))
+        self.assertEqual(self.entry(self.LINE.replace("- u [", "- u v ["))["user"], "u v")
         self.assertIsNotNone(self.entry(self.LINE[:-1], combined=False))
         self.assertIsNone(self.entry(self.LINE.split(' "-"')[0]))
         self.assertIsNotNone(self.entry(self.LINE.split(' "-"')[0], combined=False))
+
+    def test_a_user_agent_that_was_cut_off(self):
+        for text in (self.LINE[:-1], self.LINE[:-1].replace("Moz", 'Moz\\"')):
+            expected = 'Moz "x" \\ \\n' if text == self.LINE[:-1] else 'Moz" "x" \\ \\n'
+            self.assertEqual(self.entry(text)["user_agent"], expected)
+        self.assertEqual(self.entry(self.LINE.split('"Moz')[0] + '"')["user_agent"], "")
+        self.assertIsNone(self.entry(self.LINE.split('"Moz')[0]))
+        self.assertIsNone(self.entry(self.LINE.replace('"Moz', "Moz")[:-1]))
 
     def test_records(self):
         text = f"{self.LINE}\r\n\nnonsense\n" + self.LINE.replace("May", "Mai") + "\n" + self.LINE.replace(" 12", " x")
@@ -175,7 +186,7 @@ class Columns(Folder):
         text = '{"n":3,"kind":"p","m":7}\n{"n":4,"m":0}\n{"kind":"q"}\n{"n":"x","m":0}\n'
         self.assertEqual(self.items("s.ndjson", text, metrics, keys),
                          [(3, "p", 7, 6, 3, True, 14), "derive", (None, "q", None, None, None, False, None), "type"])
-        self.assertEqual(self.items("s.ndjson", text, 'a = "count()"', keys)[1], ())  # nobody asks for `per`
+        self.assertEqual(self.items("s.ndjson", text, 'a = "count()"', keys)[1], "derive")  # though nobody asks
         for derive in ('a = "b", b = "a"', 'a = "upper(a)"'):
             with self.assertRaisesRegex(pipelines.Wrong, "made of itself"):
                 self.items("s.ndjson", text, 't = "top(a)"', f"derive = {{ {derive} }}")
@@ -193,11 +204,11 @@ class Columns(Folder):
         self.assertEqual([start // 60_000_000 for _, _, start, _ in cells], [0, 1, 2])
 
     def test_time_of_a_derived_column(self):
-        keys = ('format = "lines"\nderive = { at = "concat(\'1970 \', substr(line, 1, 15))", '
-                'n = "cast(line as bigint)" }\ntime = { field = "at", pattern = "%Y %b %e %H:%M:%S" }')
+        keys = ('format = "lines"\nderive = { at = "concat(\'1970 \', substr(line, 1, 15))" }\n'
+                'time = { field = "at", pattern = "%Y %b %e %H:%M:%S" }')
         self.assertEqual(self.times("Jan  2 00:00:01 x\nJan 12 00:00:00\nsoon\n", keys),
                          [86_401, 11 * 86_400, "time"])
-        keys = keys.replace('field = "at", pattern = "%Y %b %e %H:%M:%S"', 'field = "n", unit = "ms"')
+        keys = 'format = "lines"\nderive = { n = "cast(line as bigint)" }\ntime = { field = "n", unit = "ms" }'
         self.assertEqual(self.times("1500\nx\n", keys), [1.5, "derive"])
 
     def test_zones(self):
@@ -306,6 +317,11 @@ class Measures(Folder):
         self.assertEqual(counts, {False: 5, True: 2, None: 2})
         verdicts = {name: metric.verdict for name, metric in self.truth.metrics.items() if metric.verdict}
         self.assertEqual(verdicts, {"again": "known", "states": "bought", "new": "known"})
+
+    def test_an_empty_key_is_none(self):
+        self.assertEqual(truth.verdicts([("",), ("a",), ("",), (None,), ("a",)], 0, None),
+                         [(None,), (False,), (None,), (None,), (True,)])
+        self.assertEqual(truth.Cell(self.truth.metrics["known"], "string", 2, ["", "a"]).value(), 1)
 
     def test_verdicts_of_verdicts_and_of_late_events(self):
         toml = """

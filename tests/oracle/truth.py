@@ -9,8 +9,8 @@ done with it, and `too_late` those of the corrected ones that no level of the fi
 enter no measure; the deviation of fewer than two values is null; a group stands in the answer if an event
 of it was folded, also when the measured field was missing; an event that a filter keeps out is not folded, so a
 group or window of nothing else is not reported; an item of weight 0 is none; a negative weight counts once a metric,
-and only where there is an item; the empty text is a key of `seen`, though `unique` and `audience` skip it; verdicts
-are given in the order of the files.
+and only where there is an item; the empty text is no item (`unique`, `audience`, `top`, `freq`) and no key of `seen`,
+whose verdict is null; verdicts are given in the order of the files.
 """
 
 import itertools
@@ -43,10 +43,8 @@ class Cell:
         name, values = self.metric.measure, self.values
         if name == "count":
             return self.count
-        if name in ("unique", "audience"):
+        if name in ("unique", "audience", "seen"):
             return len(self.distinct)
-        if name == "seen":
-            return len(set(values))
         if not values or name in ("top", "freq", "quantiles", "histogram", "sample"):
             return None
         if name in ("min", "max"):
@@ -66,10 +64,10 @@ class Cell:
     def weights(self):
         """How often each value occurs, or how much it weighs."""
         if not self.metric.weight:
-            return Counter(self.values)
+            return Counter(value for value in self.values if value != "")
         found = Counter()
         for value, weight in self.values:
-            if weight > 0 and not (isinstance(value, float) and not math.isfinite(value)):
+            if weight > 0 and value != "" and not (isinstance(value, float) and not math.isfinite(value)):
                 found[value] += weight
         return found
 
@@ -201,7 +199,7 @@ def verdicts(rows, key, where):
     """(was the key there before,) for each row; it is put there where the filter holds."""
     known, found = set(), []
     for values in rows:
-        item = values[key]
+        item = None if values[key] == "" else values[key]
         found.append((None if item is None else item in known,))
         if item is not None and (where is None or values[where]):
             known.add(item)

@@ -8,9 +8,9 @@ use crate::answer::{Key, Reading, counted_item, describe};
 use crate::batch::Batch;
 use crate::cell::Cell;
 use crate::intake::Judged;
-use crate::outlet::wrong_verdicts;
+use crate::judge::Misjudged;
 use crate::shard::Shard;
-use crate::spec::{Field, Measure, Source, Step};
+use crate::spec::{Field, Measure, Source};
 use serde::ser::{Serialize, Serializer};
 use std::fmt;
 
@@ -27,8 +27,8 @@ pub struct Annotator {
 enum Asked {
     /// A column of the event.
     Column(usize),
-    /// The column of a verdict, with the number of its metric.
-    Verdict(usize, usize),
+    /// The column of a verdict.
+    Verdict(usize),
     /// The answer of a metric so far, for the group of the event under the first grouping set.
     Metric(usize),
 }
@@ -65,13 +65,13 @@ impl Annotator {
     pub fn notes(&self, shard: &Shard, judged: &Judged, row: usize) -> Vec<(&str, Note)> {
         let note = |asked: &Asked| match *asked {
             Asked::Column(column) => Note::Value(Key::of(&judged.batch.columns[column], row)),
-            Asked::Verdict(column, metric) => {
+            Asked::Verdict(column) => {
                 let seen = match Key::of(&judged.batch.columns[column], row) {
                     Key::Bool(seen) => Some(seen),
                     _ => None,
                 };
-                let rate = judged.rates.iter().find(|(of, _)| *of == metric).map_or(0.0, |(_, rate)| *rate);
-                Note::Verdict { seen, false_positive_rate: rate }
+                let verdict = judged.misjudged.iter().find(|verdict| verdict.column == column);
+                Note::Verdict { seen, false_positive_rate: verdict.map_or(0.0, |verdict| verdict.rate) }
             }
             Asked::Metric(metric) => Note::Reading(Box::new(self.reading(metric, shard, judged, row))),
         };
@@ -92,9 +92,8 @@ impl Annotator {
             let other = Reading::exact(None);
             reading.widen(&spec.measure, missed, &other);
         }
-        if self.source.is_uncertain(spec) {
-            let right: f64 = judged.rates.iter().map(|(_, rate)| 1.0 - rate).product();
-            let wrong = wrong_verdicts(offered, 1.0 - right, self.confidence);
+        if let Some(column) = self.source.last_uncertain(spec) {
+            let wrong = Misjudged::most(&judged.misjudged, column, offered, self.confidence);
             reading.doubt(&spec.measure, wrong, self.confidence);
         }
         reading
@@ -105,11 +104,7 @@ fn asked(source: &Source, columns: &[Field], name: &str) -> Result<Asked, Annota
     let column = columns.iter().rposition(|column| column.path == name);
     if let Some(metric) = source.metrics.iter().position(|metric| metric.name == name) {
         return match &source.metrics[metric].measure {
-            Measure::Seen { .. } => {
-                let judged = |step: &Step| matches!(step, Step::Judge { metric: of } if *of == metric);
-                debug_assert!(source.steps.iter().any(judged));
-                column.map(|column| Asked::Verdict(column, metric)).ok_or(AnnotateError::Unknown(name.into()))
-            }
+            Measure::Seen { .. } => Ok(Asked::Verdict(source.column_of_verdict(metric))),
             Measure::Quantiles { .. } | Measure::Histogram { .. } | Measure::Sample { .. } => {
                 Err(AnnotateError::List(name.into()))
             }

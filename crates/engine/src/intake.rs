@@ -6,6 +6,7 @@
 //! a poison. Results never depend on how the input was cut into blocks.
 
 use crate::batch::{Batch, Reason};
+use crate::judge::Misjudged;
 use crate::spec::{Later, Level, Source, TimeFrom, TimeSpec};
 use crate::time::{Span, TIME_MAX, Time};
 use std::collections::{BTreeMap, VecDeque};
@@ -39,14 +40,14 @@ pub struct Judged {
     pub marks: Vec<Mark>,
     /// Rows that are not folded (late, and dropped or quarantined), ascending.
     pub left_out: Vec<u32>,
-    /// The false-positive rate of each `seen` metric (by its number) after this batch, 0 while its filter is exact.
-    /// Filled by [`crate::judge::Judge::apply`].
-    pub rates: Vec<(usize, f64)>,
+    /// How each verdict may be wrong after this batch, in the order of their columns; filled by
+    /// [`crate::judge::Judge::apply`].
+    pub misjudged: Vec<Misjudged>,
 }
 
 impl Judged {
     fn new(batch: Batch, before: Option<Time>) -> Judged {
-        Judged { batch, before, marks: Vec::new(), left_out: Vec::new(), rates: Vec::new() }
+        Judged { batch, before, marks: Vec::new(), left_out: Vec::new(), misjudged: Vec::new() }
     }
 }
 

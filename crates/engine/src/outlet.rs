@@ -5,10 +5,10 @@ use crate::batch::Reason;
 use crate::cell::{Cell, Cells};
 use crate::groups::OTHER;
 use crate::intake::Tally;
-use crate::judge::Verdicts;
+use crate::judge::{Misjudged, Verdicts};
 use crate::series::{Role, Series};
 use crate::shard::{GivenWay, GroupingSet, Shard};
-use crate::spec::{Field, Level, Measure, Question, Source, Window};
+use crate::spec::{Field, Level, Measure, Metric, Question, Source, Window};
 use crate::time::{Span, Time};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ impl<'a> Outlet<'a> {
     pub fn each_answer(&self, question: Question, out: &mut dyn FnMut(Answer)) {
         for (index, metric) in self.source.metrics.iter().enumerate() {
             if let Some((_, reading)) = self.verdicts.readings.iter().find(|(metric, _)| *metric == index) {
-                out(self.answer(index, Vec::new(), false, None, reading.clone()));
+                out(self.answer(index, Vec::new(), false, None, self.doubted(metric, reading.clone())));
             }
             for by in &metric.by {
                 let Some((set, series)) = self.find(index, by, Role::Measured) else { continue };
@@ -117,6 +117,20 @@ impl<'a> Outlet<'a> {
     /// Canonical bytes of the merged state.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         self.state.snapshot(out);
+    }
+
+    /// The reading of a `seen` metric: what it took in may itself have followed from a verdict.
+    fn doubted(&self, metric: &Metric, mut reading: Reading) -> Reading {
+        if let Some(column) = self.source.last_uncertain(metric) {
+            let wrong = Misjudged::most(
+                &self.verdicts.misjudged,
+                column,
+                self.tally.accepted(),
+                self.source.confidence,
+            );
+            reading.doubt(&metric.measure, wrong, self.source.confidence);
+        }
+        reading
     }
 
     fn find(&self, metric: usize, by: &[usize], role: Role) -> Option<(&GroupingSet, &Series)> {
@@ -195,6 +209,10 @@ impl<'a> Outlet<'a> {
         let rest = merged(panes, OTHER);
         let mut other = read(&rest, OTHER);
         if set.groups.is_total() {
+            // A window that the filter kept empty is not spoken of; the total over all time always is.
+            if window.is_some() && matches!(*rest, Cell::Empty) {
+                return;
+            }
             out(self.answer(series.metric, Vec::new(), false, window, other));
             return;
         }
@@ -299,35 +317,36 @@ struct Doubt<'a> {
     offered: &'a [&'a Cells],
     /// Events offered to all groups together, when the group itself follows from a verdict.
     all: Option<u64>,
-    rate: f64,
+    /// The last column behind the answer that a verdict may have decided.
+    column: usize,
+    verdicts: &'a Verdicts,
     confidence: f64,
 }
 
 impl<'a> Doubt<'a> {
     /// `None` for a metric that depends on no verdict.
     fn new(
-        outlet: &Outlet<'_>,
+        outlet: &'a Outlet<'_>,
         set: &GroupingSet,
         series: &Series,
         offered: &'a [&'a Cells],
     ) -> Option<Doubt<'a>> {
-        if !outlet.source.is_uncertain(&outlet.source.metrics[series.metric]) {
-            return None;
-        }
+        let column = outlet.source.last_uncertain(&outlet.source.metrics[series.metric])?;
         let first = outlet.source.first_uncertain();
         let groups_by_verdict = set.groups.fields().iter().any(|&field| field >= first);
         let all = || offered.iter().flat_map(|cells| cells.present()).map(|(_, cell)| count(cell)).sum();
         Some(Doubt {
             offered,
             all: groups_by_verdict.then(all),
-            rate: outlet.verdicts.wrong_rate,
+            column,
+            verdicts: &outlet.verdicts,
             confidence: outlet.source.confidence,
         })
     }
 
-    fn wrong(&self, group: u32) -> u64 {
+    fn wrong(&self, group: u32) -> Option<u64> {
         let own = || self.offered.iter().map(|cells| count(cells.get(group))).sum();
-        wrong_verdicts(self.all.unwrap_or_else(own), self.rate, self.confidence)
+        Misjudged::most(&self.verdicts.misjudged, self.column, self.all.unwrap_or_else(own), self.confidence)
     }
 }
 
@@ -337,27 +356,6 @@ fn count(cell: &Cell) -> u64 {
         _ => 0,
     }
 }
-
-/// The most verdicts of `n` that are wrong with this confidence, when each is so with probability `rate` at most: the
-/// upper quantile of the Poisson distribution of mean n·rate, which lies above the binomial one.
-pub(crate) fn wrong_verdicts(n: u64, rate: f64, confidence: f64) -> u64 {
-    let mean = n as f64 * rate;
-    if mean > POISSON_MEAN_MAX {
-        let z = sketch::estimate::z_of(confidence);
-        return n.min((mean + z * mean.sqrt() + z * z).ceil() as u64);
-    }
-    let (mut wrong, mut term) = (0u64, (-mean).exp());
-    let mut sum = term;
-    while sum < confidence && wrong < n {
-        wrong += 1;
-        term *= mean / wrong as f64;
-        sum += term;
-    }
-    wrong
-}
-
-/// Above it the normal approximation is good, and e^-mean is still a number below it.
-const POISSON_MEAN_MAX: f64 = 500.0;
 
 /// The cells of the panes of a window.
 fn within<'c>(panes: &BTreeMap<Time, Vec<&'c Cells>>, window: Window) -> Vec<&'c Cells> {

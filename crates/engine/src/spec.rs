@@ -86,6 +86,16 @@ impl Source {
         columns
     }
 
+    /// Number of the column that a [`Measure::Seen`] fills; one behind all columns when no step asks for it.
+    pub fn column_of_verdict(&self, metric: usize) -> usize {
+        let before = self.steps.iter().take_while(|step| **step != Step::Judge { metric });
+        let computed = before.map(|step| match step {
+            Step::Compute(fields) => fields.len(),
+            Step::Judge { .. } => 1,
+        });
+        self.fields.len() + usize::from(self.explode.is_some()) + computed.sum::<usize>()
+    }
+
     /// The steps that look at nothing but the record: before the first verdict.
     pub fn certain_steps(&self) -> usize {
         self.steps.iter().take_while(|step| matches!(step, Step::Compute(_))).count()
@@ -93,13 +103,22 @@ impl Source {
 
     /// Whether a verdict may decide about what enters a metric, as what and in which group.
     pub fn is_uncertain(&self, metric: &Metric) -> bool {
+        self.last_uncertain(metric).is_some()
+    }
+
+    /// The last of the columns that a metric reads which a verdict may have decided: only verdicts that stand no later
+    /// can be behind it.
+    pub fn last_uncertain(&self, metric: &Metric) -> Option<usize> {
         let first = self.first_uncertain();
         let sampled = match &metric.measure {
             Measure::Sample { fields, .. } => fields.as_slice(),
             _ => &[],
         };
         let read = metric.measure.field().into_iter().chain(metric.measure.weight()).chain(metric.filter);
-        read.chain(metric.by.iter().flatten().copied()).chain(sampled.iter().copied()).any(|c| c >= first)
+        read.chain(metric.by.iter().flatten().copied())
+            .chain(sampled.iter().copied())
+            .filter(|&c| c >= first)
+            .max()
     }
 
     /// Number of the first column that a verdict may have decided; all behind it are of that kind.

@@ -241,14 +241,18 @@ impl Reading {
     }
 
     /// Widens the reading of a metric that depends on verdicts, of which at most `wrong` are wrong with this confidence:
-    /// so many events may have entered that should not have, or as another value, or are missing.
-    pub(crate) fn doubt(&mut self, measure: &Measure, wrong: u64, confidence: f64) {
+    /// so many events may have entered that should not have, or as another value, or are missing. `None` is no bound.
+    pub(crate) fn doubt(&mut self, measure: &Measure, wrong: Option<u64>, confidence: f64) {
+        let Some(wrong) = wrong else { return self.promise_nothing() };
         self.guarantee = self.guarantee.max(Guarantee::Probabilistic);
         self.confidence = (self.confidence + confidence - 1.0).max(0.0);
         let by = i128::from(wrong);
         match (measure, &mut self.list) {
             _ if self.guarantee == Guarantee::None => {}
-            (Measure::Count | Measure::Unique { .. } | Measure::Audience { .. }, _) => {
+            (
+                Measure::Count | Measure::Unique { .. } | Measure::Audience { .. } | Measure::Seen { .. },
+                _,
+            ) => {
                 let low = self.low.map_or(0.0, Number::as_f64) as i128 - by;
                 self.low = Some(Number::Int(low.max(0)));
                 self.high = plus(self.high, Some(Number::Int(by)));
