@@ -289,7 +289,7 @@ def parse_measure(metric, text):
         raise Unsupported(f"arguments of `{text}`")
     metric.weighs = weighs
     if metric.measure == "sample":
-        metric.k, args = int(expr.number_text(args[0])), args[1:]
+        metric.k, args = int(expr.number_text(args[0])), []  # what is shown is checked as it comes
     elif metric.measure != "count":
         if not args:
             raise Wrong(f"`{text}` names no field")

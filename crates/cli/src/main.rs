@@ -1,7 +1,10 @@
 //! `streamgauge`: the command line. It wires the plan, the runtime and the engine; it knows how nothing is done.
-#![forbid(unsafe_code)]
+// `heap` alone is allowed some.
+#![deny(unsafe_code)]
 
 mod annotate;
+mod demo;
+mod heap;
 mod hint;
 mod init;
 mod manual;
@@ -22,13 +25,17 @@ struct Cli {
     verb: Verb,
 }
 
-const EXAMPLE: &str = "Example:
+const EXAMPLE: &str = "Examples:
+  streamgauge demo
   streamgauge run --once shop.toml
 
 What a verb can do: streamgauge help VERB";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Measures the events of a made-up shop and shows the answers beside the exact ones.
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::DemoArgs),
     /// Reads the sources of a pipeline file and reports every metric.
     #[command(after_help = run::EXAMPLES)]
     Run(run::RunArgs),
@@ -46,6 +53,7 @@ enum Verb {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.verb {
+        Verb::Demo(args) => demo::demo(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Init(args) => init::init(&args),
         Verb::Completions(args) => manual::completions(&args, Cli::command()),

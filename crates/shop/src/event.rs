@@ -181,14 +181,16 @@ fn named(name: &[u8], number: u64, out: &mut Vec<u8>) {
     write_integer(number, out);
 }
 
-fn write_query(rank: u32, out: &mut Vec<u8>) {
+/// Appends the search term of this rank.
+pub fn write_query(rank: u32, out: &mut Vec<u8>) {
     let (look, thing) = words::query(rank);
     out.extend_from_slice(look.as_bytes());
     out.push(b' ');
     out.extend_from_slice(thing.as_bytes());
 }
 
-fn write_ip(ip: [u8; 4], out: &mut Vec<u8>) {
+/// Appends an address.
+pub fn write_ip(ip: [u8; 4], out: &mut Vec<u8>) {
     write_integer(u64::from(ip[0]), out);
     for byte in &ip[1..] {
         named(b".", u64::from(*byte), out);

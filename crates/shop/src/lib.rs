@@ -59,7 +59,7 @@ mod stream;
 pub mod text;
 mod words;
 
-pub use event::{ATTACKERS_NET, Event, write_user_id};
+pub use event::{ATTACKERS_NET, Event, write_ip, write_query, write_user_id};
 pub use kind::EventType;
 pub use settings::Settings;
 pub use stream::Shop;

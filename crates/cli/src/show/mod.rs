@@ -6,6 +6,8 @@ mod table;
 use engine::answer::Answer;
 use std::io::{self, BufWriter, Write};
 
+pub use table::{float, grouped, write as write_table};
+
 /// How the report is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {

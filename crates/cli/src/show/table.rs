@@ -200,7 +200,8 @@ fn number(number: Option<Number>) -> String {
     }
 }
 
-fn float(f: f64) -> String {
+/// A number with at most six significant digits.
+pub fn float(f: f64) -> String {
     if f.fract() == 0.0 && f.abs() < 1e15 {
         return grouped(f as i128);
     }
@@ -214,7 +215,7 @@ fn float(f: f64) -> String {
 }
 
 /// Thousands apart.
-fn grouped(i: i128) -> String {
+pub fn grouped(i: i128) -> String {
     let digits = i.unsigned_abs().to_string();
     let mut out = String::new();
     for (n, c) in digits.chars().enumerate() {
