@@ -22,6 +22,11 @@ pub trait Compute: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the expression fails on any of the rows.
     fn explode(&self, columns: &[Column], rows: usize) -> Result<Exploded, ComputeError>;
+
+    /// Whether a step reads this column. One that nothing reads behind the explosion is not repeated for every element.
+    fn reads(&self, _column: usize) -> bool {
+        true
+    }
 }
 
 /// One event per element of a list.
@@ -31,6 +36,16 @@ pub struct Exploded {
     pub parents: Vec<u32>,
     /// The elements.
     pub elements: Column,
+}
+
+impl Exploded {
+    /// Leaves out the elements of these rows, ascending.
+    pub(crate) fn leave_out(&mut self, rows: &[u32]) {
+        let kept = self.parents.iter().enumerate().filter(|(_, row)| rows.binary_search(row).is_err());
+        let (numbers, parents) = kept.map(|(number, row)| (number as u32, *row)).unzip::<_, _, Vec<_>, _>();
+        self.elements = self.elements.take(&numbers);
+        self.parents = parents;
+    }
 }
 
 /// An expression failed.

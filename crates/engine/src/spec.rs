@@ -110,15 +110,7 @@ impl Source {
     /// can be behind it.
     pub fn last_uncertain(&self, metric: &Metric) -> Option<usize> {
         let first = self.first_uncertain();
-        let sampled = match &metric.measure {
-            Measure::Sample { fields, .. } => fields.as_slice(),
-            _ => &[],
-        };
-        let read = metric.measure.field().into_iter().chain(metric.measure.weight()).chain(metric.filter);
-        read.chain(metric.by.iter().flatten().copied())
-            .chain(sampled.iter().copied())
-            .filter(|&c| c >= first)
-            .max()
+        metric.columns().filter(|&c| c >= first).max()
     }
 
     /// Number of the first column that a verdict may have decided; all behind it are of that kind.
@@ -340,6 +332,18 @@ pub struct Metric {
     pub levels: Vec<Level>,
     /// Whether the total over all time is kept.
     pub total: bool,
+}
+
+impl Metric {
+    /// The columns that it reads.
+    pub fn columns(&self) -> impl Iterator<Item = usize> + '_ {
+        let sampled = match &self.measure {
+            Measure::Sample { fields, .. } => fields.as_slice(),
+            _ => &[],
+        };
+        let read = self.measure.field().into_iter().chain(self.measure.weight()).chain(self.filter);
+        read.chain(self.by.iter().flatten().copied()).chain(sampled.iter().copied())
+    }
 }
 
 /// One level of the ladder.

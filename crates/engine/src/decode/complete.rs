@@ -21,7 +21,16 @@ pub(super) struct Completion {
     /// The column that holds event time.
     time: Option<(usize, TimeReader)>,
     keep_bad: bool,
+    /// Fields that only the list of an explosion is made of.
+    spent: Vec<usize>,
+    /// Columns that metrics and the clock read.
+    read: Vec<usize>,
+    fields: Vec<Kind>,
 }
+
+/// Most bytes of text that the explosion of one block may repeat: a record whose elements would bring it beyond is bad
+/// (`too_long`). Elements times the length of their record grow with its square.
+const REPEATED_BYTES_MAX: u64 = 256 << 20;
 
 impl Completion {
     pub(super) fn new(source: &Source) -> Completion {
@@ -29,8 +38,12 @@ impl Completion {
             TimeFrom::Column { column, format } => Some((*column, TimeReader::new(format))),
             TimeFrom::Field { .. } | TimeFrom::Row(_) | TimeFrom::Arrival => None,
         });
+        let metrics = source.metrics.iter().flat_map(|metric| metric.columns());
         Completion {
             program: None,
+            spent: Vec::new(),
+            read: metrics.chain(time.as_ref().map(|(column, _)| *column)).collect(),
+            fields: source.fields.iter().map(|field| field.kind).collect(),
             explode: source.explode.as_ref().map(|field| field.kind),
             steps: (0..source.certain_steps()).map(|step| fields_of(source, step).to_vec()).collect(),
             time,
@@ -40,6 +53,8 @@ impl Completion {
 
     /// Gives the expressions that the source names.
     pub(super) fn set_program(&mut self, program: Arc<dyn Compute>) {
+        let is_spent = |column: &usize| !program.reads(*column) && !self.read.contains(column);
+        self.spent = (0..self.fields.len()).filter(is_spent).collect();
         self.program = Some(program);
     }
 
@@ -79,14 +94,25 @@ impl Completion {
     }
 
     fn explode(&self, program: &dyn Compute, kind: Kind, block: &Block<'_>, batch: &mut Batch) {
-        let (exploded, failed) = explode(program, kind, &batch.columns, batch.rows);
+        let (mut exploded, failed) = explode(program, kind, &batch.columns, batch.rows);
+        for &column in &self.spent {
+            batch.columns[column] = Column::nulls(self.fields[column], batch.rows);
+        }
+        let long = too_long(&exploded.parents, batch);
         let mut parents = exploded.parents.clone();
         parents.dedup();
         batch.exploded_empty = (batch.rows - parents.len() - failed.len()) as u64;
+        if !long.is_empty() {
+            exploded.leave_out(&long);
+        }
         let blame = Some(batch.columns.len());
-        let ordinals = exploded_ordinals(&batch.ordinals, &exploded.parents, &failed);
-        for row in failed {
-            self.report(Reason::Derive, blame, row, block, batch);
+        let mut left_out: Vec<(u32, Reason)> = failed.into_iter().map(|row| (row, Reason::Derive)).collect();
+        left_out.extend(long.into_iter().map(|row| (row, Reason::TooLong)));
+        left_out.sort_unstable();
+        let rows: Vec<u32> = left_out.iter().map(|(row, _)| *row).collect();
+        let ordinals = exploded_ordinals(&batch.ordinals, &exploded.parents, &rows);
+        for (row, reason) in left_out {
+            self.report(reason, blame, row, block, batch);
         }
         batch.take(&exploded.parents);
         batch.columns.push(exploded.elements);
@@ -135,6 +161,22 @@ impl Completion {
         let raw = Raw { line: line.into(), byte: block.first_byte + u64::from(start), bytes };
         batch.bad.push(Bad { reason, field, raw });
     }
+}
+
+/// Rows, ascending, whose text would be repeated beyond [`REPEATED_BYTES_MAX`].
+fn too_long(parents: &[u32], batch: &Batch) -> Vec<u32> {
+    let len = |row: u32, column: &Column| match column {
+        Column::String(a) => a.value_length(row as usize) as u64,
+        Column::Int64(_) | Column::Float64(_) | Column::Bool(_) => 0,
+    };
+    let mut left = REPEATED_BYTES_MAX;
+    let rows = parents.chunk_by(|a, b| a == b).filter_map(|elements| {
+        let each: u64 = batch.columns.iter().map(|column| len(elements[0], column)).sum();
+        let rest = left.checked_sub(each.saturating_mul(elements.len() as u64));
+        left = rest.unwrap_or(left);
+        rest.is_none().then_some(elements[0])
+    });
+    rows.collect()
 }
 
 /// Numbers of the exploded events among the events and bad records of the block, from those of the records.

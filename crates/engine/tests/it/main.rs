@@ -3,6 +3,7 @@
 mod access;
 mod arrays;
 mod clock;
+mod compute;
 mod decode;
 mod groups;
 mod panes;

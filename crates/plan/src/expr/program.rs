@@ -83,6 +83,10 @@ impl Compute for Program {
         let elements = if whole { elements.slice(first, last - first) } else { elements.take(&kept) };
         Ok(Exploded { parents, elements })
     }
+
+    fn reads(&self, column: usize) -> bool {
+        self.steps.iter().flatten().any(|slot| slot.inputs.contains(&column))
+    }
 }
 
 impl Slot {
