@@ -30,7 +30,7 @@ pub struct Intake {
 }
 
 /// A batch with the verdicts that the next machine needs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Judged {
     /// The events.
     pub batch: Batch,

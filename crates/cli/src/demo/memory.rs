@@ -116,7 +116,7 @@ fn feed(work: &Work, events: impl Iterator<Item = Event>, pairs: &mut [Pair]) {
         let last = block_events.is_empty();
         for mut judged in batches {
             // The columns that a judge adds belong to the batch: a twin that does the same to a copy leaves only its own.
-            let verdicts = heap.left_by(|| twin.apply(&mut copy(&judged)));
+            let verdicts = heap.left_by(|| twin.apply(&mut judged.clone()));
             judge.apply(&mut judged);
             pairs.iter_mut().for_each(|pair| pair.fold(&heap, &judged, verdicts));
         }
@@ -125,15 +125,6 @@ fn feed(work: &Work, events: impl Iterator<Item = Event>, pairs: &mut [Pair]) {
         if last {
             return;
         }
-    }
-}
-
-fn copy(judged: &Judged) -> Judged {
-    Judged {
-        batch: judged.batch.clone(),
-        before: judged.before,
-        marks: judged.marks.clone(),
-        left_out: judged.left_out.clone(),
     }
 }
 
