@@ -11,12 +11,16 @@ use std::process::ExitCode;
 pub const COMPLETIONS: &str = "Examples:
   streamgauge completions bash > ~/.local/share/bash-completion/completions/streamgauge
   streamgauge completions zsh > ~/.zfunc/_streamgauge
-  streamgauge completions fish > ~/.config/fish/completions/streamgauge.fish";
+  streamgauge completions fish > ~/.config/fish/completions/streamgauge.fish
+
+Exit codes: 0 written; 2 no such shell; 3 standard output cannot be written.";
 
 /// Shown below the options of `man`.
 pub const MAN: &str = "Examples:
   streamgauge man | man -l -
-  streamgauge man --dir ~/.local/share/man/man1";
+  streamgauge man --dir ~/.local/share/man/man1
+
+Exit codes: 0 written; 2 the command line makes no sense; 3 the pages cannot be written.";
 
 /// The words behind `completions`.
 #[derive(Debug, Args)]

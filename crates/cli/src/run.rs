@@ -6,7 +6,7 @@ use crate::progress::Progress;
 use crate::show::{Format, Report};
 use crate::{NOTHING_MEASURED, Trouble, say};
 use clap::Args;
-use engine::annotate::{Annotator, Note};
+use engine::annotate::{Annotator, Notes};
 use engine::compute::Compute;
 use engine::intake::Judged;
 use engine::spec::{Question, Source};
@@ -132,7 +132,7 @@ fn annotate(args: &RunArgs, pipeline: &Pipeline, work: &[Work<'_>]) -> Result<Ex
         Trouble::question(format!("{wrong}\nthere are: {}", names.join(", ")))
     })?;
     let events = Events::new(work.source.format == engine::spec::Format::Ndjson);
-    let write = |judged: &Judged, row: usize, notes: Vec<(&str, Note)>| events.write(judged, row, &notes);
+    let write = |judged: &Judged, row: usize, notes: Notes<'_>| events.write(judged, row, &notes);
     let annotate = Annotate { annotator: &annotator, write: &write };
     let finished = measure(args, work, pipeline.spec.memory_bytes, Some(annotate))
         .map_err(|error| unreadable(pipeline, 0, error))?;

@@ -6,9 +6,8 @@
 use crate::answer::json::Verdict;
 use crate::answer::{Key, Reading, counted_item, describe};
 use crate::batch::Batch;
-use crate::cell::Cell;
+use crate::doubt::Misjudged;
 use crate::intake::Judged;
-use crate::judge::Misjudged;
 use crate::shard::Shard;
 use crate::spec::{Field, Measure, Source};
 use serde::ser::{Serialize, Serializer};
@@ -49,6 +48,9 @@ pub enum Note {
     Reading(Box<Reading>),
 }
 
+/// What is said of one event, by the names that were asked for.
+pub type Notes<'a> = Vec<(&'a str, Note)>;
+
 impl Annotator {
     /// Asks for these names: columns, `seen` metrics, and metrics with one number. A name that is both is the metric.
     ///
@@ -62,7 +64,7 @@ impl Annotator {
     }
 
     /// What is to be said of a row, in the order asked.
-    pub fn notes(&self, shard: &Shard, judged: &Judged, row: usize) -> Vec<(&str, Note)> {
+    pub fn notes(&self, shard: &Shard, judged: &Judged, row: usize) -> Notes<'_> {
         let note = |asked: &Asked| match *asked {
             Asked::Column(column) => Note::Value(Key::of(&judged.batch.columns[column], row)),
             Asked::Verdict(column) => {
@@ -154,10 +156,7 @@ impl fmt::Display for AnnotateError {
 
 impl std::error::Error for AnnotateError {}
 
-/// The cell of a group that may have none yet.
-pub(crate) static NO_CELL: Cell = Cell::Empty;
-
-/// Where the record of a row stands in a batch that keeps the raw bytes.
+/// The record of a row, in a batch that keeps the raw bytes.
 pub fn raw_of(batch: &Batch, row: usize) -> &[u8] {
     batch.raw.get(row).map_or(&[], |raw| &raw.bytes)
 }

@@ -38,6 +38,8 @@ pub struct Batch {
     pub records: u64,
     /// One column per [`crate::spec::Source::columns`], as far as they are computed.
     pub columns: Vec<Column>,
+    /// Per field of the record: whether any event had a value, before anything was computed.
+    pub has_value: Vec<bool>,
     /// Records that could not be read, in order.
     pub bad: Vec<Bad>,
     /// Newlines in the block: what later blocks of the partition add to their line numbers.
@@ -87,6 +89,7 @@ impl Batch {
             ordinals: Vec::new(),
             records: 0,
             columns: Vec::new(),
+            has_value: Vec::new(),
             bad: Vec::new(),
             lines: 0,
             first_byte: 0,

@@ -1,6 +1,6 @@
 //! The machines on one thread: the simplest wiring, for tests, examples and embedding.
 
-use crate::annotate::{Annotator, Note};
+use crate::annotate::{Annotator, Notes};
 use crate::answer::Answer;
 use crate::batch::{Batch, Block};
 use crate::compute::Compute;
@@ -68,7 +68,7 @@ impl<'a> Engine<'a> {
         &mut self,
         block: &Block<'_>,
         annotator: &Annotator,
-        each: &mut dyn FnMut(&Judged, usize, Vec<(&str, Note)>),
+        each: &mut dyn FnMut(&Judged, usize, Notes<'_>),
     ) {
         let batch = self.decoder.decode(block);
         let judged = self.intake.push(batch);
@@ -76,11 +76,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Ends all partitions; events that still waited for the clock are told of now.
-    pub fn finish_each(
-        &mut self,
-        annotator: &Annotator,
-        each: &mut dyn FnMut(&Judged, usize, Vec<(&str, Note)>),
-    ) {
+    pub fn finish_each(&mut self, annotator: &Annotator, each: &mut dyn FnMut(&Judged, usize, Notes<'_>)) {
         let judged = self.intake.finish_all();
         self.apply_each(judged, annotator, each);
     }
@@ -131,7 +127,7 @@ impl<'a> Engine<'a> {
         &mut self,
         batches: Vec<Judged>,
         annotator: &Annotator,
-        each: &mut dyn FnMut(&Judged, usize, Vec<(&str, Note)>),
+        each: &mut dyn FnMut(&Judged, usize, Notes<'_>),
     ) {
         let [shard] = &mut self.shards[..] else { panic!("events are answered by one shard") };
         for mut judged in batches {

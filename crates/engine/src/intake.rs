@@ -6,7 +6,7 @@
 //! a poison. Results never depend on how the input was cut into blocks.
 
 use crate::batch::{Batch, Reason};
-use crate::judge::Misjudged;
+use crate::doubt::Misjudged;
 use crate::spec::{Later, Level, Source, TimeFrom, TimeSpec};
 use crate::time::{Span, TIME_MAX, Time};
 use std::collections::{BTreeMap, VecDeque};

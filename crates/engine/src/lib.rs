@@ -18,6 +18,7 @@ pub mod cell;
 pub mod column;
 pub mod compute;
 pub mod decode;
+pub mod doubt;
 pub mod engine;
 pub mod groups;
 pub mod intake;

@@ -3,9 +3,10 @@
 use crate::answer::{Answer, Key, Number, Reading, describe};
 use crate::batch::Reason;
 use crate::cell::{Cell, Cells};
+use crate::doubt::Misjudged;
 use crate::groups::OTHER;
 use crate::intake::Tally;
-use crate::judge::{Misjudged, Verdicts};
+use crate::judge::Verdicts;
 use crate::series::{Role, Series};
 use crate::shard::{GivenWay, GroupingSet, Shard};
 use crate::spec::{Field, Level, Measure, Metric, Question, Source, Window};

@@ -4,9 +4,8 @@
 //! of the input goes whole to shard n mod S, in the order of numbers; whatever S is, merged shards hold the same
 //! order-free state.
 
-use crate::annotate::NO_CELL;
 use crate::batch::Batch;
-use crate::cell::{Cell, Columns, Rows, for_each_true};
+use crate::cell::{Cell, Columns, NO_CELL, Rows, for_each_true};
 use crate::column::Column;
 use crate::groups::Groups;
 use crate::intake::Judged;

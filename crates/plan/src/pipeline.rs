@@ -11,7 +11,7 @@ use crate::file::values::unknown_name;
 use crate::file::{self, File, tree};
 use crate::input::{Input, InputKind};
 use crate::measure::What;
-use crate::places::{Places, SourcePlaces};
+use crate::places::{About, Places, SourcePlaces};
 use crate::problem::{Placed, Problem, Problems, listed};
 use engine::spec::{
     BadPolicy, Field, Format, Kind, Later, Level, Measure, Metric, Source, Spec, TimeFrom, TimeSpec,
@@ -53,6 +53,24 @@ impl Pipeline {
         let mut pipeline = build(file, file_name, &mut problems);
         pipeline.places.texts = texts;
         if problems.is_empty() { Ok(pipeline) } else { Err(problems.sorted()) }
+    }
+
+    /// A problem that only the data showed, pointing at what the pipeline says about it. `source` indexes
+    /// `spec.sources`. What was written nowhere (a default) is shown at the source.
+    pub fn problem(
+        &self,
+        source: usize,
+        about: About,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> Problems {
+        let mut problems = Problems::new(self.places.texts.clone());
+        let problem = match self.places.sources.get(source) {
+            None => Problem::of_file(message),
+            Some(places) => Problem::at(places.of_what(about), message),
+        };
+        problems.push(problem.hint_if(hint));
+        problems
     }
 }
 

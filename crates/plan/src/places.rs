@@ -5,8 +5,7 @@
 
 use crate::columns::Columns;
 use crate::file::source::SourceTable;
-use crate::pipeline::Pipeline;
-use crate::problem::{Place, Problem, Problems};
+use crate::problem::Place;
 
 /// The texts of a pipeline and where its sources speak of data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +37,19 @@ impl SourcePlaces {
     }
 }
 
+impl SourcePlaces {
+    /// Where the source speaks of something; what was written nowhere (a default) is shown at the source.
+    pub fn of_what(&self, about: About) -> &Place {
+        let place = match about {
+            About::Source => None,
+            About::Path => self.path.as_ref(),
+            About::Time => self.time.as_ref(),
+            About::Field(index) => self.fields.get(index).and_then(Option::as_ref),
+        };
+        place.unwrap_or(&self.name)
+    }
+}
+
 /// What a problem of the data is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
@@ -49,32 +61,4 @@ pub enum About {
     Time,
     /// One of its fields, as an index into [`engine::spec::Source::columns`].
     Field(usize),
-}
-
-impl Pipeline {
-    /// A problem that only the data showed, pointing at what the pipeline says about it. `source` indexes
-    /// `spec.sources`. What was written nowhere (a default) is shown at the source.
-    pub fn problem(
-        &self,
-        source: usize,
-        about: About,
-        message: impl Into<String>,
-        hint: Option<String>,
-    ) -> Problems {
-        let mut problems = Problems::new(self.places.texts.clone());
-        let problem = match self.places.sources.get(source) {
-            None => Problem::of_file(message),
-            Some(places) => {
-                let place = match about {
-                    About::Source => None,
-                    About::Path => places.path.as_ref(),
-                    About::Time => places.time.as_ref(),
-                    About::Field(index) => places.fields.get(index).and_then(Option::as_ref),
-                };
-                Problem::at(place.unwrap_or(&places.name), message)
-            }
-        };
-        problems.push(problem.hint_if(hint));
-        problems
-    }
 }

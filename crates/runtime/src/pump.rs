@@ -10,7 +10,7 @@ use crate::parquet::columns;
 use crate::quarantine::Quarantine;
 use crate::reader::{BlockHead, BlockReader, Content, FileHead};
 use crate::turn::Turn;
-use engine::annotate::{Annotator, Note};
+use engine::annotate::{Annotator, Notes};
 use engine::batch::{Bad, Batch, Block};
 use engine::compute::Compute;
 use engine::decode::{Arrays, Decoder};
@@ -56,7 +56,7 @@ pub struct Annotate<'a> {
 }
 
 /// Takes what is said of one event.
-pub type WriteNotes<'a> = &'a (dyn Fn(&Judged, usize, Vec<(&str, Note)>) -> io::Result<()> + Sync);
+pub type WriteNotes<'a> = &'a (dyn Fn(&Judged, usize, Notes<'_>) -> io::Result<()> + Sync);
 
 impl fmt::Debug for Annotate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -358,8 +358,8 @@ impl Desk {
         {
             self.first_bad = Some((file.path.clone(), bad.clone()));
         }
-        for (seen, column) in self.seen.iter_mut().zip(&batch.columns) {
-            *seen = *seen || column.has_value();
+        for (seen, has_value) in self.seen.iter_mut().zip(&batch.has_value) {
+            *seen |= has_value;
         }
     }
 

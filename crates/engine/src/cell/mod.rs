@@ -46,6 +46,9 @@ pub enum Cell {
     Sample(Box<Sample>),
 }
 
+/// The cell of a group that no event has reached.
+pub(crate) static NO_CELL: Cell = Cell::Empty;
+
 /// Why constructors below cannot fail: parameters were checked when the pipeline file was read.
 const CHECKED: &str = "sizes were validated with the pipeline file";
 
@@ -191,9 +194,8 @@ pub struct Cells {
 impl Cells {
     /// The cell of a group; [`Cell::Empty`] when no event has reached it.
     pub fn get(&self, group: u32) -> &Cell {
-        static EMPTY: Cell = Cell::Empty;
         let (page, at) = place(group);
-        self.pages.get(page).and_then(Option::as_ref).map_or(&EMPTY, |page| &page[at])
+        self.pages.get(page).and_then(Option::as_ref).map_or(&NO_CELL, |page| &page[at])
     }
 
     /// The cell of a group, to be written.

@@ -237,6 +237,7 @@ impl Rows {
             ordinals: std::mem::take(&mut self.ordinals),
             records: (self.rows + self.bad.len()) as u64,
             columns: self.columns.iter_mut().map(|column| column.finish()).collect(),
+            has_value: Vec::new(),
             bad: std::mem::take(&mut self.bad),
             lines: self.lines,
             first_byte: self.first_byte,

@@ -70,6 +70,7 @@ impl Completion {
     /// # Panics
     /// When the source has expressions and nobody gave their program: that is a bug of the wiring.
     pub(super) fn apply(&self, block: &Block<'_>, batch: &mut Batch) {
+        batch.has_value = batch.columns.iter().map(Column::has_value).collect();
         if self.explode.is_none() && self.steps.is_empty() {
             return;
         }

@@ -14,7 +14,7 @@ use engine::spec::{Field, Kind, Later, Measure, Metric, Question, Source, Step};
 use engine::time::{SECOND, Time};
 use engine::{Engine, Guarantee};
 use proptest::prelude::*;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 #[derive(Debug, Clone)]
@@ -168,7 +168,7 @@ struct Truth<'a> {
 
 /// The model: sets of all keys. A late event is told and, where late events are left out, not taken in.
 fn truth<'a>(events: &'a [Event], where_flag: bool, later: Later) -> Vec<Truth<'a>> {
-    let (mut users, mut pages) = (HashSet::new(), HashSet::new());
+    let (mut users, mut pages) = (BTreeSet::new(), BTreeSet::new());
     let mut clock = i64::MIN;
     let judge = |event: &'a Event| {
         let late = clock > event.second && event.second < clock - 60;
@@ -217,7 +217,7 @@ fn int(number: Option<Number>) -> Option<i128> {
 fn number(truth: &[Truth<'_>], answer: &Answer) -> Option<i128> {
     let mine = about(truth, answer);
     let count = |holds: fn(&Truth<'_>) -> bool| mine.iter().filter(|t| holds(t)).count() as i128;
-    let distinct = |keys: HashSet<u32>| keys.len() as i128;
+    let distinct = |keys: BTreeSet<u32>| keys.len() as i128;
     Some(match answer.metric.as_str() {
         "all" | "by_verdict" => count(|_| true),
         "returning" => count(|t| t.again == Some(true)),
@@ -262,17 +262,19 @@ fn measured(answers: &[Answer]) -> impl Iterator<Item = &Answer> {
 
 const LATER: [Later; 3] = [Later::Correct, Later::Drop, Later::Quarantine];
 
+/// Seconds back, user, page and flag.
+type Drawn = (i64, Option<u32>, Option<u32>, Option<bool>);
+
 fn some_events() -> impl Strategy<Value = Vec<Event>> {
     let key = || prop::option::weighted(0.9, 0u32..60);
     let event = (0i64..200, key(), key(), prop::option::weighted(0.8, any::<bool>()));
     prop::collection::vec(event, 1..500).prop_map(|raw| {
-        let event =
-            |(i, (back, user, page, flag)): (usize, (i64, Option<u32>, Option<u32>, Option<bool>))| Event {
-                second: 1000 + 3 * i as i64 - back,
-                user,
-                page,
-                flag,
-            };
+        let event = |(i, (back, user, page, flag)): (usize, Drawn)| Event {
+            second: 1000 + 3 * i as i64 - back,
+            user,
+            page,
+            flag,
+        };
         raw.into_iter().enumerate().map(event).collect()
     })
 }
@@ -363,8 +365,8 @@ fn misses(
         let truth = truth(&events, where_flag, later);
         let run = run(source, &events, 97, 2, bytes, question);
         // One trial a metric and seed: answers of one run are not independent.
-        let mut outside: HashSet<&str> = HashSet::new();
-        let mut looked = HashSet::new();
+        let mut outside: BTreeSet<&str> = BTreeSet::new();
+        let mut looked = BTreeSet::new();
         for answer in measured(&run.answers) {
             let first = looked.insert(&answer.metric);
             if !holds(&truth, answer) && (first || question == Question::Total && answer.by.is_empty()) {

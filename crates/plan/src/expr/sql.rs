@@ -239,14 +239,13 @@ impl Uses {
 
     fn binary(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr) {
         use BinaryOperator::{And, Divide, Eq, Gt, GtEq, Lt, LtEq, Minus, Modulo, Multiply, NotEq, Or, Plus};
+        let both = [left, right].into_iter();
         match op {
-            And | Or => [left, right].map(|side| self.walk(side, Use::Condition)),
-            Plus | Minus | Multiply | Divide | Modulo => {
-                [left, right].map(|side| self.walk(side, Use::Number))
-            }
-            Eq | NotEq | Gt | GtEq | Lt | LtEq => return self.alike([left, right].into_iter()),
-            _ => [left, right].map(|side| self.walk(side, Use::Any)),
-        };
+            And | Or => both.for_each(|side| self.walk(side, Use::Condition)),
+            Plus | Minus | Multiply | Divide | Modulo => both.for_each(|side| self.walk(side, Use::Number)),
+            Eq | NotEq | Gt | GtEq | Lt | LtEq => self.alike(both),
+            _ => both.for_each(|side| self.walk(side, Use::Any)),
+        }
     }
 
     /// Expressions that are compared: if one of them is plainly a number, all are.

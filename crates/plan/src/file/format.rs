@@ -1,7 +1,6 @@
 //! `format` and the keys that only delimited files have.
 
-use super::section::Section;
-use super::source::owned;
+use super::section::{Section, owned};
 use super::tree::Value;
 use crate::input::InputKind;
 use crate::problem::{Place, Placed, Problem, Problems, listed};

@@ -203,7 +203,7 @@ fn count(text: &str) -> Option<u64> {
     };
     let digits = digits.trim().replace(['_', ','], "");
     let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
-    if fraction.len() > zeros || whole.is_empty() || !(whole.len() + zeros < 19) {
+    if fraction.len() > zeros || whole.is_empty() || whole.len() + zeros > 18 {
         return None;
     }
     format!("{whole}{fraction}{}", "0".repeat(zeros - fraction.len())).parse().ok()

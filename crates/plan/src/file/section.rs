@@ -183,6 +183,11 @@ pub(crate) fn string_in<'a>(key: &str, node: &'a Node, problems: &mut Problems) 
     Some(Placed { value: value?, place: node.place.clone() })
 }
 
+/// Strings without their places.
+pub(crate) fn owned(words: Vec<Placed<&str>>) -> Vec<String> {
+    words.into_iter().map(|word| word.value.to_string()).collect()
+}
+
 /// A word that is not among the known ones.
 pub(crate) fn unknown_word(key: &str, text: &Placed<&str>, known: &[&str]) -> Problem {
     let hint = match did_you_mean(text.value, known.iter().copied()) {

@@ -1,7 +1,7 @@
 //! `[source.NAME]`: where events come from and how they are written.
 
 use super::expression::Expression;
-use super::section::{Section, string_in, unknown_word, wrong_type};
+use super::section::{Section, owned, string_in, unknown_word, wrong_type};
 use super::tree::{Entry, Table, Value};
 use super::values::{bytes_within, check_name};
 use super::{format, time};
@@ -91,10 +91,6 @@ pub(crate) fn read(entry: &Entry, problems: &mut Problems) -> Option<SourceTable
         quarantine,
         record_bytes_max: record_max.map_or(RECORD_BYTES_DEFAULT, |size| size.value as usize),
     })
-}
-
-pub(super) fn owned(words: Vec<Placed<&str>>) -> Vec<String> {
-    words.into_iter().map(|word| word.value.to_string()).collect()
 }
 
 /// `kind` and `path`; the paths come back with their places.
