@@ -43,6 +43,16 @@ impl Column {
         }
     }
 
+    /// A column of values that nobody looks at: empty text, zeros.
+    pub fn blank(kind: Kind, rows: usize) -> Column {
+        match kind {
+            Kind::String => Column::String(std::iter::repeat_n(Some(""), rows).collect()),
+            Kind::Int64 => Column::Int64(Int64Array::from(vec![0; rows])),
+            Kind::Float64 => Column::Float64(Float64Array::from(vec![0.0; rows])),
+            Kind::Bool => Column::Bool(BooleanArray::from(vec![false; rows])),
+        }
+    }
+
     /// Its kind.
     pub fn kind(&self) -> Kind {
         match self {
