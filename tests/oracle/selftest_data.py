@@ -172,8 +172,8 @@ class Examples(Folder):
         self.assertTrue(paths)
         for path in paths:
             text = path.read_text()
-            command = f"# streamgauge run --once --format json examples/{path.name}\n"
-            self.assertTrue(text.startswith(command), path)
+            command = f"\n# streamgauge run --once --format json examples/{path.name}\n"
+            self.assertIn(command, "\n" + text)
             try:
                 pipeline = pipelines.load(path, str(DATA))
             except FileNotFoundError as error:

@@ -23,6 +23,7 @@ pub(super) struct Completion {
     keep_bad: bool,
     /// Fields that only the list of an explosion is made of.
     spent: Vec<usize>,
+    keep_fields: bool,
     /// Columns that metrics and the clock read.
     read: Vec<usize>,
     fields: Vec<Kind>,
@@ -42,6 +43,7 @@ impl Completion {
         Completion {
             program: None,
             spent: Vec::new(),
+            keep_fields: false,
             read: metrics.chain(time.as_ref().map(|(column, _)| *column)).collect(),
             fields: source.fields.iter().map(|field| field.kind).collect(),
             explode: source.explode.as_ref().map(|field| field.kind),
@@ -56,6 +58,11 @@ impl Completion {
         let is_spent = |column: &usize| !program.reads(*column) && !self.read.contains(column);
         self.spent = (0..self.fields.len()).filter(is_spent).collect();
         self.program = Some(program);
+    }
+
+    /// Keeps all columns: somebody will look at events one by one.
+    pub(super) fn keep_fields(&mut self) {
+        self.keep_fields = true;
     }
 
     /// Whether rows must know where their records stand.
@@ -96,7 +103,8 @@ impl Completion {
 
     fn explode(&self, program: &dyn Compute, kind: Kind, block: &Block<'_>, batch: &mut Batch) {
         let (mut exploded, failed) = explode(program, kind, &batch.columns, batch.rows);
-        for &column in &self.spent {
+        let spent = if self.keep_fields { &[][..] } else { &self.spent };
+        for &column in spent {
             batch.columns[column] = Column::nulls(self.fields[column], batch.rows);
         }
         let long = too_long(&exploded.parents, batch);
@@ -172,7 +180,8 @@ fn too_long(parents: &[u32], batch: &Batch) -> Vec<u32> {
     };
     let mut left = REPEATED_BYTES_MAX;
     let rows = parents.chunk_by(|a, b| a == b).filter_map(|elements| {
-        let each: u64 = batch.columns.iter().map(|column| len(elements[0], column)).sum();
+        let text: u64 = batch.columns.iter().map(|column| len(elements[0], column)).sum();
+        let each = text + batch.raw.get(elements[0] as usize).map_or(0, |raw| raw.bytes.len() as u64);
         let rest = left.checked_sub(each.saturating_mul(elements.len() as u64));
         left = rest.unwrap_or(left);
         rest.is_none().then_some(elements[0])

@@ -96,6 +96,7 @@ impl Decoder {
     /// The decoder with the raw record of every row in [`Batch::raw`], not of late ones alone.
     pub fn keeping_raw(mut self) -> Decoder {
         self.rows.keep_raw();
+        self.completion.keep_fields();
         self
     }
 

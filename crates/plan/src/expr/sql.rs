@@ -22,6 +22,33 @@ const TOKENS_MAX: usize = 500;
 /// Parentheses inside one another.
 const DEPTH_MAX: usize = 50;
 
+/// Forms with a syntax of their own inside one another. Where one of them does not parse, the parser tries again as if its
+/// word were a name, so each level doubles the work, or more.
+const FORMS_MAX: usize = 10;
+/// Words that begin such a form.
+const FORMS: [&str; 20] = [
+    "ARRAY",
+    "CASE",
+    "CAST",
+    "CEIL",
+    "CONVERT",
+    "EXISTS",
+    "EXTRACT",
+    "FLOOR",
+    "INTERVAL",
+    "MAP",
+    "NOT",
+    "OVERLAY",
+    "POSITION",
+    "SAFE_CAST",
+    "STRUCT",
+    "SUBSTR",
+    "SUBSTRING",
+    "TRIM",
+    "TRY_CAST",
+    "TRY_CONVERT",
+];
+
 /// What a name is used as, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Use {
@@ -68,6 +95,11 @@ fn parse_here(text: &str) -> Result<Sql, Fault> {
         let message = format!("an expression has at most {TOKENS_MAX} words and signs");
         return Err(whole(message, "split it with `derive`"));
     }
+    if forms_deep(tokens.iter().map(|token| &token.token)) > FORMS_MAX {
+        let message =
+            format!("more than {FORMS_MAX} of `cast`, `case`, `not` and their like are inside one another");
+        return Err(whole(message, "split it with `derive`"));
+    }
     let mut parser = Parser::new(&dialect).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens);
     let mut expr = parser.parse_expr().map_err(|e| syntax(text, &e))?;
     let next = parser.peek_token();
@@ -81,6 +113,34 @@ fn parse_here(text: &str) -> Result<Sql, Fault> {
     uses.walk(&expr, Use::Any);
     let _ = Visit::visit(&expr, &mut uses);
     Ok(Sql { names: uses.order.iter().map(|name| (name.clone(), uses.found[name])).collect(), expr })
+}
+
+/// How deep [`FORMS`] can be inside one another, at most: those around an opening bracket, and those since then that no
+/// comma or `and` has ended.
+fn forms_deep<'a>(tokens: impl Iterator<Item = &'a Token>) -> usize {
+    let (mut around, mut here, mut outside, mut deepest) = (0usize, 0usize, Vec::new(), 0);
+    for token in tokens {
+        match token {
+            Token::Word(word) if word.quote_style.is_none() => match word.value.to_uppercase().as_str() {
+                "AND" | "OR" => here = 0,
+                form if FORMS.contains(&form) => here += 1,
+                _ => {}
+            },
+            Token::LParen | Token::LBracket | Token::LBrace => {
+                outside.push((around, here));
+                (around, here) = (around + here, 0);
+            }
+            Token::RParen | Token::RBracket | Token::RBrace => {
+                (around, here) = outside.pop().unwrap_or_default();
+                // What stood before the bracket ends with it.
+                here = here.saturating_sub(1);
+            }
+            Token::Comma => here = 0,
+            _ => {}
+        }
+        deepest = deepest.max(around + here);
+    }
+    deepest
 }
 
 impl Sql {

@@ -5,6 +5,7 @@ mod expressions;
 mod good;
 mod hostile;
 mod infer;
+mod language;
 mod rendered;
 
 use plan::{Override, Pipeline, Problems};
