@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: one file of events to six answers, streamgauge beside its peers, then the sketches beside their
-//! floors. It reports and judges against the bars of docs, but never fails for a slow machine: a ratio to a peer of the
+//! floors, then what expressions cost. It reports and judges against the bars of docs, but never fails for a slow machine: a ratio to a peer of the
 //! same run is the claim, and tests never assert times.
 //!
 //! All programs run pinned to one core, one after the other in every pass. Each is timed in its own favour where in
@@ -55,7 +55,8 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     for &events in &options.events {
         bench.end_to_end(events)?;
     }
-    bench.sketches()
+    bench.sketches()?;
+    bench.filters()
 }
 
 struct Bench<'a> {
@@ -136,6 +137,13 @@ impl<'a> Bench<'a> {
         let passes = self.passes.max(5).to_string();
         let mut command = shell::command(&self.work, "taskset", ["-c", CORE]);
         shell::run(command.arg(self.programs.join("streamgauge-micro")).args(["--passes", &passes]))
+    }
+
+    fn filters(&self) -> Result<()> {
+        println!("\nfilters, derived columns and verdicts, one core");
+        let passes = self.passes.max(5).to_string();
+        let mut command = shell::command(&self.work, "taskset", ["-c", CORE]);
+        shell::run(command.arg(self.programs.join("streamgauge-filters")).args(["--passes", &passes]))
     }
 
     /// The stream, made if it is not there, and read once so that no program pays for the disk.

@@ -31,7 +31,12 @@ const HOUSE: &[Room] = &[
     Room { package: PLAN, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
     Room { package: RUNTIME, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
     Room { package: "streamgauge", may_know: &[SHOP, ENGINE, PLAN, RUNTIME], pure: false, free_tests: true },
-    Room { package: "streamgauge-bench", may_know: &[SKETCH, SHOP, ENGINE], pure: false, free_tests: false },
+    Room {
+        package: "streamgauge-bench",
+        may_know: &[SKETCH, SHOP, ENGINE, PLAN],
+        pure: false,
+        free_tests: false,
+    },
     Room { package: "xtask", may_know: &[], pure: false, free_tests: false },
 ];
 
