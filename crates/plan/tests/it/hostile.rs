@@ -72,8 +72,8 @@ fn check_invariants(pipeline: &Pipeline) {
             assert!(source.fields[..i].iter().all(|other| other.path != field.path));
         }
         for metric in &source.metrics {
-            assert!(metric.measure.field().is_none_or(|field| field < source.fields.len()));
-            assert!(metric.by.iter().flatten().all(|field| *field < source.fields.len()));
+            assert!(metric.measure.field().is_none_or(|field| field < source.columns().len()));
+            assert!(metric.by.iter().flatten().all(|field| *field < source.columns().len()));
             assert!(metric.total || !metric.levels.is_empty());
             assert!(metric.levels.is_empty() || source.time.is_some());
             assert!(metric.levels.iter().all(|level| level.size.0 > 0 && level.keep >= level.size));
