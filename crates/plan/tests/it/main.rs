@@ -5,7 +5,9 @@ mod expressions;
 mod good;
 mod hostile;
 mod infer;
+mod lint;
 mod rendered;
+mod size;
 
 use plan::{Override, Pipeline, Problems};
 
