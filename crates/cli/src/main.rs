@@ -1,12 +1,14 @@
 //! `streamgauge`: the command line. It wires the plan, the runtime and the engine; it knows how nothing is done.
 #![forbid(unsafe_code)]
 
+mod check;
 mod hint;
 mod init;
 mod note;
 mod progress;
 mod run;
 mod show;
+mod work;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -30,6 +32,9 @@ enum Verb {
     /// Reads the sources of a pipeline file and reports every metric.
     #[command(after_help = run::EXAMPLES)]
     Run(run::RunArgs),
+    /// Says before the start what a pipeline will cost, how exact it will be, and what is doubtful about it.
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::CheckArgs),
     /// Looks at the head of a file of events and writes a first pipeline file for it.
     #[command(after_help = init::EXAMPLES)]
     Init(init::InitArgs),
@@ -39,6 +44,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.verb {
         Verb::Run(args) => run::run(&args),
+        Verb::Check(args) => check::check(&args),
         Verb::Init(args) => init::init(&args),
     };
     match outcome {

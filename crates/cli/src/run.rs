@@ -1,20 +1,15 @@
 //! `streamgauge run`: sources to their end, then every metric on standard output; everything else on standard error.
 
-use crate::note::{misfit, note};
-use crate::progress::Progress;
+use crate::note::note;
 use crate::show::{Format, Report};
+use crate::work::{Opened, Work, shards};
 use crate::{NOTHING_MEASURED, Trouble, say};
 use clap::Args;
-use engine::compute::Compute;
 use engine::spec::{Question, Source};
 use engine::time::Span;
-use plan::{About, Input, InputKind, Override, Pipeline};
-use runtime::{Finished, InputFile, Job, RunError};
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use plan::{About, Pipeline};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Shown below the options.
 pub const EXAMPLES: &str = "Examples:
@@ -50,15 +45,6 @@ pub struct RunArgs {
     shards: Option<u16>,
 }
 
-/// A source, ready to be read.
-struct Work<'a> {
-    source: &'a Source,
-    kept: Source,
-    program: Option<Arc<dyn Compute>>,
-    files: Vec<InputFile>,
-    quarantine: PathBuf,
-}
-
 /// Runs the command. Whatever can be judged before the first byte is read is judged first.
 pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     if !args.once {
@@ -67,19 +53,17 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
         ));
     }
     let question = question(args)?;
-    let overrides = overrides(args)?;
-    let pipeline = load(args, &overrides)?;
-    let sources = &pipeline.spec.sources;
-    let work = (0..sources.len())
-        .map(|index| prepare(args, &overrides, &pipeline, index, question))
+    let opened = Opened::new("run", &args.pipeline, &args.set)?;
+    let shards = shards(args.shards);
+    let work = (0..opened.pipeline.spec.sources.len())
+        .map(|index| prepare(&opened, index, question, shards))
         .collect::<Result<Vec<Work<'_>>, _>>()?;
     let mut nothing = false;
     // All sources first: a report is whole or not there at all.
     let mut measured = Vec::new();
     for (index, work) in work.iter().enumerate() {
-        let finished = measure(args, work, pipeline.spec.memory_bytes / sources.len() as u64)
-            .map_err(|error| unreadable(&pipeline, index, error))?;
-        nothing |= note(&pipeline, index, &finished, &work.quarantine);
+        let finished = work.measure(shards).map_err(|error| opened.unreadable(index, error))?;
+        nothing |= note(&opened.pipeline, index, &finished, &work.quarantine);
         measured.push(finished);
     }
     let mut report = Report::start(args.format);
@@ -91,77 +75,15 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
 }
 
 fn prepare<'a>(
-    args: &RunArgs,
-    overrides: &[Override],
-    pipeline: &'a Pipeline,
+    opened: &'a Opened<'_>,
     index: usize,
     question: Question,
+    shards: usize,
 ) -> Result<Work<'a>, Trouble> {
-    let (source, input) = (&pipeline.spec.sources[index], &pipeline.inputs[index]);
-    let kept = restrict(pipeline, index, question)?;
-    let files = files(args, overrides, input).map_err(|error| unreadable(pipeline, index, error))?;
-    let quarantine = PathBuf::from(input.quarantine.as_deref().unwrap_or_default());
-    let program = pipeline.programs[index].clone().map(|program| program as Arc<dyn Compute>);
-    Ok(Work { source, kept, program, files, quarantine })
-}
-
-fn measure<'a>(args: &RunArgs, work: &'a Work<'_>, memory_bytes: u64) -> Result<Finished<'a>, RunError> {
-    let progress = Progress::start(&work.files);
-    let job = Job {
-        source: work.source,
-        kept: &work.kept,
-        program: work.program.clone(),
-        files: work.files.clone(),
-        quarantine: work.quarantine.clone(),
-        shards: args.shards.map_or_else(cores, usize::from),
-        memory_bytes,
-    };
-    let finished = runtime::run(job, &|status| progress.show(status));
-    progress.finish();
-    finished
-}
-
-/// The files of a source. A relative path belongs to the file that it stands in: the pipeline file's directory comes
-/// first, for one given with --set the current directory.
-fn files(args: &RunArgs, overrides: &[Override], input: &Input) -> Result<Vec<InputFile>, RunError> {
-    let paths = match &input.kind {
-        InputKind::File { paths } => paths.clone(),
-        InputKind::Stdin => vec!["-".to_string()],
-    };
-    let (here, there) = (Path::new(""), args.pipeline.parent().unwrap_or(Path::new("")));
-    let overridden = overrides.iter().any(|o| o.covers(&["source", &input.source, "path"]));
-    let bases = if overridden { [here, there] } else { [there, here] };
-    runtime::expand(&paths, &bases)
-}
-
-/// An input that does not fit is a matter of settings; one that cannot be read, of the environment.
-fn unreadable(pipeline: &Pipeline, index: usize, error: RunError) -> Trouble {
-    let Some(text) = misfit(pipeline, index, &error) else { return Trouble::environment(error) };
-    match error {
-        RunError::NoFile { .. } | RunError::Directory(_) => Trouble { text, ..Trouble::environment("") },
-        _ => Trouble::settings(text),
-    }
-}
-
-fn overrides(args: &RunArgs) -> Result<Vec<Override>, Trouble> {
-    args.set.iter().map(|text| Override::parse(text)).collect::<Result<_, _>>().map_err(Trouble::question)
-}
-
-/// Bytes of the largest pipeline file that is looked at; `plan` says what is too large.
-const PIPELINE_BYTES_MAX: u64 = 2 << 20;
-
-fn load(args: &RunArgs, overrides: &[Override]) -> Result<Pipeline, Trouble> {
-    let name = args.pipeline.display().to_string();
-    let mut bytes = Vec::new();
-    File::open(&args.pipeline)
-        .and_then(|file| file.take(PIPELINE_BYTES_MAX).read_to_end(&mut bytes))
-        .map_err(|e| Trouble::environment(format!("cannot read the pipeline file `{name}`: {e}")))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
-        Trouble::question(format!(
-            "`{name}` is not UTF-8 text: the first argument of `run` is the pipeline file"
-        ))
-    })?;
-    Pipeline::parse(&name, &text, overrides).map_err(Trouble::settings)
+    let kept = restrict(&opened.pipeline, index, question)?;
+    opened.pipeline.must_fit(index, &kept, shards).map_err(Trouble::settings)?;
+    let files = opened.files(index)?;
+    Ok(opened.work(index, kept, files))
 }
 
 fn question(args: &RunArgs) -> Result<Question, Trouble> {
@@ -237,8 +159,4 @@ fn asked(question: Question) -> String {
         Question::Windows { window, .. } => format!("of {window}"),
         Question::Total => "of all time".into(),
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
