@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod annotate;
+mod check;
 mod demo;
 mod heap;
 mod hint;
@@ -12,6 +13,7 @@ mod note;
 mod progress;
 mod run;
 mod show;
+mod work;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
@@ -39,6 +41,9 @@ enum Verb {
     /// Reads the sources of a pipeline file and reports every metric.
     #[command(after_help = run::EXAMPLES)]
     Run(run::RunArgs),
+    /// Says before the start what a pipeline will cost, how exact it will be, and what is doubtful about it.
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::CheckArgs),
     /// Looks at the head of a file of events and writes a first pipeline file for it.
     #[command(after_help = init::EXAMPLES)]
     Init(init::InitArgs),
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
     let outcome = match cli.verb {
         Verb::Demo(args) => demo::demo(&args),
         Verb::Run(args) => run::run(&args),
+        Verb::Check(args) => check::check(&args),
         Verb::Init(args) => init::init(&args),
         Verb::Completions(args) => manual::completions(&args, Cli::command()),
         Verb::Man(args) => manual::man(&args, Cli::command()),

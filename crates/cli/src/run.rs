@@ -1,23 +1,19 @@
 //! `streamgauge run`: sources to their end, then every metric on standard output; everything else on standard error.
 
 use crate::annotate::Events;
-use crate::note::{misfit, note};
-use crate::progress::Progress;
+use crate::note::note;
 use crate::show::{Format, Report};
+use crate::work::{Opened, Work, shards};
 use crate::{NOTHING_MEASURED, Trouble, say};
 use clap::Args;
 use engine::annotate::{Annotator, Notes};
-use engine::compute::Compute;
 use engine::intake::Judged;
 use engine::spec::{Question, Source};
 use engine::time::Span;
-use plan::{About, Input, InputKind, Override, Pipeline};
-use runtime::{Annotate, Finished, InputFile, Job, RunError};
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use plan::{About, Pipeline};
+use runtime::Annotate;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Shown below the options.
 pub const EXAMPLES: &str = "Examples:
@@ -58,15 +54,6 @@ pub struct RunArgs {
     shards: Option<u16>,
 }
 
-/// A source, ready to be read.
-struct Work<'a> {
-    source: &'a Source,
-    kept: Source,
-    program: Option<Arc<dyn Compute>>,
-    files: Vec<InputFile>,
-    quarantine: PathBuf,
-}
-
 /// Runs the command. Whatever can be judged before the first byte is read is judged first.
 pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     if !args.once {
@@ -75,22 +62,20 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
         ));
     }
     let question = question(args)?;
-    let overrides = overrides(args)?;
-    let pipeline = load(args, &overrides)?;
-    let sources = &pipeline.spec.sources;
-    let work = (0..sources.len())
-        .map(|index| prepare(args, &overrides, &pipeline, index, question))
+    let opened = Opened::new("run", &args.pipeline, &args.set)?;
+    let shards = shards(args.shards);
+    let work = (0..opened.pipeline.spec.sources.len())
+        .map(|index| prepare(&opened, index, question, shards))
         .collect::<Result<Vec<Work<'_>>, _>>()?;
     if !args.annotate.is_empty() {
-        return annotate(args, &pipeline, &work);
+        return annotate(args, &opened, &work);
     }
     let mut nothing = false;
     // All sources first: a report is whole or not there at all.
     let mut measured = Vec::new();
     for (index, work) in work.iter().enumerate() {
-        let finished = measure(args, work, pipeline.spec.memory_bytes / sources.len() as u64, None)
-            .map_err(|error| unreadable(&pipeline, index, error))?;
-        nothing |= note(&pipeline, index, &finished, &work.quarantine);
+        let finished = work.measure(shards, None).map_err(|error| opened.unreadable(index, error))?;
+        nothing |= note(&opened.pipeline, index, &finished, &work.quarantine);
         measured.push(finished);
     }
     let mut report = Report::start(args.format);
@@ -102,22 +87,19 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
 }
 
 fn prepare<'a>(
-    args: &RunArgs,
-    overrides: &[Override],
-    pipeline: &'a Pipeline,
+    opened: &'a Opened<'_>,
     index: usize,
     question: Question,
+    shards: usize,
 ) -> Result<Work<'a>, Trouble> {
-    let (source, input) = (&pipeline.spec.sources[index], &pipeline.inputs[index]);
-    let kept = restrict(pipeline, index, question)?;
-    let files = files(args, overrides, input).map_err(|error| unreadable(pipeline, index, error))?;
-    let quarantine = PathBuf::from(input.quarantine.as_deref().unwrap_or_default());
-    let program = pipeline.programs[index].clone().map(|program| program as Arc<dyn Compute>);
-    Ok(Work { source, kept, program, files, quarantine })
+    let kept = restrict(&opened.pipeline, index, question)?;
+    opened.pipeline.must_fit(index, &kept, shards).map_err(Trouble::settings)?;
+    let files = opened.files(index)?;
+    Ok(opened.work(index, kept, files))
 }
 
 /// Every event with what is known of it.
-fn annotate(args: &RunArgs, pipeline: &Pipeline, work: &[Work<'_>]) -> Result<ExitCode, Trouble> {
+fn annotate(args: &RunArgs, opened: &Opened<'_>, work: &[Work<'_>]) -> Result<ExitCode, Trouble> {
     let [work] = work else {
         return Err(Trouble::question("--annotate takes one source, and this pipeline has several"));
     };
@@ -134,76 +116,10 @@ fn annotate(args: &RunArgs, pipeline: &Pipeline, work: &[Work<'_>]) -> Result<Ex
     let events = Events::new(work.source.format == engine::spec::Format::Ndjson);
     let write = |judged: &Judged, row: usize, notes: Notes<'_>| events.write(judged, row, &notes);
     let annotate = Annotate { annotator: &annotator, write: &write };
-    let finished = measure(args, work, pipeline.spec.memory_bytes, Some(annotate))
-        .map_err(|error| unreadable(pipeline, 0, error))?;
-    let nothing = note(pipeline, 0, &finished, &work.quarantine);
+    let finished = work.measure(1, Some(annotate)).map_err(|error| opened.unreadable(0, error))?;
+    let nothing = note(&opened.pipeline, 0, &finished, &work.quarantine);
     events.finish().map_err(|e| Trouble::environment(format!("cannot write the events: {e}")))?;
     Ok(ExitCode::from(if nothing { NOTHING_MEASURED } else { 0 }))
-}
-
-fn measure<'a>(
-    args: &RunArgs,
-    work: &'a Work<'_>,
-    memory_bytes: u64,
-    annotate: Option<Annotate<'a>>,
-) -> Result<Finished<'a>, RunError> {
-    let progress = Progress::start(&work.files);
-    let job = Job {
-        source: work.source,
-        kept: &work.kept,
-        program: work.program.clone(),
-        annotate,
-        files: work.files.clone(),
-        quarantine: work.quarantine.clone(),
-        shards: args.shards.map_or_else(cores, usize::from),
-        memory_bytes,
-    };
-    let finished = runtime::run(job, &|status| progress.show(status));
-    progress.finish();
-    finished
-}
-
-/// The files of a source. A relative path belongs to the file that it stands in: the pipeline file's directory comes
-/// first, for one given with --set the current directory.
-fn files(args: &RunArgs, overrides: &[Override], input: &Input) -> Result<Vec<InputFile>, RunError> {
-    let paths = match &input.kind {
-        InputKind::File { paths } => paths.clone(),
-        InputKind::Stdin => vec!["-".to_string()],
-    };
-    let (here, there) = (Path::new(""), args.pipeline.parent().unwrap_or(Path::new("")));
-    let overridden = overrides.iter().any(|o| o.covers(&["source", &input.source, "path"]));
-    let bases = if overridden { [here, there] } else { [there, here] };
-    runtime::expand(&paths, &bases)
-}
-
-/// An input that does not fit is a matter of settings; one that cannot be read, of the environment.
-fn unreadable(pipeline: &Pipeline, index: usize, error: RunError) -> Trouble {
-    let Some(text) = misfit(pipeline, index, &error) else { return Trouble::environment(error) };
-    match error {
-        RunError::NoFile { .. } | RunError::Directory(_) => Trouble { text, ..Trouble::environment("") },
-        _ => Trouble::settings(text),
-    }
-}
-
-fn overrides(args: &RunArgs) -> Result<Vec<Override>, Trouble> {
-    args.set.iter().map(|text| Override::parse(text)).collect::<Result<_, _>>().map_err(Trouble::question)
-}
-
-/// Bytes of the largest pipeline file that is looked at; `plan` says what is too large.
-const PIPELINE_BYTES_MAX: u64 = 2 << 20;
-
-fn load(args: &RunArgs, overrides: &[Override]) -> Result<Pipeline, Trouble> {
-    let name = args.pipeline.display().to_string();
-    let mut bytes = Vec::new();
-    File::open(&args.pipeline)
-        .and_then(|file| file.take(PIPELINE_BYTES_MAX).read_to_end(&mut bytes))
-        .map_err(|e| Trouble::environment(format!("cannot read the pipeline file `{name}`: {e}")))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
-        Trouble::question(format!(
-            "`{name}` is not UTF-8 text: the first argument of `run` is the pipeline file"
-        ))
-    })?;
-    Pipeline::parse(&name, &text, overrides).map_err(Trouble::settings)
 }
 
 fn question(args: &RunArgs) -> Result<Question, Trouble> {
@@ -279,8 +195,4 @@ fn asked(question: Question) -> String {
         Question::Windows { window, .. } => format!("of {window}"),
         Question::Total => "of all time".into(),
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -80,6 +80,9 @@ pub struct Tally {
     pub late_quarantined: u64,
     /// Records of which an explosion left no event. They are neither events nor bad.
     pub exploded_empty: u64,
+    /// The furthest that an event stood behind its partition's clock, in microseconds: with a `lateness` of this nothing
+    /// would have been late.
+    pub behind_max_us: u64,
     /// Bad records by [`Reason::ALL`].
     pub bad: [u64; Reason::ALL.len()],
 }
@@ -229,7 +232,7 @@ impl Intake {
         // The first row is told of the clock that agreement has just set.
         self.raise(clock.watermark, others, 0, &mut verdict.marks);
         let (mut next_mark, mut certain) = (self.next_boundary(), self.certain());
-        let mut ahead = 0;
+        let (mut ahead, mut behind) = (0, 0);
         for (row, &t) in verdict.batch.times.iter().enumerate() {
             if t > clock.limit {
                 ahead += 1;
@@ -239,8 +242,11 @@ impl Intake {
                 partition.agree_within();
                 if t > clock.now {
                     clock = Clock::new(t, time);
-                } else if t < clock.watermark {
-                    verdict.left_out.push(row as u32);
+                } else {
+                    behind = behind.max(clock.now.0.abs_diff(t.0));
+                    if t < clock.watermark {
+                        verdict.left_out.push(row as u32);
+                    }
                 }
             }
             // Also what is in time for its own partition can be too late for the source's panes; what is left out anyway
@@ -255,6 +261,7 @@ impl Intake {
         }
         partition.clock = Some(clock.now);
         self.raise(clock.watermark, others, verdict.batch.rows, &mut verdict.marks);
+        self.tally.behind_max_us = self.tally.behind_max_us.max(behind);
         self.count(time.later, ahead, &mut verdict);
         verdict
     }

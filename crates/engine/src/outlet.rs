@@ -89,6 +89,11 @@ impl<'a> Outlet<'a> {
         out
     }
 
+    /// The grouping sets with their series: what the state is made of.
+    pub fn sets(&self) -> &[GroupingSet] {
+        self.state.sets()
+    }
+
     /// What gave way to memory.
     pub fn given_way(&self) -> GivenWay {
         self.state.given_way()

@@ -545,6 +545,11 @@ impl MetricTable {
         self.measure.as_ref().is_some_and(|measured| measured.what == What::Seen)
     }
 
+    /// Whether it is a sample of all columns.
+    pub(crate) fn shows_everything(&self) -> bool {
+        self.measure.as_ref().is_some_and(|m| matches!(m.what, What::Sample { .. }) && m.shown.is_empty())
+    }
+
     /// Everything it reads except what it groups by.
     pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expression> {
         self.measure.iter().flat_map(|measured| {

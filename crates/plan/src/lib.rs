@@ -3,6 +3,7 @@
 //! ```text
 //! TOML text, --set overrides -> file/ (tables as plain structs, every key known) -> pipeline.rs (names, types, sizes) -> Spec
 //!                                     measure/ (`top(page, 50)`)   columns.rs, expr/ (SQL)   accuracy.rs (`2% @ 95%`)
+//! Pipeline -> size.rs (bytes and errors before the start), lint.rs (warnings), explain.rs (what will be done)
 //! ```
 //!
 //! A wrong file is answered with all of its [`Problems`] at once, each pointing at a line and a column. What this
@@ -25,19 +26,26 @@
 
 mod accuracy;
 mod columns;
+mod explain;
 mod expr;
 mod file;
 pub mod infer;
 mod input;
+mod lint;
 mod measure;
 mod pipeline;
 mod places;
 mod problem;
+pub mod size;
 
 pub use accuracy::{Accuracy, Choice};
+pub use explain::{Explained, SharedSet, Stage};
 pub use expr::Program;
 pub use file::overrides::Override;
 pub use input::{Input, InputKind};
 pub use pipeline::Pipeline;
 pub use places::About;
 pub use problem::{Place, Problem, Problems, SHOWN_MAX, did_you_mean};
+
+/// The JSON Schema of pipeline files, for editors.
+pub const SCHEMA: &str = include_str!("../../../docs/pipeline.schema.json");

@@ -85,7 +85,7 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
             || file.metrics.iter().zip(&owners).filter(|(_, owner)| **owner == Some(i)).map(|(m, _)| m);
         let own: Vec<&MetricTable> = metrics().collect();
         let columns = Columns::of(source, &own, problems);
-        places.push(SourcePlaces::of(source, &columns));
+        places.push(SourcePlaces::of(source, &own, &columns));
         let build = Builder { file: &file, source, columns: &columns };
         let metrics: Vec<Metric> =
             own.iter().filter_map(|metric| build.metric(metric, &mut choices, problems)).collect();

@@ -29,7 +29,7 @@ impl Place {
 }
 
 /// A value and where it was written.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Placed<T> {
     pub value: T,
     pub place: Place,
@@ -81,13 +81,20 @@ pub struct Problems {
     /// Name and content: the file, then each override.
     texts: Vec<(String, String)>,
     list: Vec<Problem>,
+    /// Whether they are warnings: the file works all the same.
+    warn: bool,
 }
 
 impl std::error::Error for Problems {}
 
 impl Problems {
     pub(crate) fn new(texts: Vec<(String, String)>) -> Problems {
-        Problems { texts, list: Vec::new() }
+        Problems { texts, list: Vec::new(), warn: false }
+    }
+
+    /// Warnings of texts that work all the same.
+    pub(crate) fn warnings(texts: Vec<(String, String)>) -> Problems {
+        Problems { warn: true, ..Problems::new(texts) }
     }
 
     /// Adds a problem, unless the same was already said of the same place.
@@ -139,12 +146,13 @@ impl Problems {
         let shown = self.list.iter().take(SHOWN_MAX).map(|problem| self.render_one(problem, &renderer));
         let mut out = shown.collect::<Vec<_>>().join("\n\n");
         let name = &self.texts[0].0;
+        let what = if self.warn { "warnings" } else { "problems" };
         match self.list.len() {
             1 => {}
             n if n > SHOWN_MAX => {
-                out.push_str(&format!("\n\n{n} problems in {name}, the first {SHOWN_MAX} are shown"));
+                out.push_str(&format!("\n\n{n} {what} in {name}, the first {SHOWN_MAX} are shown"));
             }
-            n => out.push_str(&format!("\n\n{n} problems in {name}")),
+            n => out.push_str(&format!("\n\n{n} {what} in {name}")),
         }
         out.push('\n');
         out
@@ -153,7 +161,8 @@ impl Problems {
     /// The words of a problem may quote the file, so they are freed of control characters first.
     fn render_one(&self, problem: &Problem, renderer: &Renderer) -> String {
         let (name, text) = &self.texts[problem.place.as_ref().map_or(0, |place| place.text)];
-        let title = Level::ERROR.primary_title(normalize_untrusted_str(&problem.message));
+        let level = if self.warn { Level::WARNING } else { Level::ERROR };
+        let title = level.primary_title(normalize_untrusted_str(&problem.message));
         let mut group = match &problem.place {
             None => title.element(Origin::path(name)),
             Some(place) => {

@@ -1,6 +1,7 @@
 //! The command as a user runs it: the built binary, small files, what it prints and how it ends.
 
 mod bounded;
+mod check;
 mod demo;
 mod errors;
 mod formats;

@@ -1,4 +1,4 @@
-//! Reports against docs/answer.schema.json, by a validator of the keywords that the schema uses.
+//! Reports against docs/answer.schema.json, by a validator of the keywords that the published schemas use.
 
 use crate::support::Workdir;
 use serde_json::{Value, json};
@@ -11,10 +11,18 @@ fn schema() -> Value {
 }
 
 /// What is wrong with `value` under `rule`, a part of `root`. A keyword that is not known here is an error of the test.
-fn validate(root: &Value, rule: &Value, value: &Value) -> Result<(), String> {
+pub fn validate(root: &Value, rule: &Value, value: &Value) -> Result<(), String> {
     for (keyword, says) in rule.as_object().expect("a schema is an object") {
         let fits = match keyword.as_str() {
-            "$schema" | "$defs" | "title" | "description" => true,
+            "$schema" | "$defs" | "title" | "description" | "default" | "examples" => true,
+            // Patterns help editors; nothing here depends on one.
+            "pattern" | "propertyNames" => true,
+            "minLength" => value.as_str().is_none_or(|v| v.chars().count() as u64 >= number(says)),
+            "maxLength" => value.as_str().is_none_or(|v| v.chars().count() as u64 <= number(says)),
+            "minItems" => value.as_array().is_none_or(|v| v.len() as u64 >= number(says)),
+            "maxItems" => value.as_array().is_none_or(|v| v.len() as u64 <= number(says)),
+            "minProperties" => value.as_object().is_none_or(|v| v.len() as u64 >= number(says)),
+            "maxProperties" => value.as_object().is_none_or(|v| v.len() as u64 <= number(says)),
             "$ref" => {
                 let name = says.as_str().and_then(|s| s.strip_prefix("#/$defs/")).expect("a local reference");
                 validate(root, &root["$defs"][name], value)?;
@@ -62,6 +70,10 @@ fn validate(root: &Value, rule: &Value, value: &Value) -> Result<(), String> {
                     }
                 }
             }
+            "anyOf" => {
+                let mut cases = says.as_array().expect("a list").iter();
+                cases.any(|case| validate(root, case, value).is_ok())
+            }
             "oneOf" => {
                 let cases = says.as_array().expect("a list").iter();
                 cases.filter(|case| validate(root, case, value).is_ok()).count() == 1
@@ -73,6 +85,10 @@ fn validate(root: &Value, rule: &Value, value: &Value) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn number(says: &Value) -> u64 {
+    says.as_u64().expect("a number")
 }
 
 fn is_of(name: &Value, value: &Value) -> bool {

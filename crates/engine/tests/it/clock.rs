@@ -41,6 +41,16 @@ fn an_event_is_late_when_it_is_behind_the_watermark_of_its_own_moment() {
 }
 
 #[test]
+fn the_furthest_step_behind_the_clock_is_the_lateness_that_would_do() {
+    for lateness in ["0s", "10s", "1h"] {
+        let tally = judge(lateness, None, "", &[100, 105, 95, 93, 106, 95]);
+        assert_eq!(tally.behind_max_us, 12_000_000, "{lateness}");
+    }
+    check(judge("11s", None, "", &[100, 105, 95, 93, 106, 95]), 5, 1, 0, 0);
+    check(judge("12s", None, "", &[100, 105, 95, 93, 106, 95]), 6, 0, 0, 0);
+}
+
+#[test]
 fn without_a_limit_one_row_from_the_future_makes_the_rest_late() {
     check(judge("2s", None, "", &[100, 9000, 101, 102, 103]), 2, 3, 0, 0);
 }

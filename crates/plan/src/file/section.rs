@@ -157,6 +157,8 @@ impl<'a> Section<'a> {
     pub fn finish(mut self, unbuilt: &[&str], problems: &mut Problems) {
         self.asked.sort_unstable();
         self.asked.dedup();
+        #[cfg(test)]
+        tests::record(&self.what, &self.asked);
         for entry in self.table.entries.iter().filter(|entry| !self.asked.contains(&entry.key.as_str())) {
             let problem = if unbuilt.contains(&entry.key.as_str()) {
                 unsupported(&entry.key, &entry.key_place)
@@ -219,5 +221,87 @@ fn as_string(value: &Value) -> Option<&str> {
     match value {
         Value::String(s) => Some(s),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value as Json;
+    use std::cell::RefCell;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    thread_local! {
+        /// Keys that were asked for, by the first word of what their table is called.
+        static ASKED: RefCell<BTreeMap<String, BTreeSet<&'static str>>> = RefCell::default();
+    }
+
+    /// Notes what a table was asked for.
+    pub(super) fn record(what: &str, asked: &[&'static str]) {
+        let kind = what.split_whitespace().next().unwrap_or_default().to_string();
+        ASKED.with_borrow_mut(|all| all.entry(kind).or_default().extend(asked));
+    }
+
+    #[test]
+    fn the_schema_has_the_keys_that_the_parser_asks_for_and_no_others() {
+        let texts = [
+            "source.e = { path = 'a.ndjson', time = { field = 'ts' } }\nmetric.n = { measure = 'count()', by = ['a'] }",
+            "source.e = { kind = 'stdin', format = 'csv', time = { row = '1s' } }\nmetric.n = { measure = 'count()' }",
+        ];
+        for text in texts {
+            crate::Pipeline::parse("p.toml", text, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        }
+        let schema: Json = serde_json::from_str(crate::SCHEMA).expect("the schema is JSON");
+        let asked = ASKED.with_borrow(Clone::clone);
+        let tables: Vec<&str> = asked.keys().map(String::as_str).collect();
+        assert_eq!(tables, ["`time`", "metric", "source", "the"]);
+        // These are asked for to say where they belong.
+        let misplaced = ["where", "filter"];
+        for (table, rule) in [
+            ("the", &schema),
+            ("source", &schema["$defs"]["source"]),
+            ("metric", &schema["$defs"]["metric"]),
+            ("`time`", &schema["$defs"]["time"]),
+        ] {
+            let asked =
+                asked[table].iter().copied().filter(|key| table != "metric" || !misplaced.contains(key));
+            let asked: BTreeSet<&str> = asked.collect();
+            let known = rule["properties"].as_object().expect("properties").keys().map(String::as_str);
+            assert_eq!(asked, known.collect(), "{table}");
+            assert_eq!(rule["additionalProperties"], false, "{table}");
+        }
+    }
+
+    /// Words of a list in the schema, and the words that the parser lists when it is given another.
+    #[test]
+    fn the_schema_has_the_words_that_the_parser_knows() {
+        let schema: Json = serde_json::from_str(crate::SCHEMA).expect("the schema is JSON");
+        let source = |key: &str| schema["$defs"]["source"]["properties"][key]["enum"].clone();
+        let time = |key: &str| schema["$defs"]["time"]["properties"][key]["enum"].clone();
+        for (key, words, written) in [
+            ("format", source("format"), "format = 'zzzz'"),
+            ("bad", source("bad"), "bad = 'zzzz'"),
+            ("later", time("later"), "time = { field = 't', later = 'zzzz' }"),
+            ("unit", time("unit"), "time = { field = 't', unit = 'zzzz' }"),
+            (
+                "type",
+                schema["$defs"]["types"]["additionalProperties"]["anyOf"][0]["enum"].clone(),
+                "fields.a = 'zzzz'",
+            ),
+        ] {
+            let text = format!("[source.e]\npath = 'a.ndjson'\n{written}\n[metric]\nn = 'count()'");
+            let problems = crate::Pipeline::parse("p.toml", &text, &[]).expect_err("a word that is none");
+            let words: Vec<&str> = words.as_array().expect(key).iter().filter_map(Json::as_str).collect();
+            let hint = problems.iter().next().and_then(|p| p.hint.clone()).unwrap_or_default();
+            assert_eq!(hint, format!("there are {}", listed(&words)), "{key}");
+        }
+        let measures = schema["$defs"]["measure"]["pattern"].as_str().expect("a pattern");
+        let names: Vec<&str> =
+            measures.split(['(', ')', '|']).filter(|word| crate::measure::is_measure(word)).collect();
+        let problems = crate::Pipeline::parse("p.toml", "source.e.path = 'a.csv'\nmetric.n = 'zzzz()'", &[]);
+        let hint =
+            problems.expect_err("no measure").iter().next().and_then(|p| p.hint.clone()).unwrap_or_default();
+        let known: BTreeSet<&str> = hint.split('`').skip(1).step_by(2).collect();
+        assert_eq!(names.into_iter().collect::<BTreeSet<_>>(), known);
     }
 }

@@ -67,6 +67,15 @@ fn survive(text: &str, set: &[&str]) {
 /// What constructors behind the door rely on.
 fn check_invariants(pipeline: &Pipeline) {
     assert_eq!(pipeline.inputs.len(), pipeline.spec.sources.len());
+    assert_eq!(pipeline.explain().len(), pipeline.spec.sources.len());
+    assert!(pipeline.warnings().render(false).lines().all(|line| !line.starts_with("error")));
+    for (index, size) in pipeline.sizes().iter().enumerate() {
+        assert!(size.least_bytes() <= size.worst_bytes(), "{size:?}");
+        for (_, kept) in pipeline.questions(index) {
+            let (fits, need) = (pipeline.must_fit(index, &kept, 3), pipeline.size_of(index, &kept).need(3));
+            assert_eq!(fits.is_ok(), need.bytes <= size.memory_bytes);
+        }
+    }
     for source in &pipeline.spec.sources {
         for (i, field) in source.fields.iter().enumerate() {
             assert!(source.fields[..i].iter().all(|other| other.path != field.path));

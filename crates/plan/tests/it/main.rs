@@ -6,7 +6,9 @@ mod good;
 mod hostile;
 mod infer;
 mod language;
+mod lint;
 mod rendered;
+mod size;
 
 use plan::{Override, Pipeline, Problems};
 

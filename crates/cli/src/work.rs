@@ -1,0 +1,119 @@
+//! What `run` and `check` share: a pipeline file with its overrides, and a source made ready to be read.
+
+use crate::Trouble;
+use crate::note::misfit;
+use crate::progress::Progress;
+use engine::compute::Compute;
+use engine::spec::Source;
+use plan::{Input, InputKind, Override, Pipeline};
+use runtime::{Annotate, Finished, InputFile, Job, RunError};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A pipeline file that was understood, with what it was made of.
+pub struct Opened<'a> {
+    /// The file.
+    pub path: &'a Path,
+    pub overrides: Vec<Override>,
+    pub pipeline: Pipeline,
+}
+
+impl<'a> Opened<'a> {
+    /// Reads a pipeline file for a verb; `set` are the words behind `--set`.
+    pub fn new(verb: &str, path: &'a Path, set: &[String]) -> Result<Opened<'a>, Trouble> {
+        let overrides: Result<Vec<Override>, _> = set.iter().map(|text| Override::parse(text)).collect();
+        let overrides = overrides.map_err(Trouble::question)?;
+        let pipeline = load(verb, path, &overrides)?;
+        Ok(Opened { path, overrides, pipeline })
+    }
+
+    /// The files of a source. A relative path belongs to the file that it stands in: the pipeline file's directory comes
+    /// first, for one given with --set the current directory.
+    pub fn files(&self, index: usize) -> Result<Vec<InputFile>, Trouble> {
+        let input: &Input = &self.pipeline.inputs[index];
+        let paths = match &input.kind {
+            InputKind::File { paths } => paths.clone(),
+            InputKind::Stdin => vec!["-".to_string()],
+        };
+        let (here, there) = (Path::new(""), self.path.parent().unwrap_or(Path::new("")));
+        let overridden = self.overrides.iter().any(|o| o.covers(&["source", &input.source, "path"]));
+        let bases = if overridden { [here, there] } else { [there, here] };
+        runtime::expand(&paths, &bases).map_err(|error| self.unreadable(index, error))
+    }
+
+    /// Source number `index`, ready to be read from these files; `kept` is what will be asked of it.
+    pub fn work(&self, index: usize, kept: Source, files: Vec<InputFile>) -> Work<'_> {
+        let (source, input) = (&self.pipeline.spec.sources[index], &self.pipeline.inputs[index]);
+        let quarantine = PathBuf::from(input.quarantine.as_deref().unwrap_or_default());
+        let program = self.pipeline.programs[index].clone().map(|program| program as Arc<dyn Compute>);
+        let memory_bytes = self.pipeline.spec.memory_bytes / self.pipeline.spec.sources.len() as u64;
+        Work { source, kept, program, files, quarantine, memory_bytes }
+    }
+
+    /// An input that does not fit is a matter of settings; one that cannot be read, of the environment.
+    pub fn unreadable(&self, index: usize, error: RunError) -> Trouble {
+        let Some(text) = misfit(&self.pipeline, index, &error) else { return Trouble::environment(error) };
+        match error {
+            RunError::NoFile { .. } | RunError::Directory(_) => Trouble { text, ..Trouble::environment("") },
+            _ => Trouble::settings(text),
+        }
+    }
+}
+
+/// A source, ready to be read.
+pub struct Work<'a> {
+    pub source: &'a Source,
+    pub kept: Source,
+    pub program: Option<Arc<dyn Compute>>,
+    pub files: Vec<InputFile>,
+    pub quarantine: PathBuf,
+    pub memory_bytes: u64,
+}
+
+impl Work<'_> {
+    /// Reads the source to its end.
+    pub fn measure<'a>(
+        &'a self,
+        shards: usize,
+        annotate: Option<Annotate<'a>>,
+    ) -> Result<Finished<'a>, RunError> {
+        let progress = Progress::start(&self.files);
+        let job = Job {
+            source: self.source,
+            kept: &self.kept,
+            program: self.program.clone(),
+            annotate,
+            files: self.files.clone(),
+            quarantine: self.quarantine.clone(),
+            shards,
+            memory_bytes: self.memory_bytes,
+        };
+        let finished = runtime::run(job, &|status| progress.show(status));
+        progress.finish();
+        finished
+    }
+}
+
+/// The number of shards that was asked for, or else as many as this machine has cores.
+pub fn shards(asked: Option<u16>) -> usize {
+    asked.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+}
+
+/// Bytes of the largest pipeline file that is looked at; `plan` says what is too large.
+const PIPELINE_BYTES_MAX: u64 = 2 << 20;
+
+fn load(verb: &str, path: &Path, overrides: &[Override]) -> Result<Pipeline, Trouble> {
+    let name = path.display().to_string();
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(PIPELINE_BYTES_MAX).read_to_end(&mut bytes))
+        .map_err(|e| Trouble::environment(format!("cannot read the pipeline file `{name}`: {e}")))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Trouble::question(format!(
+            "`{name}` is not UTF-8 text: the first argument of `{verb}` is the pipeline file"
+        ))
+    })?;
+    Pipeline::parse(&name, &text, overrides).map_err(Trouble::settings)
+}
