@@ -66,8 +66,9 @@ fn page(command: &Command) -> Result<Vec<u8>, Trouble> {
 
 fn write(dir: &Path, name: &str, command: &Command) -> Result<(), Trouble> {
     let path = dir.join(format!("{name}.1"));
+    let page = page(command)?;
     std::fs::create_dir_all(dir)
-        .and_then(|()| std::fs::write(&path, page(command).unwrap_or_default()))
+        .and_then(|()| std::fs::write(&path, page))
         .map_err(|e| Trouble::environment(format!("cannot write `{}`: {e}", path.display())))
 }
 

@@ -8,7 +8,7 @@ use crate::answer::{Key, Reading, counted_item, describe};
 use crate::batch::Batch;
 use crate::doubt::Misjudged;
 use crate::intake::Judged;
-use crate::shard::Shard;
+use crate::shard::{Shard, SoFar};
 use crate::spec::{Field, Measure, Source};
 use serde::ser::{Serialize, Serializer};
 use std::fmt;
@@ -82,16 +82,16 @@ impl Annotator {
 
     fn reading(&self, metric: usize, shard: &Shard, judged: &Judged, row: usize) -> Reading {
         let spec = &self.source.metrics[metric];
-        let (cell, missed, offered) = shard.so_far(metric, &spec.by[0], &judged.batch, row);
+        let SoFar { cell, other, missed, offered } = shard.so_far(metric, &spec.by[0], &judged.batch, row);
         let kind = spec.measure.field().map(|field| self.columns[field].kind);
-        let mut reading = match (&spec.measure, cell) {
-            (Measure::Freq { field, .. } | Measure::Top { field, .. }, cell) => {
+        let mut reading = match &spec.measure {
+            Measure::Freq { field, .. } | Measure::Top { field, .. } => {
                 counted_item(cell, shard.token(*field, row), self.confidence)
             }
-            (measure, cell) => describe(measure, kind, cell, self.confidence),
+            measure => describe(measure, kind, cell, self.confidence),
         };
         if missed > 0 {
-            let other = Reading::exact(None);
+            let other = describe(&spec.measure, kind, other, self.confidence);
             reading.widen(&spec.measure, missed, &other);
         }
         if let Some(column) = self.source.last_uncertain(spec) {

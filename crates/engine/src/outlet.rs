@@ -177,11 +177,14 @@ impl<'a> Outlet<'a> {
         let metric = &self.source.metrics[series.metric];
         let Some(level) = Level::tiling(&metric.levels, window, every) else { return };
         let panes = series.panes(level.size);
-        let offered = self.find(series.metric, set.groups.fields(), Role::Offered);
-        let offered = offered.map(|(_, series)| series.panes(level.size)).unwrap_or_default();
+        let offered_series =
+            self.find(series.metric, set.groups.fields(), Role::Offered).map(|(_, series)| series);
+        let offered = offered_series.map(|series| series.panes(level.size)).unwrap_or_default();
         for start in window_starts(panes.keys().copied(), window, every) {
             let asked = Window { start, end: start.plus(window) };
-            if !series.retains(asked, level.size) {
+            // Without what was offered nothing bounds the wrong verdicts: memory may have taken either.
+            let kept = |series: &Series| series.retains(asked, level.size);
+            if !kept(series) || !offered_series.is_none_or(kept) {
                 continue;
             }
             let cells = within(&panes, asked);
@@ -294,6 +297,7 @@ impl<'a> Outlet<'a> {
             ("memory_panes_dropped", way.panes_dropped),
             ("memory_over_budget", way.over_budget),
             ("weight_negative", self.state.weights_negative()),
+            ("weight_too_large", self.state.weights_too_large()),
             ("verdict_null", self.verdicts.failed),
             ("verdict_degraded", self.verdicts.degraded.len() as u64),
             ("exploded_empty", t.exploded_empty),

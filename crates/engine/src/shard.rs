@@ -5,9 +5,9 @@
 //! order-free state.
 
 use crate::batch::Batch;
-use crate::cell::{Cell, Columns, NO_CELL, Rows, for_each_true};
+use crate::cell::{Cell, Columns, NO_CELL, Rows, WEIGHT_MAX, for_each_true};
 use crate::column::Column;
-use crate::groups::Groups;
+use crate::groups::{Groups, OTHER};
 use crate::intake::Judged;
 use crate::series::{Role, Series};
 use crate::spec::{Kind, Measure, Metric, Source};
@@ -29,8 +29,9 @@ pub struct Shard {
     given_way: GivenWay,
     blocks: u64,
     looked_at_bytes: u64,
-    /// Weights below zero, which no sketch can take.
+    /// Weights below zero, and beyond [`WEIGHT_MAX`], which no sketch can take.
     weights_negative: u64,
+    weights_too_large: u64,
     weighted: Vec<Weighted>,
     /// Group numbers of the rows of the current batch, one buffer for all grouping sets.
     rows: Vec<u32>,
@@ -104,6 +105,7 @@ impl Shard {
             blocks: 0,
             looked_at_bytes: 0,
             weights_negative: 0,
+            weights_too_large: 0,
             weighted: source.metrics.iter().filter_map(Weighted::of).collect(),
             rows: Vec::new(),
         }
@@ -127,7 +129,10 @@ impl Shard {
             self.advance(watermark);
         }
         self.columns.prepare(&judged.batch);
-        self.weights_negative += self.weighted.iter().map(|w| w.negative(judged)).sum::<u64>();
+        for weighted in &self.weighted {
+            self.weights_negative += weighted.refused(judged, |weight| weight < 0);
+            self.weights_too_large += weighted.refused(judged, |weight| weight > WEIGHT_MAX);
+        }
     }
 
     fn end_block(&mut self) {
@@ -153,9 +158,8 @@ impl Shard {
         self.end_block();
     }
 
-    /// The total of a metric so far for the group of this row of the batch applied last, the most events that its group
-    /// may have lost to the other one, and how many events were offered where a verdict decides.
-    pub(crate) fn so_far(&self, metric: usize, by: &[usize], batch: &Batch, row: usize) -> (&Cell, u64, u64) {
+    /// The total of a metric so far, for the group of this row of the batch applied last.
+    pub(crate) fn so_far(&self, metric: usize, by: &[usize], batch: &Batch, row: usize) -> SoFar<'_> {
         let find = |role: Role| {
             let of = |s: &&Series| s.metric == metric && s.role == role;
             self.sets
@@ -163,14 +167,18 @@ impl Shard {
                 .filter(|set| set.groups.fields() == by)
                 .find_map(|set| set.series.iter().find(of).map(|series| (set, series)))
         };
-        let Some((set, series)) = find(Role::Measured) else { return (&NO_CELL, 0, 0) };
-        let Some(group) = set.groups.of_row(batch, row) else { return (&NO_CELL, 0, 0) };
+        let nothing = SoFar { cell: &NO_CELL, other: &NO_CELL, missed: 0, offered: 0 };
+        let Some((set, series)) = find(Role::Measured) else { return nothing };
+        let Some(cells) = series.total() else { return nothing };
+        let Some(group) = set.groups.of_row(batch, row) else {
+            // Never seen, or folded into the other group: then this much of it may be there.
+            return SoFar { other: cells.get(OTHER), missed: set.groups.offset(), ..nothing };
+        };
         let offered = match find(Role::Offered).and_then(|(_, series)| series.total()).map(|c| c.get(group)) {
             Some(Cell::Count(n)) => *n,
             _ => 0,
         };
-        let total = series.total().map_or(&NO_CELL, |cells| cells.get(group));
-        (total, set.groups.missed(group), offered)
+        SoFar { cell: cells.get(group), other: cells.get(OTHER), missed: set.groups.missed(group), offered }
     }
 
     /// The token of a field in a row of the batch applied last.
@@ -207,6 +215,7 @@ impl Shard {
         self.given_way.panes_dropped += other.given_way.panes_dropped;
         self.given_way.over_budget += other.given_way.over_budget;
         self.weights_negative += other.weights_negative;
+        self.weights_too_large += other.weights_too_large;
     }
 
     /// Folds the groups beyond those of the answer into the other group: the last step before reading.
@@ -235,6 +244,11 @@ impl Shard {
     /// Events whose weight was below zero, which added nothing.
     pub fn weights_negative(&self) -> u64 {
         self.weights_negative
+    }
+
+    /// Events whose weight was beyond [`WEIGHT_MAX`], which added nothing.
+    pub fn weights_too_large(&self) -> u64 {
+        self.weights_too_large
     }
 
     /// Accounted bytes at the last look at the budget; cheap.
@@ -380,6 +394,17 @@ impl GroupingSet {
     }
 }
 
+/// A metric so far, for one group.
+pub(crate) struct SoFar<'a> {
+    pub(crate) cell: &'a Cell,
+    /// That of the other group.
+    pub(crate) other: &'a Cell,
+    /// The most events of the group that can be in the other one.
+    pub(crate) missed: u64,
+    /// How many events were offered, where a verdict decides.
+    pub(crate) offered: u64,
+}
+
 /// A metric whose events weigh differently.
 #[derive(Debug)]
 struct Weighted {
@@ -394,16 +419,16 @@ impl Weighted {
         Some(Weighted { field, weight, filter: metric.filter })
     }
 
-    /// Events of a batch that would have entered, had they weighed anything above zero.
-    fn negative(&self, judged: &Judged) -> u64 {
+    /// Events of a batch that would have entered, had their weight not been one of these.
+    fn refused(&self, judged: &Judged, is_refused: impl Fn(i64) -> bool) -> u64 {
         let columns = &judged.batch.columns;
         let Column::Int64(weights) = &columns[self.weight] else { return 0 };
-        if weights.values().iter().all(|&weight| weight >= 0) {
+        if !weights.values().iter().any(|&weight| is_refused(weight)) {
             return 0;
         }
         let counts = |row: &usize| {
             weights.is_valid(*row)
-                && weights.value(*row) < 0
+                && is_refused(weights.value(*row))
                 && columns[self.field].as_array().is_valid(*row)
                 && self.filter.is_none_or(|filter| columns[filter].is_true(*row))
                 && judged.left_out.binary_search(&(*row as u32)).is_err()

@@ -161,6 +161,13 @@ impl<'a> Layout<'a> {
             Node::Verdict(_, metric) => Some((&metric.name, "a `seen` metric")),
             Node::Inline(_) => None,
         });
+        for metric in self.metrics.iter().filter(|metric| metric.is_verdict()) {
+            let name = &metric.name;
+            if metric.expressions().flat_map(Expression::names).any(|used| used == name.value) {
+                let message = format!("`{}` cannot be both the verdict and what it is about", name.value);
+                problems.push(Problem::at(&name.place, message).hint("give the metric another name"));
+            }
+        }
         let mut known: Vec<(&Placed<String>, &str)> = Vec::new();
         for (name, what) in item.chain(named) {
             match known.iter().find(|(other, _)| other.value == name.value) {
@@ -347,7 +354,11 @@ impl<'a> Layout<'a> {
             let Some(field) = field else { return };
             numbers.insert(node, number);
             columns.all.push(field);
-            columns.places.push(Some(place));
+            columns.places.push(Some(place.clone()));
+            // Behind a verdict an expression that fails gives null: it must not take others with it.
+            if uncertain {
+                failed = failed.or(close(&mut open, columns, &mut program).err().map(|why| (place, why)));
+            }
         }
         failed = failed.or(close(&mut open, columns, &mut program)
             .err()

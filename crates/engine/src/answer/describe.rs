@@ -232,9 +232,11 @@ impl Reading {
     /// which are kept now.
     pub(crate) fn leave_over(&mut self, measure: &Measure, lost: u64) {
         match (measure, self.value) {
-            (Measure::Count, Some(Number::Int(rows))) => {
-                self.low = Some(Number::Int((rows - i128::from(lost)).max(0)));
-                self.guarantee = Guarantee::Proven;
+            _ if self.guarantee == Guarantee::None => {}
+            (Measure::Count, Some(Number::Int(_))) => {
+                let low = self.low.map_or(0.0, Number::as_f64) as i128;
+                self.low = Some(Number::Int((low - i128::from(lost)).max(0)));
+                self.guarantee = self.guarantee.max(Guarantee::Proven);
             }
             _ => self.promise_nothing(),
         }

@@ -21,6 +21,9 @@ pub struct Rows<'a> {
     pub groups: Option<&'a [u32]>,
 }
 
+/// The most that one event may weigh, 2^40: a sketch adds weights up in 64 bits, so it takes sixteen million of these.
+pub const WEIGHT_MAX: i64 = 1 << 40;
+
 /// What is folded into the cells of a series.
 #[derive(Debug, Clone, Copy)]
 pub struct What<'a> {
@@ -207,7 +210,10 @@ impl<'a> Run<'a> {
         };
         let weight = |row: usize| match weights {
             None => 1,
-            Some(array) if array.is_valid(row) => array.value(row).max(0) as u64,
+            Some(array) if array.is_valid(row) => match array.value(row) {
+                weight @ 1..=WEIGHT_MAX => weight as u64,
+                _ => 0,
+            },
             Some(_) => 0,
         };
         let update = |cell: &mut Cell, row: usize, item: &[u8]| match (cell, weight(row)) {

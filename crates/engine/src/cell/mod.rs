@@ -8,7 +8,7 @@ mod fold;
 pub use columns::Columns;
 pub(crate) use columns::{NO_TOKEN, hash_column};
 pub(crate) use fold::for_each_true;
-pub use fold::{Rows, What};
+pub use fold::{Rows, WEIGHT_MAX, What};
 
 use crate::spec::{Kind, Measure};
 use sketch::countmin::Freq;

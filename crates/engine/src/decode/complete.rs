@@ -107,7 +107,7 @@ impl Completion {
         for &column in spent {
             batch.columns[column] = Column::nulls(self.fields[column], batch.rows);
         }
-        let long = too_long(&exploded.parents, batch);
+        let long = too_long(&exploded.parents, batch, self.keep_bad);
         let mut parents = exploded.parents.clone();
         parents.dedup();
         batch.exploded_empty = (batch.rows - parents.len() - failed.len()) as u64;
@@ -173,7 +173,7 @@ impl Completion {
 }
 
 /// Rows, ascending, whose text would be repeated beyond [`REPEATED_BYTES_MAX`].
-fn too_long(parents: &[u32], batch: &Batch) -> Vec<u32> {
+fn too_long(parents: &[u32], batch: &Batch, keep_bad: bool) -> Vec<u32> {
     let len = |row: u32, column: &Column| match column {
         Column::String(a) => a.value_length(row as usize) as u64,
         Column::Int64(_) | Column::Float64(_) | Column::Bool(_) => 0,
@@ -181,7 +181,11 @@ fn too_long(parents: &[u32], batch: &Batch) -> Vec<u32> {
     let mut left = REPEATED_BYTES_MAX;
     let rows = parents.chunk_by(|a, b| a == b).filter_map(|elements| {
         let text: u64 = batch.columns.iter().map(|column| len(elements[0], column)).sum();
-        let each = text + batch.raw.get(elements[0] as usize).map_or(0, |raw| raw.bytes.len() as u64);
+        let row = elements[0] as usize;
+        let raw = batch.raw.get(row).map_or(0, |raw| raw.bytes.len() as u64);
+        // Every element may turn out bad, and then its whole record is set aside.
+        let aside = if keep_bad { u64::from(batch.places[row].len) } else { 0 };
+        let each = text + raw + aside;
         let rest = left.checked_sub(each.saturating_mul(elements.len() as u64));
         left = rest.unwrap_or(left);
         rest.is_none().then_some(elements[0])

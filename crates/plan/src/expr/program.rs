@@ -12,6 +12,7 @@ use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 use engine::column::Column;
 use engine::compute::{Compute, ComputeError, Exploded};
 use engine::spec::Field;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The expressions of one source.
@@ -121,8 +122,10 @@ impl Slot {
         let failed = |message: String| ComputeError { column: self.blame, message };
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), inputs, &options)
             .map_err(|error| failed(error.to_string()))?;
-        let value = self.expr.evaluate(&batch).map_err(|error| failed(error.strip_backtrace()))?;
-        value.into_array(rows).map_err(|error| failed(error.strip_backtrace()))
+        // Some functions panic where their text grows beyond what an array holds: that is a row that fails, too.
+        let evaluated = catch_unwind(AssertUnwindSafe(|| self.expr.evaluate(&batch)?.into_array(rows)));
+        let evaluated = evaluated.map_err(|_| failed("the result is too large".into()))?;
+        evaluated.map_err(|error| failed(error.strip_backtrace()))
     }
 }
 

@@ -10,6 +10,7 @@ use datafusion_sql::sqlparser::ast::{
     UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
+use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::{Token, Tokenizer};
 use std::collections::BTreeMap;
@@ -90,7 +91,8 @@ fn parse_here(text: &str) -> Result<Sql, Fault> {
     }
     let dialect = GenericDialect {};
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location();
-    let tokens = tokens.map_err(|e| syntax(text, &ParserError::TokenizerError(e.to_string())))?;
+    let mut tokens = tokens.map_err(|e| syntax(text, &ParserError::TokenizerError(e.to_string())))?;
+    tokens.iter_mut().for_each(|token| unreserve(&mut token.token));
     if tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count() > TOKENS_MAX {
         let message = format!("an expression has at most {TOKENS_MAX} words and signs");
         return Err(whole(message, "split it with `derive`"));
@@ -141,6 +143,16 @@ fn forms_deep<'a>(tokens: impl Iterator<Item = &'a Token>) -> usize {
         deepest = deepest.max(around + here);
     }
     deepest
+}
+
+/// `user` is a field of web logs and of half of all events; as a word of SQL it is a function without parentheses.
+fn unreserve(token: &mut Token) {
+    const WORDS: [&str; 5] = ["user", "current_user", "session_user", "current_catalog", "current_role"];
+    if let Token::Word(word) = token
+        && WORDS.iter().any(|reserved| word.value.eq_ignore_ascii_case(reserved))
+    {
+        word.keyword = Keyword::NoKeyword;
+    }
 }
 
 impl Sql {
@@ -398,6 +410,8 @@ mod tests {
         check("a.b.c[1]", &[("a.b.c", Any)]);
         check("x is null or -x > y", &[("x", Number), ("y", Number)]);
         check("Größe", &[("Größe", Any)]);
+        check("coalesce(user, user.login, \"end\")", &[("user", Any), ("user.login", Any), ("end", Any)]);
+        check("User = 'x' and session_user", &[("User", Any), ("session_user", Condition)]);
         check("1", &[]);
     }
 

@@ -313,6 +313,11 @@ fn verdicts() {
     };
     for (line, message, hint) in [
         ("«again = \"seen(id)\"", "does not say its `size`", "1M @ 1%"),
+        (
+            "«id = { measure = \"seen(lower(id))\", size = \"1k @ 1%\" }",
+            "both the verdict and what it is about",
+            "another name",
+        ),
         ("again = { measure = \"seen(id)\", size = «\"1M\" }", "not a size", "as in"),
         ("again = { measure = \"seen(id)\", size = «\"1Q @ 1%\" }", "not a size", "as in"),
         ("again = { measure = \"seen(id)\", size = «\"0 @ 1%\" }", "keys", ""),
