@@ -155,6 +155,13 @@ fn state(source: &Source, finished: &Finished<'_>) {
             "warning: windows of `{metric}` before {from} were dropped to stay within `memory`; raise it"
         ));
     }
+    for &metric in &finished.outlet.verdicts().degraded {
+        let metric = &source.metrics[metric];
+        say(format_args!(
+            "warning: `{}` took more keys than its `size` and `memory` allow, so \"seen\" is wrong more often than asked; raise `size`",
+            metric.name
+        ));
+    }
     if way.over_budget > 0 {
         say(format_args!(
             "warning: the state of `{}` outgrew `memory` and takes {} KiB; raise it, or keep fewer groups or shorter panes",

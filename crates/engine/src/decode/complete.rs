@@ -107,7 +107,9 @@ impl Completion {
         for &column in spent {
             batch.columns[column] = Column::nulls(self.fields[column], batch.rows);
         }
-        let long = too_long(&exploded.parents, batch, self.keep_bad);
+        // Every element may turn out bad where something is computed of it, and then its whole record is set aside.
+        let aside = self.keep_bad && !(self.steps.is_empty() && self.time.is_none());
+        let long = too_long(&exploded.parents, batch, aside);
         let mut parents = exploded.parents.clone();
         parents.dedup();
         batch.exploded_empty = (batch.rows - parents.len() - failed.len()) as u64;
@@ -173,7 +175,7 @@ impl Completion {
 }
 
 /// Rows, ascending, whose text would be repeated beyond [`REPEATED_BYTES_MAX`].
-fn too_long(parents: &[u32], batch: &Batch, keep_bad: bool) -> Vec<u32> {
+fn too_long(parents: &[u32], batch: &Batch, set_aside: bool) -> Vec<u32> {
     let len = |row: u32, column: &Column| match column {
         Column::String(a) => a.value_length(row as usize) as u64,
         Column::Int64(_) | Column::Float64(_) | Column::Bool(_) => 0,
@@ -183,8 +185,7 @@ fn too_long(parents: &[u32], batch: &Batch, keep_bad: bool) -> Vec<u32> {
         let text: u64 = batch.columns.iter().map(|column| len(elements[0], column)).sum();
         let row = elements[0] as usize;
         let raw = batch.raw.get(row).map_or(0, |raw| raw.bytes.len() as u64);
-        // Every element may turn out bad, and then its whole record is set aside.
-        let aside = if keep_bad { u64::from(batch.places[row].len) } else { 0 };
+        let aside = if set_aside { u64::from(batch.places[row].len) } else { 0 };
         let each = text + raw + aside;
         let rest = left.checked_sub(each.saturating_mul(elements.len() as u64));
         left = rest.unwrap_or(left);

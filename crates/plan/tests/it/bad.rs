@@ -314,7 +314,7 @@ fn verdicts() {
     for (line, message, hint) in [
         ("«again = \"seen(id)\"", "does not say its `size`", "1M @ 1%"),
         (
-            "«id = { measure = \"seen(lower(id))\", size = \"1k @ 1%\" }",
+            "«id = { measure = \"seen(id)\", size = \"1k @ 1%\" }",
             "both the verdict and what it is about",
             "another name",
         ),
