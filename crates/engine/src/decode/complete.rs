@@ -107,9 +107,7 @@ impl Completion {
         for &column in spent {
             batch.columns[column] = Column::nulls(self.fields[column], batch.rows);
         }
-        // Every element may turn out bad where something is computed of it, and then its whole record is set aside.
-        let aside = self.keep_bad && !(self.steps.is_empty() && self.time.is_none());
-        let long = too_long(&exploded.parents, batch, aside);
+        let long = too_long(&exploded.parents, batch);
         let mut parents = exploded.parents.clone();
         parents.dedup();
         batch.exploded_empty = (batch.rows - parents.len() - failed.len()) as u64;
@@ -165,17 +163,20 @@ impl Completion {
 
     fn report(&self, reason: Reason, field: Option<usize>, row: u32, block: &Block<'_>, batch: &mut Batch) {
         let Place { line, start, len } = batch.places[row as usize];
+        let byte = block.first_byte + u64::from(start);
+        // The events of an exploded record share its bytes: they are set aside with the first that is bad.
+        let again = batch.bad.last().is_some_and(|bad| bad.raw.byte == byte);
         let bytes = match block.bytes.get(start as usize..(start + len) as usize) {
-            Some(bytes) if self.keep_bad => bytes.into(),
+            Some(bytes) if self.keep_bad && !again => bytes.into(),
             _ => Box::default(),
         };
-        let raw = Raw { line: line.into(), byte: block.first_byte + u64::from(start), bytes };
+        let raw = Raw { line: line.into(), byte, bytes };
         batch.bad.push(Bad { reason, field, raw });
     }
 }
 
 /// Rows, ascending, whose text would be repeated beyond [`REPEATED_BYTES_MAX`].
-fn too_long(parents: &[u32], batch: &Batch, set_aside: bool) -> Vec<u32> {
+fn too_long(parents: &[u32], batch: &Batch) -> Vec<u32> {
     let len = |row: u32, column: &Column| match column {
         Column::String(a) => a.value_length(row as usize) as u64,
         Column::Int64(_) | Column::Float64(_) | Column::Bool(_) => 0,
@@ -183,10 +184,7 @@ fn too_long(parents: &[u32], batch: &Batch, set_aside: bool) -> Vec<u32> {
     let mut left = REPEATED_BYTES_MAX;
     let rows = parents.chunk_by(|a, b| a == b).filter_map(|elements| {
         let text: u64 = batch.columns.iter().map(|column| len(elements[0], column)).sum();
-        let row = elements[0] as usize;
-        let raw = batch.raw.get(row).map_or(0, |raw| raw.bytes.len() as u64);
-        let aside = if set_aside { u64::from(batch.places[row].len) } else { 0 };
-        let each = text + raw + aside;
+        let each = text + batch.raw.get(elements[0] as usize).map_or(0, |raw| raw.bytes.len() as u64);
         let rest = left.checked_sub(each.saturating_mul(elements.len() as u64));
         left = rest.unwrap_or(left);
         rest.is_none().then_some(elements[0])

@@ -344,7 +344,7 @@ fn verdicts() {
     let derived = "source.events = { path = \"e.ndjson\", derive = { «a = \"b + 1\", b = \"a + 1\" } }\nmetric.n = \"sum(a)\"\n";
     check(derived, "`a` is defined by way of itself: a of b of a", "circle");
     let twice = "source.events = { path = \"e.ndjson\", derive = { again = \"lower(a)\" } }\n\
-                 metric.«again = { measure = \"seen(again)\", size = \"1k @ 1%\" }\n";
+                 metric.«again = { measure = \"seen(user)\", size = \"1k @ 1%\" }\n";
     check(twice, "`again` is a column of `derive` already, and a `seen` metric here", "another name");
     let late = "source.events = { path = \"e.ndjson\", time = { field = «\"t\" }, derive = { t = \"case when again then x else y end\" } }\n\
                 metric.again = { measure = \"seen(x)\", size = \"1k @ 1%\" }\n";
