@@ -3,7 +3,7 @@
 use crate::annotate::Events;
 use crate::note::note;
 use crate::show::{Format, Report};
-use crate::work::{Opened, Work, shards};
+use crate::work::{Opened, Work};
 use crate::{NOTHING_MEASURED, Trouble, say};
 use clap::Args;
 use engine::annotate::{Annotator, Notes};
@@ -49,7 +49,7 @@ pub struct RunArgs {
     /// the key there before; others: so far, for the event's group) and of fields, separated by commas. One shard.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', conflicts_with_all = ["format", "window", "every", "shards"])]
     annotate: Vec<String>,
-    /// Number of shards, each with a thread of its own [default: the cores of this machine].
+    /// Number of shards, each with a thread of its own [default: the cores of this machine, or fewer if `memory` does not hold the totals of so many].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     shards: Option<u16>,
 }
@@ -63,10 +63,14 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     }
     let question = question(args)?;
     let opened = Opened::new("run", &args.pipeline, &args.set)?;
-    let shards = shards(args.shards);
-    let work = (0..opened.pipeline.spec.sources.len())
-        .map(|index| prepare(&opened, index, question, shards))
-        .collect::<Result<Vec<Work<'_>>, _>>()?;
+    let kept = (0..opened.pipeline.spec.sources.len())
+        .map(|index| Ok((index, restrict(&opened.pipeline, index, question)?)))
+        .collect::<Result<Vec<(usize, Source)>, Trouble>>()?;
+    let shards = opened.shards(args.shards, &kept)?;
+    let work = kept
+        .into_iter()
+        .map(|(index, kept)| Ok(opened.work(index, kept, opened.files(index)?)))
+        .collect::<Result<Vec<Work<'_>>, Trouble>>()?;
     if !args.annotate.is_empty() {
         return annotate(args, &opened, &work);
     }
@@ -84,18 +88,6 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
         .for_each(|finished| finished.outlet.each_answer(question, &mut |answer| report.put(answer)));
     report.finish().map_err(|e| Trouble::environment(format!("cannot write the report: {e}")))?;
     Ok(ExitCode::from(if nothing { NOTHING_MEASURED } else { 0 }))
-}
-
-fn prepare<'a>(
-    opened: &'a Opened<'_>,
-    index: usize,
-    question: Question,
-    shards: usize,
-) -> Result<Work<'a>, Trouble> {
-    let kept = restrict(&opened.pipeline, index, question)?;
-    opened.pipeline.must_fit(index, &kept, shards).map_err(Trouble::settings)?;
-    let files = opened.files(index)?;
-    Ok(opened.work(index, kept, files))
 }
 
 /// Every event with what is known of it.

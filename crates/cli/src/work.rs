@@ -29,6 +29,23 @@ impl<'a> Opened<'a> {
         Ok(Opened { path, overrides, pipeline })
     }
 
+    /// The number of shards that was asked for, or else as many as this machine has cores and `memory` can hold; `kept` is
+    /// what will be asked, by the number of its source.
+    ///
+    /// # Errors
+    /// When `memory` does not hold what never gives way.
+    pub fn shards(&self, asked: Option<u16>, kept: &[(usize, Source)]) -> Result<usize, Trouble> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let fit = |shards: usize, (index, kept): &(usize, Source)| {
+            self.pipeline.shards_that_fit(*index, kept, shards).min(shards)
+        };
+        let shards = asked.map_or_else(|| kept.iter().fold(cores(), fit), usize::from);
+        kept.iter()
+            .try_for_each(|(index, kept)| self.pipeline.must_fit(*index, kept, shards))
+            .map_err(Trouble::settings)?;
+        Ok(shards)
+    }
+
     /// The files of a source. A relative path belongs to the file that it stands in: the pipeline file's directory comes
     /// first, for one given with --set the current directory.
     pub fn files(&self, index: usize) -> Result<Vec<InputFile>, Trouble> {
@@ -94,11 +111,6 @@ impl Work<'_> {
         progress.finish();
         finished
     }
-}
-
-/// The number of shards that was asked for, or else as many as this machine has cores.
-pub fn shards(asked: Option<u16>) -> usize {
-    asked.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
 }
 
 /// Bytes of the largest pipeline file that is looked at; `plan` says what is too large.

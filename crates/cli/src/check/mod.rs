@@ -4,7 +4,7 @@
 mod sample;
 mod table;
 
-use crate::work::{Opened, shards};
+use crate::work::Opened;
 use crate::{Trouble, say};
 use clap::Args;
 use engine::spec::Question;
@@ -50,7 +50,7 @@ pub struct CheckArgs {
     /// How the report is written.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Number of shards to reckon with, as in `run` [default: the cores of this machine].
+    /// Number of shards to reckon with [default: as in `run`].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     shards: Option<u16>,
 }
@@ -120,16 +120,14 @@ pub fn check(args: &CheckArgs) -> Result<ExitCode, Trouble> {
     }
     let Some(path) = &args.pipeline else { return Err(Trouble::question("which pipeline file?")) };
     let opened = Opened::new("check", path, &args.set)?;
-    let shards = shards(args.shards);
     let pipeline = &opened.pipeline;
     if args.sample.is_some() && pipeline.spec.sources.len() > 1 {
         return Err(Trouble::question("--sample is for pipelines of one source, and this one has several"));
     }
-    for index in 0..pipeline.spec.sources.len() {
-        for (_, kept) in pipeline.questions(index) {
-            pipeline.must_fit(index, &kept, shards).map_err(Trouble::settings)?;
-        }
-    }
+    let numbers = 0..pipeline.spec.sources.len();
+    let questions = |index| pipeline.questions(index).into_iter().map(move |(_, kept)| (index, kept));
+    let kept: Vec<_> = numbers.flat_map(questions).collect();
+    let shards = opened.shards(args.shards, &kept)?;
     let warnings = pipeline.warnings();
     let sizes = pipeline.sizes();
     let sample = match &args.sample {

@@ -226,7 +226,9 @@ impl SourceSize {
         let filters = self.filter_bytes();
         let totals = self.certain_total_bytes().saturating_mul(shards.max(1) as u64);
         let halved = if filters == 0 { 1 } else { 2 };
-        let of_series = self.series.iter().filter(|s| s.by.is_empty()).map(|s| (s.total_bytes, s.index));
+        let in_all = |bytes: u64| bytes.saturating_mul(shards.max(1) as u64).saturating_mul(halved);
+        let totals_of = self.series.iter().filter(|s| s.by.is_empty());
+        let of_series = totals_of.map(|s| (in_all(s.total_bytes), s.index));
         let of_filters = self.filters.iter().map(|f| (f.bytes, f.index));
         Need {
             bytes: filters.saturating_add(totals.saturating_mul(halved)),
@@ -307,6 +309,13 @@ impl Pipeline {
         let fewer = if shards > 1 && totals > 0 { ", or run fewer --shards" } else { "" };
         let hint = format!("memory = \"{}\" would do{fewer}", written(need.bytes.saturating_mul(sources)));
         Err(self.problem(index, About::Metric(need.metric), message, Some(hint)))
+    }
+
+    /// As many shards, up to `shards_max`, as `memory` can hold of source number `index`; one at least, which may still be
+    /// too many ([`Pipeline::must_fit`]). Their number changes speed alone.
+    pub fn shards_that_fit(&self, index: usize, kept: &Source, shards_max: usize) -> usize {
+        let size = self.size_of(index, kept);
+        (2..=shards_max).rev().find(|&shards| size.need(shards).bytes <= size.memory_bytes).unwrap_or(1)
     }
 
     /// The questions that `run` can ask of a source, with what each of them keeps: the totals, then windows of each

@@ -126,7 +126,7 @@ fn the_examples_give_no_reason_to_warn() {
         let pipeline = parse(&text, &[]).expect("a good file");
         for index in 0..pipeline.spec.sources.len() {
             for (_, kept) in pipeline.questions(index) {
-                assert!(pipeline.must_fit(index, &kept, 16).is_ok(), "{}", path.display());
+                assert!(pipeline.must_fit(index, &kept, 8).is_ok(), "{}", path.display());
             }
         }
         seen += 1;

@@ -253,7 +253,7 @@ fn memory_that_cannot_work_is_refused_with_the_least_that_can() {
         (metrics.to_string(), "top_s", 1),
         (metrics.to_string(), "top_s", 4),
         (format!("{metrics}{known}"), "known", 1),
-        (format!("{metrics}{known}"), "known", 2),
+        (format!("{metrics}{known}"), "top_s", 2),
     ] {
         let small = pipeline("memory = '128KiB'", &metrics);
         let problems = fits(&small, shards).expect_err("too small");
@@ -268,6 +268,13 @@ fn memory_that_cannot_work_is_refused_with_the_least_that_can() {
         let less = format!("memory = '{}B'", size - size / 5);
         assert!(fits(&pipeline(&less, &metrics), shards).is_err(), "a fifth less than {least} does not");
     }
+    // As many shards as fit: one more does not.
+    let some = pipeline("memory = '1MiB'", metrics);
+    let kept = totals(&some).0;
+    let shards = some.shards_that_fit(0, &kept, 64);
+    assert!((2..64).contains(&shards), "{shards}");
+    assert!(fits(&some, shards).is_ok() && fits(&some, shards + 1).is_err(), "{shards}");
+    assert_eq!(pipeline("memory = '64KiB'", metrics).shards_that_fit(0, &kept, 64), 1);
     // Groups alone may always give way.
     let grouped = pipeline("memory = '64KiB'", "groups = { measure = 'unique(s)', by = ['g'] }");
     assert!(fits(&grouped, 8).is_ok());
