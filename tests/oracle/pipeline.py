@@ -37,7 +37,7 @@ SOURCE_KEYS = {"kind", "path", "format", "delimiter", "quoted", "quote", "header
                "bad", "quarantine", "record_bytes_max", "record_max", "explode", "derive"}
 TIME_KEYS = {"field", "row", "unit", "pattern", "zone", "lateness", "later", "ahead", "agree", "idle"}
 # Keys of a metric that change how well or how dear it is measured, never what is true.
-METRIC_KEYS = {"measure", "by", "keep", "keys", "source", "from", "accuracy", "size", "hash"}
+METRIC_KEYS = {"measure", "by", "keep", "keys", "source", "from", "accuracy", "size", "hash", "panes"}
 FORMATS = ("ndjson", "csv", "tsv", "clf", "combined", "lines", "parquet")
 CLF_PATTERN = "%d/%b/%Y:%H:%M:%S %z"
 # What strptime of other languages knows and Python writes otherwise.
@@ -79,6 +79,7 @@ class Metric:
     by: list = field(default_factory=lambda: [()])
     forever: bool = False
     groups_max: int = GROUPS_DEFAULT
+    levels: list | None = None  # its own ladder, where it has one
     unchecked: str | None = None
 
 
@@ -116,10 +117,7 @@ def load(path, data=None):
     with open(path, "rb") as file:
         raw = tomllib.load(file)
     data = data or os.environ.get("STREAMGAUGE_DATA")
-    levels = [parse_level(text) for text in raw.get("panes", PANES_DEFAULT)]
-    for (finer, _), (coarser, _) in zip(levels, levels[1:]):
-        if coarser <= finer or coarser % finer:
-            raise Wrong("panes: each size must divide the next")
+    levels = parse_levels(raw.get("panes", PANES_DEFAULT))
     tables = raw.get("source")
     if not tables:
         raise Wrong("no [source.NAME]")
@@ -138,6 +136,14 @@ def parse_span(text):
     if not found:
         raise Wrong(f"`{text}` is not a length of time")
     return int(found[1]) * SPAN_UNITS[found[2]]
+
+
+def parse_levels(texts):
+    levels = [parse_level(text) for text in texts]
+    for (finer, _), (coarser, _) in zip(levels, levels[1:]):
+        if coarser <= finer or coarser % finer:
+            raise Wrong("panes: each size must divide the next")
+    return levels
 
 
 def parse_level(text):
@@ -258,6 +264,7 @@ def parse_metric(name, table):
         metric.unchecked = f"key {', '.join(sorted(strange))}"
     keep = table.get("keep")
     metric.forever = keep == "forever"
+    metric.levels = parse_levels(table["panes"]) if "panes" in table else None
     if keep is not None and not metric.forever:
         metric.unchecked = f"keep = {keep!r}"
     by = table.get("by", [[]])

@@ -211,6 +211,15 @@ class Columns(Folder):
         keys = 'format = "lines"\nderive = { n = "cast(line as bigint)" }\ntime = { field = "n", unit = "ms" }'
         self.assertEqual(self.times("1500\nx\n", keys), [1.5, "derive"])
 
+    def test_a_ladder_of_its_own(self):
+        self.put("s.csv", "t\n" + "".join(f"{t}\n" for t in (0, 30, 100, 3600)))
+        toml = ('panes = ["10s:1d"]\n[source.s]\npath = "s.csv"\ntime = { field = "t", unit = "s" }\n[metric]\n'
+                'a = "count()"\nb = { measure = "count()", panes = ["1m:30m", "1h:1d"] }\n')
+        starts = lambda name, every: [start // 10**6 for found, _, start, _ in self.answers(toml, every).cells
+                                      if found == name]
+        self.assertEqual((starts("a", "1m"), starts("b", "1m")), ([0, 60, 3600], [3600]))
+        self.assertEqual((starts("a", "1h"), starts("b", "1h")), ([0, 3600], [0, 3600]))
+
     def test_zones(self):
         def at(text):
             zoned = 'time = { field = "line", pattern = "%Y-%m-%d %T", zone = "Europe/Berlin" }'

@@ -120,7 +120,9 @@ def compute(pipeline, every=None, window=None):
     """All answers to the question: totals, or windows of `window` every `every` (microseconds)."""
     answers = Answers()
     for source in pipeline.sources:
-        rows, counters, watermark = accept(source, pipeline.levels, every is not None)
+        ladders = [metric.levels or pipeline.levels for metric in source.metrics if not metric.forever]
+        levels = [level for ladder in ladders for level in ladder] or pipeline.levels
+        rows, counters, watermark = accept(source, levels, every is not None)
         rows = grown(source, rows)
         kinds = source.layout.kinds
         for metric in source.metrics:
@@ -141,7 +143,7 @@ def compute(pipeline, every=None, window=None):
                 if every is None or metric.forever:
                     fold_totals(answers, source, metric, paths, rows)
                 else:
-                    kept = watermark, pipeline.levels
+                    kept = watermark, metric.levels or pipeline.levels
                     fold_windows(answers, source, metric, paths, rows, (every, window), kept)
     return answers
 
