@@ -104,19 +104,20 @@ fn count(bytes: i64) {
 mod tests {
     use super::*;
 
-    // One test: the counters belong to the whole program, and other tests of this binary may allocate beside it.
+    // One test: the counters belong to the whole program, and other tests of this binary may allocate beside it. They need
+    // a few hundred KiB; the blocks here are tens of MiB and every figure is taken within four of them.
     #[test]
     fn large_blocks_are_counted_while_it_is_on() {
         const MIB: i64 = 1 << 20;
-        let near = |bytes: i64, mib: i64| (bytes - mib * MIB).abs() < MIB / 2;
+        let near = |bytes: i64, mib: i64| (bytes - mib * MIB).abs() < 4 * MIB;
         let heap = Heap::start();
         let mut block: Vec<u8> = Vec::with_capacity(64 << 20);
         assert!(near(heap.current(), 64));
         block.reserve_exact(80 << 20);
         assert!(near(heap.current(), 80), "{}", heap.current());
         assert!(near(heap.left_by(|| drop(block)), -80));
-        assert!(near(heap.left_by(|| drop(vec![0u8; 8 << 20])), 0));
-        assert!(near(heap.current(), 0) && heap.peak() >= 80 * MIB);
+        assert!(near(heap.left_by(|| drop(vec![0u8; 16 << 20])), 0));
+        assert!(near(heap.current(), 0) && near(heap.peak(), 80), "{}", heap.peak());
         drop(heap);
         let unseen: Vec<u8> = Vec::with_capacity(64 << 20);
         assert!(near(CURRENT.load(Relaxed), 0), "{}", unseen.capacity());
