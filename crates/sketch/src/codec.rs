@@ -35,6 +35,38 @@ impl std::fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
+/// How much a `restore` may build from bytes that may be hostile.
+///
+/// Every size that the bytes declare is compared with it, and with the bytes at hand, before anything is allocated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes that the structure may hold once it is built, give or take its fixed part.
+    pub bytes_max: usize,
+}
+
+impl Limits {
+    /// At most so many bytes.
+    pub const fn bytes(bytes_max: usize) -> Limits {
+        Limits { bytes_max }
+    }
+
+    /// Refuses a declared number of elements of `element_bytes` each in memory that would pass the limit.
+    ///
+    /// # Errors
+    /// [`DecodeError::TooLarge`].
+    pub fn allow(&self, what: &'static str, declared: u64, element_bytes: usize) -> Result<(), DecodeError> {
+        let limit = (self.bytes_max / element_bytes.max(1)) as u64;
+        if declared > limit { Err(DecodeError::TooLarge { what, declared, limit }) } else { Ok(()) }
+    }
+}
+
+/// 64 MiB.
+impl Default for Limits {
+    fn default() -> Self {
+        Limits::bytes(64 << 20)
+    }
+}
+
 /// A cursor over bytes that may be hostile.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {

@@ -26,15 +26,17 @@ pub mod estimate;
 pub mod exact;
 pub mod frequent;
 pub mod hash;
+pub mod health;
 pub mod histogram;
 pub mod hll;
 pub mod quantile;
 pub mod sample;
 pub mod theta;
 
-pub use codec::{DecodeError, Reader};
+pub use codec::{DecodeError, Limits, Reader};
 pub use estimate::{Estimate, Guarantee};
 pub use hash::Token;
+pub use health::Health;
 
 /// Two sketches that cannot be merged: a parameter that must agree does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,4 +69,6 @@ pub enum MergeNote {
         /// Precision after.
         to: u8,
     },
+    /// Nothing is folded, but the better estimate of an unmerged stream (historic inverse probability) is lost.
+    LostHip,
 }
