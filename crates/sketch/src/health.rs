@@ -6,7 +6,7 @@ pub struct Health {
     /// True while the answers have no error: a plain set, list or sum.
     pub exact: bool,
     /// Part in use of what the structure may grow to, 0..=1: bits set of a Bloom filter, counters above zero of a
-    /// Count-Min row, slots taken of a table, registers above zero.
+    /// Count-Min row, slots taken of a table, registers above zero. While exact: of what is kept exactly.
     pub fill: f64,
     /// The error now, in the structure's own measure: false-positive rate, relative standard error, share of the total
     /// weight. 0 while exact; `None` where no theory says.

@@ -12,9 +12,9 @@
 
 use std::sync::Arc;
 
-use crate::codec::{self, DecodeError, Reader, kind};
+use crate::codec::{self, DecodeError, Limits, Reader, kind};
 use crate::quantile::bins::Bins;
-use crate::{Incompatible, MergeNote};
+use crate::{Health, Incompatible, MergeNote};
 
 /// As many bounds may be asked for.
 pub const BOUNDS_MAX: usize = 1000;
@@ -224,6 +224,24 @@ impl Histogram {
         }
     }
 
+    /// True when nothing was counted, not even a value that is not finite.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0 && self.nonfinite == 0
+    }
+
+    /// What stands behind the counts: `histogram/8` for eight bounds, `histogram/log2` for powers of two.
+    pub fn sketch_name(&self) -> String {
+        match self.bounds() {
+            Some(bounds) => format!("histogram/{}", bounds.len()),
+            None => "histogram/log2".to_owned(),
+        }
+    }
+
+    /// Counts of buckets have no error and nothing fills up.
+    pub fn health(&self) -> Health {
+        Health::exact(0.0)
+    }
+
     /// Accounted bytes: a function of the bounds and the multiset of values. Shared bounds count in every clone.
     pub fn memory_bytes(&self) -> usize {
         let heap = match &self.buckets {
@@ -235,7 +253,7 @@ impl Histogram {
 
     /// Appends the canonical bytes: equal bounds and multisets of values give equal bytes. Table in docs/FORMATS.md.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
-        debug_assert_eq!(self.check_invariants(), Ok(()));
+        debug_assert_eq!(self.sound(), Ok(()));
         let mode = if self.bounds().is_some() { FIXED } else { LOG2 };
         out.extend([kind::HISTOGRAM, VERSION, mode]);
         out.extend(self.nonfinite.to_le_bytes());
@@ -253,35 +271,42 @@ impl Histogram {
         }
     }
 
-    /// Reads what [`Histogram::snapshot`] wrote. Survives any bytes.
+    /// Reads what [`Histogram::snapshot`] wrote and leaves the reader behind it. Survives any bytes.
     ///
     /// # Errors
-    /// When the bytes are not a whole snapshot, or describe a state that no values lead to.
-    pub fn restore(bytes: &[u8]) -> Result<Histogram, DecodeError> {
-        let mut r = Reader::new(bytes);
-        codec::expect_head(&mut r, kind::HISTOGRAM, VERSION, "not a histogram of this version")?;
+    /// When the bytes are no snapshot, are beyond the limit, or describe a state that no values lead to.
+    pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Histogram, DecodeError> {
+        codec::expect_head(r, kind::HISTOGRAM, VERSION, "not a histogram of this version")?;
         let mode = r.u8()?;
         let nonfinite = r.u64()?;
         let mut histogram = match mode {
-            FIXED => restore_fixed(&mut r)?,
+            FIXED => restore_fixed(r)?,
             LOG2 => {
+                limits.allow("bins", 2 * KEYS_MAX as u64, size_of::<u64>())?;
                 let zeros = r.u64()?;
-                let negative = Bins::restore(&mut r, 0, KEYS_MAX)?;
-                let positive = Bins::restore(&mut r, 0, KEYS_MAX)?;
+                let negative = Bins::restore(r, 0, KEYS_MAX)?;
+                let positive = Bins::restore(r, 0, KEYS_MAX)?;
                 Histogram { count: 0, nonfinite: 0, buckets: Buckets::Log2 { negative, zeros, positive } }
             }
             _ => return Err(DecodeError::Invalid("histogram: mode")),
         };
-        r.finish()?;
         histogram.nonfinite = nonfinite;
         histogram.count =
             histogram.total().ok_or(DecodeError::Invalid("histogram: more than 2^64 values"))?;
-        histogram.check_invariants().map_err(DecodeError::Invalid)?;
+        histogram.sound().map_err(DecodeError::Invalid)?;
         Ok(histogram)
     }
 
+    /// For tests.
+    ///
+    /// # Panics
+    /// When the structure is broken, which would be a bug.
+    pub fn check_invariants(&self) {
+        assert_eq!(self.sound(), Ok(()));
+    }
+
     /// Says which rule of the structure is broken, if any. O(buckets).
-    pub fn check_invariants(&self) -> Result<(), &'static str> {
+    fn sound(&self) -> Result<(), &'static str> {
         if self.total() != Some(self.count) {
             return Err("histogram: number of values");
         }

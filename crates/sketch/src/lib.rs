@@ -24,6 +24,7 @@ pub mod codec;
 pub mod countmin;
 pub mod estimate;
 pub mod exact;
+pub mod family;
 pub mod frequent;
 pub mod hash;
 pub mod health;
@@ -35,6 +36,7 @@ pub mod theta;
 
 pub use codec::{DecodeError, Limits, Reader};
 pub use estimate::{Estimate, Guarantee};
+pub use family::{Any, Hashed, Kind, Numeric, Question, Sketch};
 pub use hash::Token;
 pub use health::Health;
 

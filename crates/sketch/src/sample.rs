@@ -11,8 +11,8 @@
 
 use std::collections::BinaryHeap;
 
-use crate::codec::{Reader, expect_head, kind};
-use crate::{DecodeError, Incompatible, MergeNote};
+use crate::codec::{Limits, Reader, expect_head, kind};
+use crate::{DecodeError, Health, Incompatible, MergeNote};
 
 const VERSION: u8 = 1;
 /// Priority and length: a row without its payload.
@@ -139,6 +139,25 @@ impl Sample {
         self.seen <= u64::from(self.k)
     }
 
+    /// True when no row was offered.
+    pub fn is_empty(&self) -> bool {
+        self.seen == 0
+    }
+
+    /// What stands behind the rows: `bottom-k/100`.
+    pub fn sketch_name(&self) -> String {
+        format!("bottom-k/{}", self.k)
+    }
+
+    /// Rows kept of k. A sample of some rows has no error of its own: what is computed from it has.
+    pub fn health(&self) -> Health {
+        if self.is_all() {
+            Health::exact(self.rows.len() as f64 / f64::from(self.k).max(1.0))
+        } else {
+            Health { exact: false, fill: 1.0, error: None, saturated: false }
+        }
+    }
+
     /// Bytes held, by capacity.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Sample>() + self.rows.capacity() * size_of::<Row>() + self.payload_bytes
@@ -161,13 +180,14 @@ impl Sample {
     }
 
     /// Reads what [`Sample::snapshot`] wrote and leaves the reader behind it. Survives any bytes and allocates in
-    /// proportion to what it reads; how many rows may be added is k, which the caller compares with its own.
+    /// proportion to what it reads; the limit bounds k rows, without their payloads.
     ///
     /// # Errors
     /// [`DecodeError`]: the bytes end early, there are not min(k, seen) rows, or they do not ascend.
-    pub fn restore(r: &mut Reader<'_>) -> Result<Sample, DecodeError> {
+    pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Sample, DecodeError> {
         expect_head(r, kind::SAMPLE, VERSION, "not a sample of version 1")?;
         let (k, seen) = (r.u32()?, r.u64()?);
+        limits.allow("rows of a sample", u64::from(k), size_of::<Row>())?;
         let count = r.count("rows of a sample", k as usize, ROW_BYTES_MIN)?;
         if count as u64 != seen.min(u64::from(k)) {
             return Err(DecodeError::Invalid("number of rows"));

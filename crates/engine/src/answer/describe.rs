@@ -73,7 +73,7 @@ fn rounded(value: Option<f64>) -> Reading {
 }
 
 fn unique(distinct: &Distinct, confidence: f64) -> Reading {
-    counted(distinct.estimate(confidence), distinct.sketch_name().to_string())
+    counted(distinct.estimate(confidence), distinct.sketch_name())
 }
 
 fn audience(theta: &Theta, confidence: f64) -> Reading {
@@ -114,7 +114,7 @@ fn sample(sample: &Sample, fields: usize) -> Reading {
     Reading {
         guarantee: if sample.is_all() { Guarantee::Exact } else { Guarantee::None },
         confidence: if sample.is_all() { 1.0 } else { 0.0 },
-        sketch: Some(format!("bottom-k/{}", sample.k())),
+        sketch: Some(sample.sketch_name()),
         list: List::Rows(rows),
         ..Reading::exact(None)
     }
@@ -122,12 +122,12 @@ fn sample(sample: &Sample, fields: usize) -> Reading {
 
 fn top(counters: &Counters, k: usize, kind: Option<Kind>) -> Reading {
     let items = counters.top(k);
-    listed(items, kind, format!("counters/{}", counters.slots()))
+    listed(items, kind, counters.sketch_name())
 }
 
 fn freq(freq: &Freq, kind: Option<Kind>, confidence: f64) -> Reading {
     let items = freq.items(FREQ_ITEMS_MAX, confidence);
-    listed(items, kind, format!("count-min/{}x{}", freq.depth(), 1usize << freq.lg_width()))
+    listed(items, kind, freq.sketch_name())
 }
 
 fn listed(items: Vec<Counted<'_>>, kind: Option<Kind>, sketch: String) -> Reading {
@@ -149,8 +149,8 @@ fn listed(items: Vec<Counted<'_>>, kind: Option<Kind>, sketch: String) -> Readin
 /// How often one item of a list measure occurred.
 pub(crate) fn counted_item(cell: &Cell, token: Token, confidence: f64) -> Reading {
     let (e, sketch) = match cell {
-        Cell::Freq(freq) => (freq.query(token, confidence), Some(freq.sketch_name().to_string())),
-        Cell::Top(counters) => (counters.get(token), Some(format!("counters/{}", counters.slots()))),
+        Cell::Freq(freq) => (freq.query(token, confidence), Some(freq.sketch_name())),
+        Cell::Top(counters) => (counters.get(token), Some(counters.sketch_name())),
         _ => return Reading::exact(Some(Number::Int(0))),
     };
     let number = |n: u64| Some(Number::Int(i128::from(n)));
@@ -186,7 +186,7 @@ fn quantiles(sketch: &Quantiles, at: &[f64]) -> Reading {
         high: e.map(|e| e.high),
     });
     let list = List::Quantiles(list.collect());
-    let sketch = Some(sketch.sketch_name().to_string());
+    let sketch = Some(sketch.sketch_name());
     Reading { confidence, guarantee, sketch, list, ..Reading::exact(None) }
 }
 

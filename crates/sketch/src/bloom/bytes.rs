@@ -3,7 +3,7 @@
 //! What follows from the size (blocks and capacity of each layer) is not written but checked.
 
 use super::{Filter, LAYERS_MAX, Layer, Layers, Seen, Size, State};
-use crate::codec::{DecodeError, Reader, expect_head, kind};
+use crate::codec::{DecodeError, Limits, Reader, expect_head, kind};
 use crate::hll::set::TokenSet;
 
 const VERSION: u8 = 1;
@@ -42,7 +42,7 @@ impl Seen {
     ///
     /// # Errors
     /// [`DecodeError`] on anything that no sequence of keys leads to.
-    pub fn restore(r: &mut Reader<'_>) -> Result<Seen, DecodeError> {
+    pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Seen, DecodeError> {
         expect_head(r, kind::SEEN, VERSION, "not a seen of version 1")?;
         let (keys, rate, bytes_max) = (r.u64()?, r.f64()?, r.u64()?);
         let size = Size::new(keys, rate).map_err(|_| DecodeError::Invalid("size of a filter"))?;
@@ -50,7 +50,7 @@ impl Seen {
         match r.u8()? {
             EXACT => seen.state = State::Exact(TokenSet::read(r, seen.exact_max)?),
             layers => {
-                let layers = read_layers(r, size, usize::from(layers))?;
+                let layers = read_layers(r, limits, size, usize::from(layers))?;
                 if let Some(complaint) = layers.complaint(&seen) {
                     return Err(DecodeError::Invalid(complaint));
                 }
@@ -64,7 +64,7 @@ impl Seen {
     }
 }
 
-fn read_layers(r: &mut Reader<'_>, size: Size, count: usize) -> Result<Layers, DecodeError> {
+fn read_layers(r: &mut Reader<'_>, limits: &Limits, size: Size, count: usize) -> Result<Layers, DecodeError> {
     if count > LAYERS_MAX {
         return Err(DecodeError::Invalid("number of layers"));
     }
@@ -81,7 +81,7 @@ fn read_layers(r: &mut Reader<'_>, size: Size, count: usize) -> Result<Layers, D
     let mut older_pass = 1.0;
     loop {
         let taken = r.u64()?;
-        let layer = Layer { filter: Filter::restore(r)?, taken, keys: size.layer_keys(older.len()) };
+        let layer = Layer { filter: Filter::restore(r, limits)?, taken, keys: size.layer_keys(older.len()) };
         if older.len() + 1 == count {
             let pass_min = 1.0 - size.rate_max(older.len());
             return Ok(Layers { older, newest: layer, older_pass, pass_min, misjudged, variance, last });

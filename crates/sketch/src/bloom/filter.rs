@@ -11,8 +11,8 @@
 //!
 //! **Law, of whole bytes:** order does not matter and a merge equals one filter over all keys.
 
-use crate::codec::{DecodeError, Reader, expect_head, kind};
-use crate::{Incompatible, MergeNote, Token};
+use crate::codec::{DecodeError, Limits, Reader, expect_head, kind};
+use crate::{Health, Incompatible, MergeNote, Token};
 
 /// Bytes of a block.
 pub const BLOCK_BYTES: u64 = 32;
@@ -188,6 +188,25 @@ impl Filter {
         self.ones
     }
 
+    /// True when no key is in.
+    pub fn is_empty(&self) -> bool {
+        self.ones == 0
+    }
+
+    /// What stands behind the answers: `split-block/1024` for so many blocks.
+    pub fn sketch_name(&self) -> String {
+        format!("split-block/{}", self.blocks.len())
+    }
+
+    /// Bits set, and the false-positive rate; saturated beyond half of the bits, where a larger filter is the better one.
+    pub fn health(&self) -> Health {
+        if self.is_empty() {
+            Health::exact(0.0)
+        } else {
+            Health::with_error(self.fill(), self.rate()).saturated_when(self.fill() > 0.5)
+        }
+    }
+
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Filter>() + size_of_val(&*self.blocks)
@@ -208,9 +227,10 @@ impl Filter {
     /// # Errors
     /// [`DecodeError`]: the bytes end early, no or too many blocks, or a block in which some words are empty and others
     /// are not.
-    pub fn restore(r: &mut Reader<'_>) -> Result<Filter, DecodeError> {
+    pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Filter, DecodeError> {
         expect_head(r, kind::FILTER, VERSION, "not a filter of version 1")?;
         let count = r.count("blocks of a filter", BLOCKS_MAX as usize, BLOCK_BYTES as usize)?;
+        limits.allow("blocks of a filter", count as u64, BLOCK_BYTES as usize)?;
         if count == 0 {
             return Err(DecodeError::Invalid("a filter without blocks"));
         }

@@ -30,7 +30,7 @@ pub use size::{KEYS_MAX, RATE_MAX, RATE_MIN, Size, SizeError, blocks_for, expect
 
 use crate::estimate::z_of;
 use crate::hll::set::TokenSet;
-use crate::{Estimate, Token};
+use crate::{Estimate, Health, Token};
 use filter::Place;
 
 /// Most keys that are kept exactly: three quarters of the 2,048 slots of a table of 16 KiB.
@@ -249,6 +249,19 @@ impl Seen {
         match self.layers() {
             0 => "hash-set".to_owned(),
             layers => format!("bloom/{layers}"),
+        }
+    }
+
+    /// True when no key was put in.
+    pub fn is_empty(&self) -> bool {
+        matches!(&self.state, State::Exact(set) if set.len() == 0)
+    }
+
+    /// Keys of the exact set, then bits of the newest filter; the error is [`Seen::rate`], saturated is [`Seen::degraded`].
+    pub fn health(&self) -> Health {
+        match &self.state {
+            State::Exact(set) => Health::exact(set.len() as f64 / self.exact_max as f64),
+            State::Layers(_) => Health::with_error(self.fill(), self.rate()).saturated_when(self.degraded()),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::freq::Freq;
 use super::{Cells, CountMin};
-use crate::codec::{DecodeError, Reader, expect_head, kind, write_varint};
+use crate::codec::{DecodeError, Limits, Reader, expect_head, kind, write_varint};
 use crate::frequent::Counters;
 
 const VERSION: u8 = 1;
@@ -23,21 +23,18 @@ impl CountMin {
     }
 
     /// Reads a snapshot back. A few bytes may declare a large sketch, so its counters are refused before they are
-    /// allocated when they take more than `limit_bytes`.
+    /// allocated when they take more than the limit.
     ///
     /// # Errors
     /// On anything that [`CountMin::snapshot`] does not write.
-    pub fn restore(r: &mut Reader<'_>, limit_bytes: usize) -> Result<CountMin, DecodeError> {
+    pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<CountMin, DecodeError> {
         expect_head(r, kind::COUNT_MIN, VERSION, "not a count-min of version 1")?;
         let (lg_width, depth) = (r.u8()?, r.u8()?);
-        check_size(lg_width, depth, limit_bytes)?;
+        check_size(lg_width, depth, limits)?;
         let total = r.u64()?;
         let cells = usize::from(depth) << lg_width;
         let cells = if total > u64::from(u32::MAX) {
-            let declared = cells as u64 * 8;
-            if declared > limit_bytes as u64 {
-                return Err(too_large(declared, limit_bytes));
-            }
+            limits.allow("counters", cells as u64, size_of::<u64>())?;
             Cells::Wide(read_cells(r, cells, Some)?)
         } else {
             Cells::Narrow(read_cells(r, cells, |value| u32::try_from(value).ok())?)
@@ -57,30 +54,25 @@ impl Freq {
         }
     }
 
-    /// Reads a snapshot back. `limit_bytes` bounds the hot table and the counters, each.
+    /// Reads a snapshot back. The limit bounds the hot table and the counters, each.
     ///
     /// # Errors
     /// On anything that [`Freq::snapshot`] does not write.
-    pub fn restore(r: &mut Reader<'_>, limit_bytes: usize) -> Result<Freq, DecodeError> {
+    pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Freq, DecodeError> {
         expect_head(r, kind::FREQ, VERSION, "not a freq of version 1")?;
         let (lg_width, depth) = (r.u8()?, r.u8()?);
-        check_size(lg_width, depth, limit_bytes)?;
-        let hot = Counters::restore(r, limit_bytes)?;
-        let cold = if hot.is_exact() { None } else { Some(CountMin::restore(r, limit_bytes)?) };
+        check_size(lg_width, depth, limits)?;
+        let hot = Counters::restore(r, limits)?;
+        let cold = if hot.is_exact() { None } else { Some(CountMin::restore(r, limits)?) };
         Freq::from_parts(lg_width, depth, hot, cold).ok_or(DecodeError::Invalid("hot and cold part disagree"))
     }
 }
 
-fn check_size(lg_width: u8, depth: u8, limit_bytes: usize) -> Result<(), DecodeError> {
+fn check_size(lg_width: u8, depth: u8, limits: &Limits) -> Result<(), DecodeError> {
     if !CountMin::is_valid(lg_width, depth) {
         return Err(DecodeError::Invalid("count-min width or depth"));
     }
-    let declared = (u64::from(depth) << lg_width) * 4;
-    if declared > limit_bytes as u64 { Err(too_large(declared, limit_bytes)) } else { Ok(()) }
-}
-
-fn too_large(declared: u64, limit_bytes: usize) -> DecodeError {
-    DecodeError::TooLarge { what: "bytes of count-min counters", declared, limit: limit_bytes as u64 }
+    limits.allow("counters", u64::from(depth) << lg_width, size_of::<u32>())
 }
 
 /// Each counter as a varint; zeros as a 0 and the length of their run.

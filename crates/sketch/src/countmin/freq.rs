@@ -19,7 +19,7 @@ use super::CountMin;
 use crate::estimate::Estimate;
 use crate::frequent::{Counted, Counters, Residue};
 use crate::hash::Token;
-use crate::{Incompatible, MergeNote};
+use crate::{Health, Incompatible, MergeNote};
 
 /// Frequencies of all keys, and the list of the heavy ones.
 ///
@@ -178,9 +178,22 @@ impl Freq {
         self.hot.is_exact()
     }
 
-    /// What answers now, for reports.
-    pub fn sketch_name(&self) -> &'static str {
-        if self.is_exact() { "exact table" } else { "count-min + hot table" }
+    /// What stands behind the answers: `count-min/5x16384`.
+    pub fn sketch_name(&self) -> String {
+        format!("count-min/{}x{}", self.depth(), 1usize << self.lg_width())
+    }
+
+    /// True when nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.total() == 0
+    }
+
+    /// Of the hot table while exact, then of the Count-Min behind it; the error is the part of the total weight by which
+    /// a key that is not hot is overstated.
+    pub fn health(&self) -> Health {
+        let Some(cold) = &self.cold.sketch else { return self.hot.health() };
+        let health = cold.health();
+        Health { error: Some(cold.epsilon() * cold.total() as f64 / self.total() as f64), ..health }
     }
 
     /// log2 of the width of the Count-Min.

@@ -27,7 +27,7 @@ mod freq;
 use crate::estimate::Estimate;
 use crate::frequent::lower_precision;
 use crate::hash::Token;
-use crate::{Incompatible, MergeNote};
+use crate::{Health, Incompatible, MergeNote};
 pub use freq::Freq;
 
 /// Smallest log2 of the width.
@@ -227,6 +227,27 @@ impl CountMin {
     /// Total weight N of the stream.
     pub fn total(&self) -> u64 {
         self.total
+    }
+
+    /// True when nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    /// What stands behind the answers: `count-min/5x16384`.
+    pub fn sketch_name(&self) -> String {
+        format!("count-min/{}x{}", self.depth, 1usize << self.lg_width)
+    }
+
+    /// Counters above zero in the first row; the error is [`CountMin::epsilon`], saturated is a total that cannot grow.
+    pub fn health(&self) -> Health {
+        let width = 1usize << self.lg_width;
+        let used = match &self.cells {
+            Cells::Narrow(cells) => cells[..width].iter().filter(|&&cell| cell > 0).count(),
+            Cells::Wide(cells) => cells[..width].iter().filter(|&&cell| cell > 0).count(),
+        };
+        let fill = used as f64 / width as f64;
+        Health::with_error(fill, self.epsilon()).saturated_when(self.total == u64::MAX)
     }
 
     /// log2 of the width of a row.

@@ -16,7 +16,7 @@ const ADDS_MAX: u32 = 1 << 31;
 /// A carried top chunk beyond this spills into one more.
 const TOP_MAX: i128 = 1 << 94;
 /// Chunks of the widest accumulator: squares begin at 2^-2148 and end at 2^2048, cut by 32 bits, in two parts.
-const CHUNKS_MAX: usize = 131;
+pub(super) const CHUNKS_MAX: usize = 131;
 /// Digits of the largest sum: all chunks and what 2^64 additions carry above them.
 const DIGITS_MAX: usize = CHUNKS_MAX + 5;
 

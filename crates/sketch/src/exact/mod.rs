@@ -11,9 +11,9 @@
 mod accumulator;
 mod natural;
 
-use crate::codec::{self, DecodeError, Reader, kind};
-use crate::{Incompatible, MergeNote};
-use accumulator::Accumulator;
+use crate::codec::{self, DecodeError, Limits, Reader, kind};
+use crate::{Health, Incompatible, MergeNote};
+use accumulator::{Accumulator, CHUNKS_MAX};
 use natural::{Natural, ratio_to_f64, sqrt_ratio_to_f64, to_f64};
 
 const VERSION: u8 = 1;
@@ -303,6 +303,21 @@ impl Moments {
         self.extremes().map(|(_, max)| max)
     }
 
+    /// True when nothing was folded in, not even a value that is not finite.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0 && self.nonfinite == 0
+    }
+
+    /// What stands behind the numbers: `sums`.
+    pub fn sketch_name(&self) -> String {
+        "sums".to_owned()
+    }
+
+    /// Sums and extremes have no error and nothing fills up.
+    pub fn health(&self) -> Health {
+        Health::exact(0.0)
+    }
+
     /// Accounted bytes: a function of the multiset of values.
     pub fn memory_bytes(&self) -> usize {
         let heap = match &self.state {
@@ -314,7 +329,7 @@ impl Moments {
 
     /// Appends the canonical bytes: equal multisets of values give equal bytes. Table in docs/FORMATS.md.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
-        debug_assert_eq!(self.check_invariants(), Ok(()));
+        debug_assert_eq!(self.sound(), Ok(()));
         out.extend([kind::MOMENTS, VERSION, self.flags()]);
         out.extend(self.count.to_le_bytes());
         out.extend(self.nonfinite.to_le_bytes());
@@ -324,13 +339,12 @@ impl Moments {
         }
     }
 
-    /// Reads what [`Moments::snapshot`] wrote. Survives any bytes.
+    /// Reads what [`Moments::snapshot`] wrote and leaves the reader behind it. Survives any bytes.
     ///
     /// # Errors
-    /// When the bytes are not a whole snapshot, or describe a state that no values lead to.
-    pub fn restore(bytes: &[u8]) -> Result<Moments, DecodeError> {
-        let mut r = Reader::new(bytes);
-        codec::expect_head(&mut r, kind::MOMENTS, VERSION, "not moments of this version")?;
+    /// When the bytes are no snapshot, are beyond the limit, or describe a state that no values lead to.
+    pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Moments, DecodeError> {
+        codec::expect_head(r, kind::MOMENTS, VERSION, "not moments of this version")?;
         let flags = r.u8()?;
         let Some(parts) = Parts::from_bits(flags >> 1) else {
             return Err(DecodeError::Invalid("moments: parts"));
@@ -340,16 +354,26 @@ impl Moments {
         moments.count = count;
         moments.nonfinite = nonfinite;
         match &mut moments.state {
-            State::Int(ints) => ints.restore(parts, count, &mut r)?,
-            State::Float(floats) => floats.restore(parts, count, &mut r)?,
+            State::Int(ints) => ints.restore(parts, count, r)?,
+            State::Float(floats) => {
+                limits.allow("chunks of sums", 2 * CHUNKS_MAX as u64, size_of::<i128>())?;
+                floats.restore(parts, count, r)?;
+            }
         }
-        r.finish()?;
-        moments.check_invariants().map_err(DecodeError::Invalid)?;
+        moments.sound().map_err(DecodeError::Invalid)?;
         Ok(moments)
     }
 
+    /// For tests.
+    ///
+    /// # Panics
+    /// When the structure is broken, which would be a bug.
+    pub fn check_invariants(&self) {
+        assert_eq!(self.sound(), Ok(()));
+    }
+
     /// Says which rule of the structure is broken, if any. O(chunks²).
-    pub fn check_invariants(&self) -> Result<(), &'static str> {
+    fn sound(&self) -> Result<(), &'static str> {
         match &self.state {
             State::Int(ints) => ints.check_invariants(self.parts, self.count)?,
             State::Float(floats) => floats.check_invariants(self.parts, self.count)?,

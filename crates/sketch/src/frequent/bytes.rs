@@ -2,7 +2,7 @@
 
 use super::table::{Entry, SLOT_BYTES, Table};
 use super::{Counters, ITEM_BYTES_MAX};
-use crate::codec::{DecodeError, Reader, expect_head, kind};
+use crate::codec::{DecodeError, Limits, Reader, expect_head, kind};
 use crate::hash::Token;
 
 const VERSION: u8 = 1;
@@ -40,26 +40,19 @@ impl Counters {
         }
     }
 
-    /// Reads a snapshot back. `limit_bytes` bounds the table that the declared number of slots may ever need; what is
+    /// Reads a snapshot back. The limit bounds the table that the declared number of slots may ever need; what is
     /// allocated now follows the entries at hand.
     ///
     /// # Errors
     /// On anything that [`Counters::snapshot`] does not write.
-    pub fn restore(r: &mut Reader<'_>, limit_bytes: usize) -> Result<Counters, DecodeError> {
+    pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Counters, DecodeError> {
         expect_head(r, kind::COUNTERS, VERSION, "not counters of version 1")?;
         let lg_slots = r.u8()?;
         if lg_slots >= 32 || !Counters::is_valid(1 << lg_slots) {
             return Err(DecodeError::Invalid("number of slots"));
         }
         let slots = 1usize << lg_slots;
-        let declared = (slots * SLOT_BYTES) as u64;
-        if declared > limit_bytes as u64 {
-            return Err(DecodeError::TooLarge {
-                what: "bytes of counters",
-                declared,
-                limit: limit_bytes as u64,
-            });
-        }
+        limits.allow("slots of counters", slots as u64, SLOT_BYTES)?;
         let (total, offset) = (r.u64()?, r.u64()?);
         let mut counters = Counters { table: Table::new(), slots, total, offset };
         let live = r.count("entries", counters.live_max(), ENTRY_BYTES_MIN)?;

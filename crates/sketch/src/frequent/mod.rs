@@ -45,7 +45,7 @@ mod table;
 
 use crate::estimate::Estimate;
 use crate::hash::Token;
-use crate::{Incompatible, MergeNote};
+use crate::{Health, Incompatible, MergeNote};
 pub use table::ITEM_BYTES_MAX;
 use table::{Entry, Table};
 
@@ -286,6 +286,21 @@ impl Counters {
     /// True while no key ever left: every count is exact and every key is there.
     pub fn is_exact(&self) -> bool {
         self.offset == 0
+    }
+
+    /// What stands behind the answers: `counters/1024`.
+    pub fn sketch_name(&self) -> String {
+        format!("counters/{}", self.slots)
+    }
+
+    /// Entries of the most that live; the error is the part of the total weight that an item may have without being here.
+    pub fn health(&self) -> Health {
+        let fill = self.len() as f64 / self.live_max() as f64;
+        if self.is_exact() {
+            Health::exact(fill)
+        } else {
+            Health::with_error(fill, self.offset as f64 / self.total as f64)
+        }
     }
 
     /// Bytes held, by capacity.

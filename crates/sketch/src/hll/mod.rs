@@ -18,7 +18,7 @@ mod wire;
 use registers::Registers;
 use set::TokenSet;
 
-use crate::{Estimate, Incompatible, MergeNote, Token};
+use crate::{Estimate, Health, Incompatible, MergeNote, Token};
 
 /// The number of distinct values of a stream.
 ///
@@ -165,6 +165,17 @@ impl Distinct {
         match self.state {
             State::Set(_) => "hash-set".to_owned(),
             State::Registers(_) => format!("hll/{}", self.lg_k.get()),
+        }
+    }
+
+    /// Registers above zero; the error is [`LgK::relative_error`].
+    pub fn health(&self) -> Health {
+        match &self.state {
+            State::Set(set) => Health::exact(set.len() as f64 / self.lg_k.exact_max() as f64),
+            State::Registers(registers) => {
+                let zeros = f64::from(registers.histogram()[0]);
+                Health::with_error(1.0 - zeros / self.lg_k.registers() as f64, self.lg_k.relative_error())
+            }
         }
     }
 

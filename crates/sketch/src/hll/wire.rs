@@ -6,7 +6,7 @@
 use super::registers::{Histogram, RANK_MAX, Registers};
 use super::set::TokenSet;
 use super::{Distinct, LgK, State};
-use crate::codec::{Reader, expect_head, kind};
+use crate::codec::{Limits, Reader, expect_head, kind};
 use crate::{DecodeError, Token};
 
 const VERSION: u8 = 1;
@@ -38,17 +38,13 @@ impl Distinct {
     /// writing it again gives the same bytes.
     ///
     /// # Errors
-    /// [`DecodeError`]: the bytes end early, lg K is beyond `lg_k_max`, there are more tokens than the exact
+    /// [`DecodeError`]: the bytes end early, the registers are beyond the limit, there are more tokens than the exact
     /// mode of this lg K holds, tokens do not ascend or have no rank, a register is above 63, or all
     /// registers are zero.
-    pub fn restore(r: &mut Reader<'_>, lg_k_max: LgK) -> Result<Self, DecodeError> {
+    pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Self, DecodeError> {
         expect_head(r, kind::DISTINCT, VERSION, "not a distinct-count snapshot of version 1")?;
-        let declared = r.u8()?;
-        if declared > lg_k_max.get() {
-            let limit = u64::from(lg_k_max.get());
-            return Err(DecodeError::TooLarge { what: "lg K", declared: u64::from(declared), limit });
-        }
-        let lg_k = LgK::new(declared).map_err(|_| DecodeError::Invalid("lg K below 4"))?;
+        let lg_k = LgK::new(r.u8()?).map_err(|_| DecodeError::Invalid("lg K outside 4..=21"))?;
+        limits.allow("registers", lg_k.registers() as u64, 1)?;
         let state = match r.u8()? {
             MODE_SET => State::Set(TokenSet::read(r, lg_k.exact_max())?),
             MODE_REGISTERS => State::Registers(restore_registers(r, lg_k)?),

@@ -22,7 +22,7 @@ pub(crate) mod bins;
 mod layout;
 mod snapshot;
 
-use crate::{Estimate, Incompatible, MergeNote};
+use crate::{Estimate, Health, Incompatible, MergeNote};
 use bins::Bins;
 
 /// As many values are kept exactly.
@@ -31,21 +31,6 @@ pub const VALUES_MAX: usize = 256;
 pub const BINS_MAX: usize = 8192;
 /// The smallest and largest precision: 20 % and 0.05 % of the value.
 pub const BITS: std::ops::RangeInclusive<u8> = 1..=10;
-
-/// Names by `bits`.
-const NAMES: [&str; 11] = [
-    "log-linear/0",
-    "log-linear/1",
-    "log-linear/2",
-    "log-linear/3",
-    "log-linear/4",
-    "log-linear/5",
-    "log-linear/6",
-    "log-linear/7",
-    "log-linear/8",
-    "log-linear/9",
-    "log-linear/10",
-];
 
 /// A precision outside [`BITS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,10 +228,29 @@ impl Quantiles {
     }
 
     /// What the answers come from: `values` or `log-linear/BITS`.
-    pub fn sketch_name(&self) -> &'static str {
+    pub fn sketch_name(&self) -> String {
         match self.state {
-            State::Values(_) => "values",
-            State::Binned(_) => NAMES[usize::from(self.bits)],
+            State::Values(_) => "values".to_owned(),
+            State::Binned(_) => format!("log-linear/{}", self.bits),
+        }
+    }
+
+    /// True when nothing was folded in, not even a value that is not finite.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0 && self.nonfinite == 0
+    }
+
+    /// Values kept of the 256, then bytes of bins of the most there are; the error is [`Quantiles::relative_error`].
+    pub fn health(&self) -> Health {
+        match &self.state {
+            State::Values(values) => Health::exact(values.len() as f64 / VALUES_MAX as f64),
+            State::Binned(b) => {
+                let bytes = b.negative.heap_bytes() + b.positive.heap_bytes();
+                Health::with_error(
+                    bytes as f64 / (2 * BINS_MAX * size_of::<u64>()) as f64,
+                    self.relative_error(),
+                )
+            }
         }
     }
 
@@ -260,8 +264,16 @@ impl Quantiles {
         size_of::<Quantiles>() + heap
     }
 
+    /// For tests.
+    ///
+    /// # Panics
+    /// When the structure is broken, which would be a bug.
+    pub fn check_invariants(&self) {
+        assert_eq!(self.sound(), Ok(()));
+    }
+
     /// Says which rule of the structure is broken, if any. O(bins).
-    pub fn check_invariants(&self) -> Result<(), &'static str> {
+    pub(super) fn sound(&self) -> Result<(), &'static str> {
         if !BITS.contains(&self.bits) {
             return Err("quantiles: bits");
         }

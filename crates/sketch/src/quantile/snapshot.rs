@@ -3,7 +3,7 @@
 use super::bins::Bins;
 use super::layout::{self, EXPONENT_MAX};
 use super::{BINS_MAX, BITS, Binned, Quantiles, State, VALUES_MAX};
-use crate::codec::{self, DecodeError, Reader, kind};
+use crate::codec::{self, DecodeError, Limits, Reader, kind};
 
 const VERSION: u8 = 1;
 const BINNED: u8 = 1;
@@ -12,7 +12,7 @@ const INTEGRAL: u8 = 2;
 impl Quantiles {
     /// Appends the canonical bytes: equal multisets of values give equal bytes.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
-        debug_assert_eq!(self.check_invariants(), Ok(()));
+        debug_assert_eq!(self.sound(), Ok(()));
         let binned = if self.is_exact() { 0 } else { BINNED };
         let integral = if self.integral { INTEGRAL } else { 0 };
         out.extend([kind::QUANTILES, VERSION, self.bits, binned | integral]);
@@ -34,13 +34,12 @@ impl Quantiles {
         }
     }
 
-    /// Reads what [`Quantiles::snapshot`] wrote. Survives any bytes.
+    /// Reads what [`Quantiles::snapshot`] wrote and leaves the reader behind it. Survives any bytes.
     ///
     /// # Errors
-    /// When the bytes are not a whole snapshot, or describe a state that no values lead to.
-    pub fn restore(bytes: &[u8]) -> Result<Quantiles, DecodeError> {
-        let mut r = Reader::new(bytes);
-        codec::expect_head(&mut r, kind::QUANTILES, VERSION, "not quantiles of this version")?;
+    /// When the bytes are no snapshot, are beyond the limit, or describe a state that no values lead to.
+    pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Quantiles, DecodeError> {
+        codec::expect_head(r, kind::QUANTILES, VERSION, "not quantiles of this version")?;
         let (bits, flags) = (r.u8()?, r.u8()?);
         if !BITS.contains(&bits) || flags > BINNED | INTEGRAL {
             return Err(DecodeError::Invalid("quantiles: bits or flags"));
@@ -56,12 +55,12 @@ impl Quantiles {
             state: State::Values(Vec::new()),
         };
         if flags & BINNED > 0 {
-            q.restore_binned(&mut r)?
+            limits.allow("bins", 2 * BINS_MAX as u64, size_of::<u64>())?;
+            q.restore_binned(r)?
         } else {
-            q.restore_values(&mut r)?
+            q.restore_values(r)?
         }
-        r.finish()?;
-        q.check_invariants().map_err(DecodeError::Invalid)?;
+        q.sound().map_err(DecodeError::Invalid)?;
         Ok(q)
     }
 

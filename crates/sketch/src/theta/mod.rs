@@ -22,10 +22,10 @@ mod image;
 mod ops;
 mod table;
 
-use crate::codec::{Reader, expect_head, kind};
+use crate::codec::{Limits, Reader, expect_head, kind};
 use crate::estimate::z_of;
 pub use crate::hll::LgK;
-use crate::{DecodeError, Estimate, Incompatible, MergeNote};
+use crate::{DecodeError, Estimate, Health, Incompatible, MergeNote};
 pub use image::ImageError;
 use table::Table;
 
@@ -192,6 +192,16 @@ impl Theta {
         if self.is_exact() { "hash-set".to_owned() } else { format!("theta/{}", self.lg_k.get()) }
     }
 
+    /// Hashes kept of the K that there is room for; the error is [`Theta::relative_error`].
+    pub fn health(&self) -> Health {
+        let fill = self.table.len() as f64 / self.k() as f64;
+        if self.is_exact() {
+            Health::exact(fill)
+        } else {
+            Health::with_error(fill, Theta::relative_error(self.lg_k))
+        }
+    }
+
     /// Bytes held. Not a function of the set alone: the table may hold what the next cut takes away.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Theta>() + self.table.memory_bytes()
@@ -213,16 +223,12 @@ impl Theta {
     /// proportion to what it reads.
     ///
     /// # Errors
-    /// [`DecodeError`]: the bytes end early, lg K is beyond `lg_k_max`, θ is above 2^63 − 1, there are more than K hashes,
+    /// [`DecodeError`]: the bytes end early, K hashes are beyond the limit, θ is above 2^63 − 1, there are more than K hashes,
     /// or they do not ascend from 1 to below θ.
-    pub fn restore(r: &mut Reader<'_>, lg_k_max: LgK) -> Result<Theta, DecodeError> {
+    pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Theta, DecodeError> {
         expect_head(r, kind::THETA, VERSION, "not a theta of version 1")?;
-        let declared = r.u8()?;
-        if declared > lg_k_max.get() {
-            let limit = u64::from(lg_k_max.get());
-            return Err(DecodeError::TooLarge { what: "lg K", declared: u64::from(declared), limit });
-        }
-        let lg_k = LgK::new(declared).map_err(|_| DecodeError::Invalid("lg K below 4"))?;
+        let lg_k = LgK::new(r.u8()?).map_err(|_| DecodeError::Invalid("lg K outside 4..=21"))?;
+        limits.allow("theta hashes", lg_k.registers() as u64, size_of::<u64>())?;
         let theta = r.u64()?;
         let count = r.count("theta hashes", 1 << lg_k.get(), 8)?;
         let hashes = read_hashes(r, count)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::streams::{Rng, mutate};
 use proptest::prelude::*;
 use sketch::bloom::{EXACT_MAX, Filter, LAYERS_MAX, Seen, Size, Verdict, blocks_for, expected_rate};
-use sketch::{DecodeError, Guarantee, Incompatible, MergeNote, Reader, Token};
+use sketch::{DecodeError, Guarantee, Incompatible, Limits, MergeNote, Reader, Token};
 
 fn size(keys: u64, rate: f64) -> Size {
     Size::new(keys, rate).unwrap()
@@ -37,7 +37,7 @@ fn bytes(seen: &Seen) -> Vec<u8> {
 
 fn restored(bytes: &[u8]) -> Result<Seen, DecodeError> {
     let mut r = Reader::new(bytes);
-    let seen = Seen::restore(&mut r)?;
+    let seen = Seen::restore(&mut r, &Limits::default())?;
     r.finish()?;
     Ok(seen)
 }
@@ -118,10 +118,10 @@ proptest! {
         let bytes = filter_bytes(&filter(blocks, tokens));
         let hostile = mutate(&bytes, &mut Rng(seed));
         let mut r = Reader::new(&hostile);
-        if let Ok(restored) = Filter::restore(&mut r) {
+        if let Ok(restored) = Filter::restore(&mut r, &Limits::default()) {
             prop_assert_eq!(&filter_bytes(&restored)[..], &hostile[..hostile.len() - r.remaining()]);
         }
-        prop_assert_eq!(&filter_bytes(&Filter::restore(&mut Reader::new(&bytes)).unwrap()), &bytes);
+        prop_assert_eq!(&filter_bytes(&Filter::restore(&mut Reader::new(&bytes), &Limits::default()).unwrap()), &bytes);
     }
 }
 
@@ -287,7 +287,7 @@ proptest! {
         let mut written = bytes(&seen);
         written.push(77);
         let mut r = Reader::new(&written);
-        let mut back = Seen::restore(&mut r).unwrap();
+        let mut back = Seen::restore(&mut r, &Limits::default()).unwrap();
         prop_assert_eq!(r.remaining(), 1, "the reader stands behind the snapshot");
         prop_assert_eq!(back.memory_bytes(), seen.memory_bytes());
         for &token in after {
@@ -304,7 +304,7 @@ proptest! {
         tokens.iter().for_each(|&token| seen.insert(token));
         let hostile = mutate(&bytes(&seen), &mut Rng(seed));
         let mut r = Reader::new(&hostile);
-        if let Ok(mut back) = Seen::restore(&mut r) {
+        if let Ok(mut back) = Seen::restore(&mut r, &Limits::default()) {
             prop_assert_eq!(&bytes(&back)[..], &hostile[..hostile.len() - r.remaining()]);
             ints(-300..0).for_each(|token| back.insert(token));
             let e = back.first_times(0.95);
@@ -411,9 +411,12 @@ fn each_lie_is_named() {
     let count = [&[8, 1][..], &(1u32 << 23).to_le_bytes()].concat();
     let limit = (1 << 23) - 1;
     let too_large = DecodeError::TooLarge { what: "blocks of a filter", declared: 1 << 23, limit };
-    assert_eq!(Filter::restore(&mut Reader::new(&count)).map(|_| ()), Err(too_large));
+    assert_eq!(Filter::restore(&mut Reader::new(&count), &Limits::default()).map(|_| ()), Err(too_large));
     let count = [&[8, 1][..], &1_000u32.to_le_bytes()].concat();
-    assert_eq!(Filter::restore(&mut Reader::new(&count)).map(|_| ()), Err(DecodeError::Truncated));
+    assert_eq!(
+        Filter::restore(&mut Reader::new(&count), &Limits::default()).map(|_| ()),
+        Err(DecodeError::Truncated)
+    );
 }
 
 /// FNV-1a over the snapshots of many states: no byte changes unnoticed. When it must change, so does the version in the

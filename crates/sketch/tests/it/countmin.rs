@@ -3,10 +3,10 @@
 use crate::streams::*;
 use proptest::prelude::*;
 use sketch::countmin::{CountMin, Freq};
-use sketch::{DecodeError, Estimate, Guarantee, MergeNote, Reader, Token};
+use sketch::{DecodeError, Estimate, Guarantee, Limits, MergeNote, Reader, Token};
 use std::collections::BTreeMap;
 
-const LIMIT: usize = 1 << 20;
+const LIMIT: Limits = Limits::bytes(1 << 20);
 
 fn linear(lg_width: u8, depth: u8, events: &[Event]) -> CountMin {
     let mut sketch = CountMin::new(lg_width, depth);
@@ -30,10 +30,10 @@ fn bytes(write: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
 
 fn whole<T>(
     bytes: &[u8],
-    read: impl Fn(&mut Reader<'_>, usize) -> Result<T, DecodeError>,
+    read: impl Fn(&mut Reader<'_>, &Limits) -> Result<T, DecodeError>,
 ) -> Result<T, DecodeError> {
     let mut r = Reader::new(bytes);
-    let value = read(&mut r, LIMIT)?;
+    let value = read(&mut r, &LIMIT)?;
     r.finish()?;
     Ok(value)
 }
@@ -281,25 +281,25 @@ fn hostile_bytes_are_refused_or_sound() {
         for _ in 0..4_000 {
             let bad = mutate(good, &mut rng);
             let mut r = Reader::new(&bad);
-            if let Ok(sketch) = CountMin::restore(&mut r, LIMIT) {
+            if let Ok(sketch) = CountMin::restore(&mut r, &LIMIT) {
                 sketch.check_invariants();
                 assert_eq!(
                     bytes(|out| sketch.snapshot(out)),
                     bad[..bad.len() - r.remaining()],
                     "not canonical"
                 );
-                assert!(sketch.memory_bytes() <= LIMIT + 128);
+                assert!(sketch.memory_bytes() <= LIMIT.bytes_max + 128);
                 survived += 1;
             }
             let mut r = Reader::new(&bad);
-            if let Ok(mut freq) = Freq::restore(&mut r, LIMIT) {
+            if let Ok(mut freq) = Freq::restore(&mut r, &LIMIT) {
                 freq.check_invariants();
                 assert_eq!(
                     bytes(|out| freq.snapshot(out)),
                     bad[..bad.len() - r.remaining()],
                     "not canonical"
                 );
-                assert!(freq.memory_bytes() <= 2 * LIMIT + 4 * bad.len());
+                assert!(freq.memory_bytes() <= 2 * LIMIT.bytes_max + 4 * bad.len());
                 freq.update(token(5), u64::MAX, b"x");
                 freq.check_invariants();
                 survived += 1;
@@ -314,7 +314,7 @@ fn twenty_bytes_cannot_ask_for_gigabytes() {
     let mut bomb = bytes(|out| CountMin::new(4, 8).snapshot(out));
     bomb[2] = 28;
     assert!(
-        matches!(whole(&bomb, CountMin::restore), Err(DecodeError::TooLarge { declared, .. }) if declared == 8 << 30)
+        matches!(whole(&bomb, CountMin::restore), Err(DecodeError::TooLarge { declared, .. }) if declared == 2 << 30)
     );
     // Just within the limit at 32 bits a counter, beyond it at 64.
     let wide = bytes(|out| linear(15, 8, &[(1, 1 << 40)]).snapshot(out));

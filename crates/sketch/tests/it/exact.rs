@@ -4,19 +4,19 @@ use crate::streams::random;
 use proptest::prelude::*;
 use sketch::exact::{Moments, Number, Parts, Sum};
 use sketch::hash::murmur3_x64_128;
-use sketch::{DecodeError, MergeNote};
+use sketch::{DecodeError, Limits, MergeNote, Sketch};
 
 fn floats(values: &[f64]) -> Moments {
     let mut m = Moments::new(Number::Float, Parts::ALL);
     m.update_all_f64(values);
-    m.check_invariants().unwrap();
+    m.check_invariants();
     m
 }
 
 fn ints(values: &[i64]) -> Moments {
     let mut m = Moments::new(Number::Int, Parts::ALL);
     m.update_all_i64(values);
-    m.check_invariants().unwrap();
+    m.check_invariants();
     m
 }
 
@@ -128,7 +128,7 @@ proptest! {
             prop_assert_eq!(other.memory_bytes(), whole.memory_bytes());
             prop_assert_eq!(other.stddev(), whole.stddev());
         }
-        let restored = Moments::restore(&bytes(&whole)).unwrap();
+        let restored = Moments::from_bytes(&bytes(&whole), &Limits::default()).unwrap();
         prop_assert_eq!(bytes(&restored), bytes(&whole));
         prop_assert_eq!(restored.memory_bytes(), whole.memory_bytes());
         // A restored state goes on as if nothing had happened.
@@ -151,7 +151,7 @@ proptest! {
         let mut merged = ints(right);
         merged.merge(&ints(left)).unwrap();
         prop_assert_eq!(bytes(&merged), bytes(&m));
-        prop_assert_eq!(bytes(&Moments::restore(&bytes(&m)).unwrap()), bytes(&m));
+        prop_assert_eq!(bytes(&Moments::from_bytes(&bytes(&m), &Limits::default()).unwrap()), bytes(&m));
     }
 
     #[test]
@@ -237,9 +237,9 @@ fn rows_beyond_64_bits_are_refused_and_everything_before_is_exact() {
         let mut doublings = 0u32;
         loop {
             let copy = m.clone();
-            m.check_invariants().unwrap();
+            m.check_invariants();
             assert_eq!(
-                bytes(&Moments::restore(&bytes(&m)).unwrap()),
+                bytes(&Moments::from_bytes(&bytes(&m), &Limits::default()).unwrap()),
                 bytes(&m),
                 "after {doublings} doublings"
             );
@@ -319,16 +319,16 @@ fn any_bytes_are_survived_and_accepted_ones_are_canonical() {
                 _ => b.get_mut(at).into_iter().for_each(|x| *x ^= 1 << (i % 8)),
             }
         }
-        let Ok(m) = Moments::restore(&b) else { continue };
+        let Ok(m) = Moments::from_bytes(&b, &Limits::default()) else { continue };
         accepted += 1;
-        m.check_invariants().unwrap();
+        m.check_invariants();
         assert_eq!(bytes(&m), b, "mutation {i}");
         let _ = (m.sum(), m.mean(), m.stddev(), m.min(), m.max(), m.memory_bytes());
         let mut twice = m.clone();
         if twice.merge(&m).is_ok() {
-            twice.check_invariants().unwrap();
+            twice.check_invariants();
         }
     }
     assert!(accepted > 1000, "the mutations are too wild to tell anything: {accepted}");
-    assert_eq!(Moments::restore(&[]).unwrap_err(), DecodeError::Truncated);
+    assert_eq!(Moments::from_bytes(&[], &Limits::default()).unwrap_err(), DecodeError::Truncated);
 }

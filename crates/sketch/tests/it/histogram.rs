@@ -4,7 +4,7 @@ use crate::streams::random;
 use proptest::prelude::*;
 use sketch::hash::murmur3_x64_128;
 use sketch::histogram::{BOUNDS_MAX, BoundsError, Histogram};
-use sketch::{DecodeError, MergeNote};
+use sketch::{DecodeError, Limits, MergeNote, Sketch};
 
 fn fixed(bounds: &[f64], values: &[f64]) -> Histogram {
     filled(Histogram::new_fixed(bounds.to_vec()).unwrap(), values)
@@ -16,7 +16,7 @@ fn log2(values: &[f64]) -> Histogram {
 
 fn filled(mut h: Histogram, values: &[f64]) -> Histogram {
     h.update_all(values);
-    h.check_invariants().unwrap();
+    h.check_invariants();
     h
 }
 
@@ -74,10 +74,10 @@ proptest! {
             check_cumulative(&whole, &values);
             let mut merged = filled(empty.clone(), right);
             prop_assert_eq!(merged.merge(&filled(empty, left)), Ok(MergeNote::Exact));
-            merged.check_invariants().unwrap();
+            merged.check_invariants();
             prop_assert_eq!(bytes(&merged), bytes(&whole));
             prop_assert_eq!(merged.memory_bytes(), whole.memory_bytes());
-            let restored = Histogram::restore(&bytes(&whole)).unwrap();
+            let restored = Histogram::from_bytes(&bytes(&whole), &Limits::default()).unwrap();
             prop_assert_eq!(bytes(&restored), bytes(&whole));
             prop_assert_eq!(restored.cumulative(), whole.cumulative());
         }
@@ -138,8 +138,8 @@ fn rows_beyond_64_bits_are_refused_and_everything_before_is_exact() {
         let mut doublings = 0u32;
         while h.merge(&h.clone()).is_ok() {
             doublings += 1;
-            h.check_invariants().unwrap();
-            assert_eq!(bytes(&Histogram::restore(&bytes(&h)).unwrap()), bytes(&h));
+            h.check_invariants();
+            assert_eq!(bytes(&Histogram::from_bytes(&bytes(&h), &Limits::default()).unwrap()), bytes(&h));
         }
         assert_eq!((doublings, h.count()), (62, 3 << 62));
     }
@@ -200,16 +200,16 @@ fn any_bytes_are_survived_and_accepted_ones_are_canonical() {
                 _ => b.get_mut(at).into_iter().for_each(|x| *x ^= 1 << (i % 8)),
             }
         }
-        let Ok(h) = Histogram::restore(&b) else { continue };
+        let Ok(h) = Histogram::from_bytes(&b, &Limits::default()) else { continue };
         accepted += 1;
-        h.check_invariants().unwrap();
+        h.check_invariants();
         assert!(bytes(&h) == b, "mutation {i} is accepted and not canonical");
         assert_eq!(h.cumulative().last(), Some(&(f64::INFINITY, h.count())), "mutation {i}");
         let mut twice = h.clone();
         if twice.merge(&h).is_ok() {
-            twice.check_invariants().unwrap();
+            twice.check_invariants();
         }
     }
     assert!(accepted > 1000, "the mutations are too wild to tell anything: {accepted}");
-    assert_eq!(Histogram::restore(&[]).unwrap_err(), DecodeError::Truncated);
+    assert_eq!(Histogram::from_bytes(&[], &Limits::default()).unwrap_err(), DecodeError::Truncated);
 }

@@ -6,7 +6,7 @@ use datasketches::hash::value::raw_bytes;
 use datasketches::hll::{HllSketch, HllType, HllUnion};
 use proptest::prelude::*;
 use sketch::hll::{Distinct, LgK, LgKError};
-use sketch::{DecodeError, Guarantee, MergeNote, Reader, Token};
+use sketch::{DecodeError, Guarantee, Limits, MergeNote, Reader, Token};
 
 fn lg(lg_k: u8) -> LgK {
     LgK::new(lg_k).unwrap()
@@ -171,7 +171,7 @@ proptest! {
         let mut bytes = snapshot(&of(lg_k, before));
         bytes.push(77);
         let mut reader = Reader::new(&bytes);
-        let mut restored = Distinct::restore(&mut reader, LgK::MAX).unwrap();
+        let mut restored = Distinct::restore(&mut reader, &Limits::default()).unwrap();
         prop_assert_eq!(reader.remaining(), 1, "the reader stands behind the snapshot");
         assert_same(&restored, &of(lg_k, before));
         restored.update_all(after);
@@ -197,7 +197,7 @@ proptest! {
             bytes.truncate(cut.index(bytes.len()));
         }
         let mut reader = Reader::new(&bytes);
-        if let Ok(restored) = Distinct::restore(&mut reader, LgK::MAX) {
+        if let Ok(restored) = Distinct::restore(&mut reader, &Limits::default()) {
             let read = bytes.len() - reader.remaining();
             prop_assert_eq!(&snapshot(&restored)[..], &bytes[..read]);
             let e = restored.estimate(0.95);
@@ -207,7 +207,7 @@ proptest! {
 }
 
 fn restore(bytes: &[u8]) -> Result<Distinct, DecodeError> {
-    Distinct::restore(&mut Reader::new(bytes), lg(14))
+    Distinct::restore(&mut Reader::new(bytes), &Limits::bytes(1 << 14))
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn each_lie_is_named() {
     for (bytes, lie) in [
         (vec![2, 1, 8, 0], "not a distinct-count snapshot of version 1"),
         (vec![1, 2, 8, 0], "not a distinct-count snapshot of version 1"),
-        (vec![1, 1, 3, 0], "lg K below 4"),
+        (vec![1, 1, 3, 0], "lg K outside 4..=21"),
         (vec![1, 1, 8, 2], "mode of a distinct count"),
         (set(2, &[b, a]), "tokens do not ascend"),
         (set(2, &[a, a]), "tokens do not ascend"),
@@ -238,7 +238,10 @@ fn each_lie_is_named() {
     }
     let too_many = DecodeError::TooLarge { what: "distinct tokens", declared: 25, limit: 24 };
     assert_eq!(restore(&set(25, &[])), Err(too_many));
-    assert_eq!(restore(&[1, 1, 15, 1]), Err(DecodeError::TooLarge { what: "lg K", declared: 15, limit: 14 }));
+    assert_eq!(
+        restore(&[1, 1, 15, 1]),
+        Err(DecodeError::TooLarge { what: "registers", declared: 1 << 15, limit: 1 << 14 })
+    );
     assert_eq!(restore(&set(24, &[a])), Err(DecodeError::Truncated));
     assert_eq!(restore(&[1, 1, 14, 1, 0, 0]), Err(DecodeError::Truncated));
 }

@@ -3,7 +3,7 @@
 use crate::streams::{Rng, mutate};
 use proptest::prelude::*;
 use sketch::sample::{Sample, priority};
-use sketch::{DecodeError, Incompatible, MergeNote, Reader};
+use sketch::{DecodeError, Incompatible, Limits, MergeNote, Reader};
 
 type Rows = Vec<(u64, Vec<u8>)>;
 
@@ -29,7 +29,7 @@ fn bytes(sample: &Sample) -> Vec<u8> {
 
 fn restored(bytes: &[u8]) -> Result<Sample, DecodeError> {
     let mut r = Reader::new(bytes);
-    let sample = Sample::restore(&mut r)?;
+    let sample = Sample::restore(&mut r, &Limits::default())?;
     r.finish()?;
     Ok(sample)
 }
@@ -85,7 +85,7 @@ proptest! {
         prop_assert_eq!(bytes(&back), bytes(&sample));
         let hostile = mutate(&written, &mut Rng(seed));
         let mut r = Reader::new(&hostile);
-        if let Ok(back) = Sample::restore(&mut r) {
+        if let Ok(back) = Sample::restore(&mut r, &Limits::default()) {
             prop_assert_eq!(&bytes(&back)[..], &hostile[..hostile.len() - r.remaining()]);
         }
     }
@@ -159,7 +159,11 @@ fn each_lie_is_named() {
     assert_eq!(lie(turned), DecodeError::Invalid("rows do not ascend"));
     assert_eq!(lie(vec![11, 2]), DecodeError::Invalid("not a sample of version 1"));
     assert_eq!(lie(head(1, 9, 2)), DecodeError::TooLarge { what: "rows of a sample", declared: 2, limit: 1 });
-    assert_eq!(lie(head(u32::MAX, u64::MAX, u32::MAX)), DecodeError::Truncated);
+    assert!(matches!(
+        lie(head(u32::MAX, u64::MAX, u32::MAX)),
+        DecodeError::TooLarge { what: "rows of a sample", .. }
+    ));
+    assert_eq!(lie(head(1 << 20, u64::MAX, 1 << 20)), DecodeError::Truncated);
 }
 
 /// Frozen, as samples of different runs merge.

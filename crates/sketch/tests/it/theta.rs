@@ -8,7 +8,7 @@ use datasketches::theta::{CompactThetaSketch, ThetaSketch, ThetaSketchBuilder, T
 use proptest::prelude::*;
 use sketch::hash::{theta_hash_of_f64, theta_hash_of_i64, theta_hash_of_str};
 use sketch::theta::{ImageError, LgK, Theta};
-use sketch::{DecodeError, Guarantee, MergeNote, Reader};
+use sketch::{DecodeError, Guarantee, Limits, MergeNote, Reader};
 
 fn lg(lg_k: u8) -> LgK {
     LgK::new(lg_k).unwrap()
@@ -156,7 +156,7 @@ proptest! {
         let mut bytes = snapshot(&of(lg_k, before));
         bytes.push(77);
         let mut r = Reader::new(&bytes);
-        let mut restored = Theta::restore(&mut r, LgK::MAX).unwrap();
+        let mut restored = Theta::restore(&mut r, &Limits::default()).unwrap();
         prop_assert_eq!(r.remaining(), 1, "the reader stands behind the snapshot");
         assert_same(&restored, &of(lg_k, before));
         restored.update_all(after);
@@ -169,7 +169,7 @@ proptest! {
         let theta = of(lg_k, &hashes);
         let hostile = mutate(&snapshot(&theta), &mut Rng(seed));
         let mut r = Reader::new(&hostile);
-        if let Ok(mut back) = Theta::restore(&mut r, lg(10)) {
+        if let Ok(mut back) = Theta::restore(&mut r, &Limits::bytes(8 << 10)) {
             prop_assert_eq!(&snapshot(&back)[..], &hostile[..hostile.len() - r.remaining()]);
             back.update_all(&ints(0..2_000));
             let e = back.estimate(0.95);
@@ -218,12 +218,12 @@ fn each_lie_is_named() {
         out.extend(hashes.iter().flat_map(|hash| hash.to_le_bytes()));
         out
     };
-    let restore = |bytes: Vec<u8>| Theta::restore(&mut Reader::new(&bytes), lg(12));
+    let restore = |bytes: Vec<u8>| Theta::restore(&mut Reader::new(&bytes), &Limits::bytes(8 << 12));
     assert!(restore(make(4, 100, &[1, 99])).is_ok(), "fewer than K below theta: an intersection");
     for (bytes, lie) in [
         (vec![9, 1, 4], "not a theta of version 1"),
         (vec![10, 2, 4], "not a theta of version 1"),
-        (make(3, 100, &[]), "lg K below 4"),
+        (make(3, 100, &[]), "lg K outside 4..=21"),
         (make(4, 0, &[]), "theta outside 1..=2^63-1"),
         (make(4, 1 << 63, &[]), "theta outside 1..=2^63-1"),
         (make(4, 100, &[2, 1]), "theta hashes do not ascend"),
@@ -236,7 +236,7 @@ fn each_lie_is_named() {
     let too_many: Vec<u64> = (1..=17).collect();
     let told = DecodeError::TooLarge { what: "theta hashes", declared: 17, limit: 16 };
     assert_eq!(restore(make(4, 100, &too_many)), Err(told));
-    let told = DecodeError::TooLarge { what: "lg K", declared: 13, limit: 12 };
+    let told = DecodeError::TooLarge { what: "theta hashes", declared: 1 << 13, limit: 1 << 12 };
     assert_eq!(restore(make(13, 100, &[])), Err(told));
     let mut short = make(12, 1 << 62, &[1, 2, 3]);
     short[11] = 200;
