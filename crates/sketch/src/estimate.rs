@@ -51,9 +51,9 @@ impl<T: Copy> Estimate<T> {
         Estimate { value, low, high, confidence: 1.0, guarantee: Guarantee::Proven }
     }
 
-    /// Bounds that hold with probability `confidence`.
+    /// Bounds that hold with probability `confidence`, which is told as [`z_of`] understands it.
     pub fn probabilistic(value: T, low: T, high: T, confidence: f64) -> Self {
-        Estimate { value, low, high, confidence, guarantee: Guarantee::Probabilistic }
+        Estimate { value, low, high, confidence: possible(confidence), guarantee: Guarantee::Probabilistic }
     }
 
     /// The same estimate in another number type.
@@ -76,9 +76,9 @@ impl<T: Copy> Estimate<T> {
 /// Number of standard deviations that a two-sided normal interval of this confidence spans: 0.95 gives 1.96.
 ///
 /// Acklam's rational approximation of the normal quantile; relative error below 1.2e-9, far under any sketch's own.
-/// `confidence` outside (0, 1) is clamped to [0.5, 1 - 1e-12].
+/// `confidence` outside (0, 1) is clamped to [0.5, 1 - 1e-12]; one that is not a number is 0.95.
 pub fn z_of(confidence: f64) -> f64 {
-    let p = 0.5 + confidence.clamp(0.5, 1.0 - 1e-12) / 2.0;
+    let p = 0.5 + possible(confidence).max(0.5) / 2.0;
     const A: [f64; 6] = [
         -3.969683028665376e1,
         2.209460984245205e2,
@@ -114,6 +114,11 @@ pub fn z_of(confidence: f64) -> f64 {
     let num = (((((A[0] * r + A[1]) * r + A[2]) * r + A[3]) * r + A[4]) * r + A[5]) * q;
     let den = ((((B[0] * r + B[1]) * r + B[2]) * r + B[3]) * r + B[4]) * r + 1.0;
     num / den
+}
+
+/// No statistical bound is certain, and none is nonsense.
+pub(crate) fn possible(confidence: f64) -> f64 {
+    if confidence.is_nan() { 0.95 } else { confidence.clamp(0.0, 1.0 - 1e-12) }
 }
 
 #[cfg(test)]

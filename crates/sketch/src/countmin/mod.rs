@@ -24,7 +24,7 @@
 mod bytes;
 mod freq;
 
-use crate::estimate::Estimate;
+use crate::estimate::{Estimate, possible};
 use crate::frequent::lower_precision;
 use crate::hash::Token;
 use crate::{Health, Incompatible, MergeNote};
@@ -180,7 +180,7 @@ impl CountMin {
         if value == 0 {
             return Estimate::exact(0);
         }
-        let confidence = if confidence.is_finite() { confidence.clamp(0.0, 1.0 - 1e-12) } else { 0.95 };
+        let confidence = possible(confidence);
         let low = self.low_of(value, confidence);
         if low == 0 {
             return Estimate::proven(value, 0, value);

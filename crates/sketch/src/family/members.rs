@@ -61,7 +61,7 @@ fn exactly(n: u64) -> Option<Estimate<f64>> {
 /// A yes that is wrong at this rate.
 fn contained(yes: bool, rate: f64) -> Estimate<f64> {
     match (yes, rate > 0.0) {
-        (true, true) => Estimate::probabilistic(1.0, 0.0, 1.0, 1.0),
+        (true, true) => Estimate::proven(1.0, 0.0, 1.0),
         (yes, _) => Estimate::exact(f64::from(u8::from(yes))),
     }
 }

@@ -1,0 +1,115 @@
+//! What must hold for any bytes that claim to be a sketch; the mutation test and the fuzz targets share it.
+//!
+//! What is accepted is a state like any other: it has the same bytes again, obeys its invariants, merges, answers, and
+//! whatever is done to it can be written and read back.
+
+use sketch::exact::Number;
+use sketch::{Any, Estimate, Limits, Question, Reader, Token};
+
+/// What decoders may build here. Small, so that a size that is only declared shows.
+pub const LIMITS: Limits = Limits::bytes(1 << 18);
+
+/// What the fixed parts of structures, and tables that are rounded up, may take beyond the limit.
+const SLACK_BYTES: usize = 1 << 18;
+
+/// Reads a snapshot of any kind and does with it all that can be done. True when the bytes were accepted.
+pub fn snapshot(bytes: &[u8], value: u64) -> bool {
+    let mut r = Reader::new(bytes);
+    let Ok(sketch) = Any::restore(&mut r, &LIMITS) else { return false };
+    let read = &bytes[..bytes.len() - r.remaining()];
+    assert_eq!(sketch.to_bytes(), read, "what is accepted is canonical");
+    live(&sketch, value);
+
+    let mut same = sketch.clone();
+    same.merge(&sketch.empty()).expect("nothing merges with everything");
+    assert_eq!(same.to_bytes(), read, "merging nothing changes nothing");
+    let mut copy = sketch.empty();
+    copy.merge(&sketch).expect("everything merges with nothing");
+    live(&copy, value);
+
+    let mut twice = sketch.clone();
+    match twice.merge(&sketch) {
+        Ok(_) => live(&twice, value),
+        Err(_) => assert_eq!(twice.to_bytes(), read, "a refused merge changes nothing"),
+    }
+    let mut longer = sketch.clone();
+    for i in 0..3 {
+        update(&mut longer, value.rotate_left(i * 21));
+    }
+    live(&longer, value);
+    let before = longer.to_bytes();
+    match longer.merge(&twice) {
+        Ok(_) => live(&longer, value),
+        Err(_) => assert_eq!(longer.to_bytes(), before, "a refused merge changes nothing"),
+    }
+    true
+}
+
+/// Any state: sound, within its memory, answers, and survives being written.
+fn live(sketch: &Any, value: u64) {
+    sketch.check_invariants();
+    let held = sketch.memory_bytes();
+    assert!(held <= 4 * LIMITS.bytes_max + SLACK_BYTES, "{held} bytes held by {}", sketch.sketch_name());
+    ask(sketch, value);
+    let health = sketch.health();
+    assert!((0.0..=1.0).contains(&health.fill), "{health:?}");
+    assert!(health.error.is_none_or(|error| error >= 0.0), "{health:?}");
+    let bytes = sketch.to_bytes();
+    // Merging and updating may pass the limit of reading by a little.
+    let again =
+        Any::from_bytes(&bytes, &Limits::bytes(8 * LIMITS.bytes_max)).expect("what is written can be read");
+    assert_eq!(again.to_bytes(), bytes);
+    let _ = sketch.to_wire();
+}
+
+/// Asks everything there is to ask and checks the bounds.
+fn ask(sketch: &Any, value: u64) {
+    let token = Token::of_i64(value as i64);
+    let x = f64::from_bits(value);
+    let questions = [
+        Question::Count,
+        Question::Distinct,
+        Question::Sum,
+        Question::Frequency(token),
+        Question::Contains(token),
+        Question::Quantile(0.0),
+        Question::Quantile(0.5),
+        Question::Quantile(1.0),
+        Question::Quantile(x),
+        Question::Rank(x),
+    ];
+    for question in questions {
+        for confidence in [0.0, 0.95, 1.0, f64::NAN] {
+            if let Some(Estimate { value, low, high, confidence, .. }) = sketch.query(&question, confidence) {
+                assert!(low <= value && value <= high, "{question:?}: {low} {value} {high} of {sketch:?}");
+                assert!((0.0..=1.0).contains(&confidence), "{question:?}: {confidence} of {sketch:?}");
+            }
+        }
+    }
+}
+
+/// One more value, made of these bits. A stream of 2^64 values is no stream, so a full count stays.
+fn update(sketch: &mut Any, value: u64) {
+    let token = Token::of_i64(value as i64);
+    let x = f64::from_bits(value);
+    match sketch {
+        Any::Distinct(d) => d.update(token),
+        Any::CountMin(c) => c.update(token, value),
+        Any::Counters(c) => c.update(token, value, &value.to_le_bytes()),
+        Any::Freq(f) => f.update(token, value, &value.to_le_bytes()),
+        Any::Quantiles(q) if q.count() < u64::MAX && q.nonfinite() < u64::MAX => q.update(x),
+        Any::Histogram(h) if h.count() < u64::MAX && h.nonfinite() < u64::MAX => h.update(x),
+        Any::Moments(m) if m.count() < u64::MAX && m.nonfinite() < u64::MAX => match m.number() {
+            Number::Int => m.update_i64(value as i64),
+            Number::Float => m.update_f64(x),
+        },
+        Any::Quantiles(_) | Any::Histogram(_) | Any::Moments(_) => {}
+        Any::Filter(f) => {
+            f.insert(token);
+        }
+        Any::Theta(t) => t.update(value >> 1),
+        Any::Sample(s) => {
+            s.offer(value, |row| row.extend_from_slice(b"row"));
+        }
+    }
+}
