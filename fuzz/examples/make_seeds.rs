@@ -1,12 +1,5 @@
 //! Writes `corpus-seeds/`: `cargo run --example make_seeds`. Run it again when a target reads its choices differently.
 
-use sketch::Token;
-use sketch::countmin::{CountMin, Freq};
-use sketch::exact::{Moments, Number, Parts};
-use sketch::frequent::Counters;
-use sketch::histogram::Histogram;
-use sketch::hll::{Distinct, LgK};
-use sketch::quantile::Quantiles;
 use std::path::Path;
 
 fn main() -> std::io::Result<()> {
@@ -14,7 +7,6 @@ fn main() -> std::io::Result<()> {
     let seeds = [
         ("ndjson", ndjson()),
         ("delimited", delimited()),
-        ("restore", restore()),
         ("pipeline", pipeline()),
         ("clock", clock()),
         ("access", access()),
@@ -190,82 +182,6 @@ fn delimited() -> Files {
         ("not-utf8", with(CSV, b"\xEF\xBB\xBF\"\xff\",1,a\nb,\xc3\xa9,c\nd,2,\xc3\n\"e\n\xff\n\",3,f\n")),
         ("own-delimiter", with(&[b'a', 5, 1, 0, 0, 0, 0, 0, 0, 0, 1], "xay az\n\"a\"a\"\"a\n")),
         ("quote-delimiter", with(&[b'"', 5, 1, 0, 0, 0, 0, 0, 0, 0, 1], "x\"y\"z\n")),
-    ]
-}
-
-/// Choices: the sketch, and a value of eight bytes.
-fn restore() -> Files {
-    let words = |n: i64| (0..n).map(|i| (Token::of_i64(i), format!("w{i}")));
-    let bytes = |which: u8, value: u64, snapshot: &dyn Fn(&mut Vec<u8>)| {
-        let mut out = vec![which];
-        out.extend(value.to_le_bytes());
-        snapshot(&mut out);
-        out
-    };
-    let distinct = |lg_k: u8, n: i64| {
-        let mut sketch = Distinct::new(LgK::new(lg_k).expect("a precision"));
-        words(n).for_each(|(token, _)| sketch.update(token));
-        bytes(0, 1, &|out| sketch.snapshot(out))
-    };
-    let count_min = |weight: u64| {
-        let mut sketch = CountMin::new(4, 2);
-        words(9).for_each(|(token, _)| sketch.update(token, weight));
-        bytes(1, 2, &|out| sketch.snapshot(out))
-    };
-    let counters = |n: i64| {
-        let mut sketch = Counters::new(sketch::frequent::SLOTS_MIN);
-        words(n).for_each(|(token, word)| sketch.update(token, 3, word.as_bytes()));
-        bytes(2, 3, &|out| sketch.snapshot(out))
-    };
-    let freq = |n: i64| {
-        let mut sketch = Freq::new(4, 2, sketch::frequent::SLOTS_MIN);
-        words(n).for_each(|(token, word)| sketch.update(token, 3, word.as_bytes()));
-        bytes(3, 4, &|out| sketch.snapshot(out))
-    };
-    let quantiles = |n: i32, unit: f64| {
-        let mut sketch = Quantiles::new(4).expect("bits in range");
-        (0..n).for_each(|i| sketch.update(f64::from(i - 20) * unit));
-        bytes(4, 1.5f64.to_bits(), &|out| sketch.snapshot(out))
-    };
-    let histogram = |mut sketch: Histogram| {
-        sketch.update_all(&[-3.0, 0.0, 0.5, 8.0, 1e9, f64::NAN, f64::MAX, 5e-324]);
-        bytes(5, (-2.0f64).to_bits(), &|out| sketch.snapshot(out))
-    };
-    let fixed = Histogram::new_fixed(vec![-1.0, 0.0, 10.0]).expect("bounds");
-    let ints = |parts| {
-        let mut sketch = Moments::new(Number::Int, parts);
-        sketch.update_all_i64(&[1, -5, i64::MAX]);
-        bytes(6, 7, &|out| sketch.snapshot(out))
-    };
-    let floats = |parts, values: &[f64]| {
-        let mut sketch = Moments::new(Number::Float, parts);
-        sketch.update_all_f64(values);
-        bytes(6, 0.1f64.to_bits(), &|out| sketch.snapshot(out))
-    };
-    let mut disorder = distinct(10, 2);
-    let tokens = disorder.len() - 16;
-    disorder[tokens..].rotate_left(8);
-    vec![
-        ("distinct-empty", distinct(12, 0)),
-        ("distinct-set", distinct(10, 20)),
-        ("distinct-disorder", disorder),
-        ("distinct-registers", distinct(5, 100)),
-        ("countmin-narrow", count_min(1)),
-        ("countmin-wide", count_min(1 << 40)),
-        ("counters-exact", counters(5)),
-        ("counters-purged", counters(40)),
-        ("freq-exact", freq(5)),
-        ("freq-cold", freq(40)),
-        ("quantiles-values", quantiles(30, 0.5)),
-        ("quantiles-binned", quantiles(300, 0.25)),
-        ("quantiles-integral", quantiles(300, 1.0)),
-        ("histogram-fixed", histogram(fixed)),
-        ("histogram-log2", histogram(Histogram::new_log2())),
-        ("moments-int", ints(Parts::ALL)),
-        ("moments-int-sums", ints(Parts::SUMS)),
-        ("moments-float", floats(Parts::ALL, &[1.5, -2e10, 3e-5])),
-        ("moments-float-wide", floats(Parts::SQUARES, &[1e300, -1e-300, 5e-324, f64::INFINITY])),
-        ("moments-float-zeros", floats(Parts::ALL, &[0.0, -0.0])),
     ]
 }
 

@@ -8,7 +8,6 @@ pub mod clock;
 pub mod delimited;
 pub mod ndjson;
 pub mod pipeline;
-pub mod restore;
 pub mod rows;
 
 /// Choices are made from the front of the input; what is left is the data. Behind the end all bytes are 0.

@@ -3,7 +3,14 @@
 //! What is accepted is a state like any other: it has the same bytes again, obeys its invariants, merges, answers, and
 //! whatever is done to it can be written and read back.
 
+use datasketches::frequencies::FrequentItemsSketch;
+use datasketches::hll::HllSketch;
+use datasketches::theta::CompactThetaSketch;
+use sketch::countmin::LG_WIDTH_MIN;
 use sketch::exact::Number;
+use sketch::frequent::{Counters, SLOTS_MIN};
+use sketch::hll::LgK;
+use sketch::quantile::{BITS, Quantiles};
 use sketch::{Any, Estimate, Limits, Question, Reader, Token};
 
 /// What decoders may build here. Small, so that a size that is only declared shows.
@@ -37,6 +44,9 @@ pub fn snapshot(bytes: &[u8], value: u64) -> bool {
         update(&mut longer, value.rotate_left(i * 21));
     }
     live(&longer, value);
+    let mut folded = longer.clone();
+    fold(&mut folded);
+    live(&folded, value);
     let before = longer.to_bytes();
     match longer.merge(&twice) {
         Ok(_) => live(&longer, value),
@@ -59,7 +69,54 @@ fn live(sketch: &Any, value: u64) {
     let again =
         Any::from_bytes(&bytes, &Limits::bytes(8 * LIMITS.bytes_max)).expect("what is written can be read");
     assert_eq!(again.to_bytes(), bytes);
-    let _ = sketch.to_wire();
+    read_out(sketch);
+    export(sketch);
+}
+
+/// What only this structure can tell.
+fn read_out(sketch: &Any) {
+    match sketch {
+        Any::Counters(c) => assert_eq!(c.top(10).len(), c.len().min(10)),
+        Any::Freq(f) => {
+            f.items(10, 0.95).iter().for_each(|item| assert!(item.estimate.low <= item.estimate.high));
+            let all = f.count_min();
+            all.check_invariants();
+            assert_eq!(all.total(), f.total());
+        }
+        Any::Histogram(h) => {
+            let buckets = h.cumulative();
+            assert!(buckets.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1));
+            assert_eq!(buckets.last(), Some(&(f64::INFINITY, h.count())));
+        }
+        Any::Moments(m) => {
+            assert_eq!(m.mean().is_some(), m.count() > 0 && m.parts().sums);
+            assert!(m.stddev().is_none_or(|deviation| deviation >= 0.0));
+            if let (Some(min), Some(max)) = (m.min(), m.max()) {
+                assert!(min.as_f64() <= max.as_f64());
+            }
+        }
+        Any::Sample(s) => assert!(s.rows().len() <= s.k() as usize),
+        Any::Theta(t) => {
+            let both = t.intersect(t);
+            assert_eq!(both.estimate(0.95).value, t.estimate(0.95).value);
+            assert!(t.without(t).estimate(0.95).value == 0.0);
+        }
+        Any::Distinct(_) | Any::CountMin(_) | Any::Quantiles(_) | Any::Filter(_) => {}
+    }
+}
+
+/// The images of DataSketches are such that its own reader takes them.
+fn export(sketch: &Any) {
+    let Some(image) = sketch.to_wire() else { return };
+    match sketch {
+        Any::Distinct(_) => drop(HllSketch::deserialize(&image).expect("an image of theirs")),
+        Any::Theta(_) => drop(CompactThetaSketch::deserialize(&image).expect("an image of theirs")),
+        Any::Counters(c) => {
+            let twin = FrequentItemsSketch::<String>::deserialize(&image).expect("an image of theirs");
+            assert_eq!(twin.total_weight(), c.total().min(i64::MAX as u64));
+        }
+        _ => panic!("an image that nobody reads here: {sketch:?}"),
+    }
 }
 
 /// Asks everything there is to ask and checks the bounds.
@@ -85,6 +142,22 @@ fn ask(sketch: &Any, value: u64) {
                 assert!((0.0..=1.0).contains(&confidence), "{question:?}: {confidence} of {sketch:?}");
             }
         }
+    }
+}
+
+/// To the smallest size there is.
+fn fold(sketch: &mut Any) {
+    match sketch {
+        Any::Distinct(d) => d.fold(LgK::MIN),
+        Any::Theta(t) => t.fold(LgK::MIN),
+        Any::CountMin(c) => c.fold(LG_WIDTH_MIN),
+        Any::Freq(f) => f.fold(LG_WIDTH_MIN),
+        Any::Counters(c) => drop(c.merge(&Counters::new(SLOTS_MIN))),
+        Any::Quantiles(q) => {
+            let coarsest = Quantiles::new(*BITS.start()).expect("bits in range");
+            let _ = q.merge(&coarsest);
+        }
+        Any::Histogram(_) | Any::Moments(_) | Any::Filter(_) | Any::Sample(_) => {}
     }
 }
 
