@@ -218,6 +218,12 @@ pub mod kind {
     pub const THETA: u8 = 10;
     /// [`crate::sample::Sample`].
     pub const SAMPLE: u8 = 11;
+    /// [`crate::ring::Ring`] of [`crate::countmin::CountMin`].
+    pub const COUNT_MIN_RING: u8 = 15;
+    /// [`crate::ring::Ring`] of [`crate::frequent::Counters`].
+    pub const COUNTERS_RING: u8 = 22;
+    /// [`crate::ring::Ring`] of [`crate::hll::Distinct`].
+    pub const DISTINCT_RING: u8 = 23;
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub mod health;
 pub mod histogram;
 pub mod hll;
 pub mod quantile;
+pub mod ring;
 pub mod sample;
 pub mod theta;
 
@@ -39,6 +40,7 @@ pub use estimate::{Estimate, Guarantee};
 pub use family::{Any, Hashed, Kind, Numeric, Question, Sketch};
 pub use hash::Token;
 pub use health::Health;
+pub use ring::Ring;
 
 /// Two sketches that cannot be merged: a parameter that must agree does not.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use crate::frequent::Counters;
 use crate::histogram::Histogram;
 use crate::hll::Distinct;
 use crate::quantile::Quantiles;
+use crate::ring::Ring;
 use crate::sample::Sample;
 use crate::theta::Theta;
 use crate::{DecodeError, Estimate, Health, Incompatible, Limits, MergeNote, Reader};
@@ -125,6 +126,12 @@ closed_set! {
     Theta(Theta) = THETA, "theta";
     /// [`Sample`].
     Sample(Sample) = SAMPLE, "sample";
+    /// A [`Ring`] of [`CountMin`].
+    CountMinRing(Ring<CountMin>) = COUNT_MIN_RING, "ring of count-min";
+    /// A [`Ring`] of [`Counters`].
+    CountersRing(Ring<Counters>) = COUNTERS_RING, "ring of frequent counters";
+    /// A [`Ring`] of [`Distinct`].
+    DistinctRing(Ring<Distinct>) = DISTINCT_RING, "ring of distinct counts";
 }
 
 impl Any {

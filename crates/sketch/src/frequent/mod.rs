@@ -268,9 +268,9 @@ impl Counters {
         self.table.live()
     }
 
-    /// True when no key is in the table: before the first event, or when a purge found no key above the others.
+    /// True when nothing was counted. That no entry is left says less: a purge may take all of them.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.total == 0
     }
 
     /// Number of slots M that the table may grow to.

@@ -9,7 +9,7 @@ use sketch::hll::{Distinct, LgK};
 use sketch::quantile::Quantiles;
 use sketch::sample::{Sample, priority};
 use sketch::theta::Theta;
-use sketch::{Any, Token, hash};
+use sketch::{Any, Ring, Token, hash};
 
 /// Named states; the names are those of files where seeds are written down.
 pub fn all() -> Vec<(String, Any)> {
@@ -56,6 +56,18 @@ pub fn all() -> Vec<(String, Any)> {
         tokens(7).into_iter().for_each(|token| sketch.update(token, weight));
         add(&format!("countmin-{name}"), sketch.into());
     }
+    let mut counts = Ring::<CountMin>::new(4, (4, 2));
+    let mut tops = Ring::<Counters>::new(4, 16);
+    let mut uniques = Ring::<Distinct>::new(4, lg(4));
+    add("ring-empty", counts.clone().into());
+    for (bucket, token) in [7u64, 9, 8, 10, 3, 9].into_iter().zip(tokens(6)) {
+        counts.at(bucket).into_iter().for_each(|sketch| sketch.update(token, 3));
+        tops.at(bucket).into_iter().for_each(|sketch| sketch.update(token, 3, b"name"));
+        uniques.at(bucket).into_iter().for_each(|sketch| sketch.update(token));
+    }
+    add("ring-countmin", counts.into());
+    add("ring-counters", tops.into());
+    add("ring-distinct", uniques.into());
     let mut fixed = Histogram::new_fixed(vec![-1.0, 0.0, 10.0]).expect("bounds in order");
     fixed.update_all(&values(50));
     add("histogram-fixed", fixed.into());

@@ -11,7 +11,7 @@ use sketch::exact::Number;
 use sketch::frequent::{Counters, SLOTS_MIN};
 use sketch::hll::LgK;
 use sketch::quantile::{BITS, Quantiles};
-use sketch::{Any, Estimate, Limits, Question, Reader, Token};
+use sketch::{Any, Estimate, Limits, Question, Reader, Ring, Sketch, Token};
 
 /// What decoders may build here. Small, so that a size that is only declared shows.
 pub const LIMITS: Limits = Limits::bytes(1 << 18);
@@ -102,6 +102,9 @@ fn read_out(sketch: &Any) {
             assert!(t.without(t).estimate(0.95).value == 0.0);
         }
         Any::Distinct(_) | Any::CountMin(_) | Any::Quantiles(_) | Any::Filter(_) => {}
+        Any::CountMinRing(r) => r.range(r.head().unwrap_or(0)..=u64::MAX).check_invariants(),
+        Any::CountersRing(r) => r.window().check_invariants(),
+        Any::DistinctRing(r) => r.window().check_invariants(),
     }
 }
 
@@ -157,8 +160,16 @@ fn fold(sketch: &mut Any) {
             let coarsest = Quantiles::new(*BITS.start()).expect("bits in range");
             let _ = q.merge(&coarsest);
         }
+        Any::CountMinRing(r) => drop(r.merge(&Ring::new(r.span(), (LG_WIDTH_MIN, r.params().1.1)))),
+        Any::CountersRing(r) => drop(r.merge(&Ring::new(r.span(), SLOTS_MIN))),
+        Any::DistinctRing(r) => drop(r.merge(&Ring::new(r.span(), LgK::MIN))),
         Any::Histogram(_) | Any::Moments(_) | Any::Filter(_) | Any::Sample(_) => {}
     }
+}
+
+/// The newest bucket of a ring, or one a little later.
+fn next<S: Sketch>(ring: &mut Ring<S>, value: u64) -> Option<&mut S> {
+    ring.at(ring.head().unwrap_or(0).saturating_add(value % 3))
 }
 
 /// One more value, made of these bits. A stream of 2^64 values is no stream, so a full count stays.
@@ -181,6 +192,9 @@ fn update(sketch: &mut Any, value: u64) {
             f.insert(token);
         }
         Any::Theta(t) => t.update(value >> 1),
+        Any::CountMinRing(r) => next(r, value).iter_mut().for_each(|c| c.update(token, value)),
+        Any::CountersRing(r) => next(r, value).iter_mut().for_each(|c| c.update(token, value, b"x")),
+        Any::DistinctRing(r) => next(r, value).iter_mut().for_each(|d| d.update(token)),
         Any::Sample(s) => {
             s.offer(value, |row| row.extend_from_slice(b"row"));
         }

@@ -8,6 +8,7 @@ mod histogram;
 mod hll;
 mod quantile;
 mod regressions;
+mod ring;
 mod sample;
 mod streams;
 mod theta;
