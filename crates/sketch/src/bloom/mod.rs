@@ -18,7 +18,8 @@
 //! **Laws.** While exact the state is a function of the set of keys; afterwards of the sequence: equal bytes for equal
 //! keys in equal order. A [`Filter`] alone knows no order.
 //!
-//! **Left out:** forgetting, and merging two `Seen` (the same key may have been new to both). Keys made to collide raise
+//! **Left out:** forgetting, and merging two `Seen` of which neither is exact any more: how many keys were new to both is
+//! not known, so neither count nor rate of the result would be honest. Plain filters merge ([`Filter::merge`]). Keys made to collide raise
 //! the rate of false positives, not the bound on memory; against hostile streams use keyed hashing.
 
 mod bytes;
@@ -30,7 +31,7 @@ pub use size::{KEYS_MAX, RATE_MAX, RATE_MIN, Size, SizeError, blocks_for, expect
 
 use crate::estimate::z_of;
 use crate::hll::set::TokenSet;
-use crate::{Estimate, Health, Token};
+use crate::{Estimate, Health, Incompatible, MergeNote, Token};
 use filter::Place;
 
 /// Most keys that are kept exactly: three quarters of the 2,048 slots of a table of 16 KiB.
@@ -171,6 +172,36 @@ impl Seen {
             });
         }
         Verdict::New
+    }
+
+    /// Takes in the keys of another one as if they came now, in the order of their tokens; one of the two must still be
+    /// exact. O(keys of the exact one).
+    ///
+    /// # Errors
+    /// When sizes or byte bounds differ, or neither is exact (the numbers told are those of their filters); nothing is
+    /// changed then.
+    pub fn merge(&mut self, other: &Seen) -> Result<MergeNote, Incompatible> {
+        let agree = |what, ours: u64, theirs: u64| {
+            if ours == theirs { Ok(()) } else { Err(Incompatible { what, ours, theirs }) }
+        };
+        agree("keys of a filter's size", self.size.keys(), other.size.keys())?;
+        agree("bits of a filter's rate", self.size.rate().to_bits(), other.size.rate().to_bits())?;
+        agree("bytes allowed for filters", self.bytes_max, other.bytes_max)?;
+        let keys = match (&self.state, &other.state) {
+            (_, State::Exact(theirs)) => theirs.sorted(),
+            (State::Exact(ours), State::Layers(_)) => {
+                let ours = ours.sorted();
+                *self = other.clone();
+                ours
+            }
+            (State::Layers(_), State::Layers(_)) => {
+                let what = "filters of a seen that is no longer exact";
+                let (ours, theirs) = (self.layers() as u64, other.layers() as u64);
+                return Err(Incompatible { what, ours, theirs });
+            }
+        };
+        keys.into_iter().for_each(|key| self.insert(key));
+        Ok(MergeNote::Exact)
     }
 
     /// Chance that a key never seen is taken for known: 0 while exact, then from the bits as they are.

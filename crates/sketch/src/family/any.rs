@@ -1,7 +1,7 @@
 //! One of all sketches. The set is closed.
 
 use super::{Question, Sketch};
-use crate::bloom::Filter;
+use crate::bloom::{Filter, Seen};
 use crate::codec::kind;
 use crate::countmin::{CountMin, Freq};
 use crate::exact::Moments;
@@ -122,6 +122,8 @@ closed_set! {
     Moments(Moments) = MOMENTS, "moments";
     /// [`Filter`].
     Filter(Filter) = FILTER, "bloom filter";
+    /// [`Seen`].
+    Seen(Seen) = SEEN, "seen";
     /// [`Theta`].
     Theta(Theta) = THETA, "theta";
     /// [`Sample`].

@@ -1,7 +1,7 @@
 //! How each structure is a member of the family. What they all call by the same name is handed on by `same_names`.
 
 use super::{Hashed, Kind, Numeric, Question, Sketch};
-use crate::bloom::Filter;
+use crate::bloom::{Filter, Seen, Size, Verdict};
 use crate::countmin::{CountMin, Freq};
 use crate::exact::{Moments, Number, Parts};
 use crate::frequent::Counters;
@@ -345,6 +345,41 @@ impl Hashed for Filter {
         tokens.iter().for_each(|&token| {
             self.insert(token);
         });
+    }
+}
+
+impl Sketch for Seen {
+    same_names!(Seen);
+    /// Keys and rate asked for, and the bound on the bytes.
+    type Params = (Size, u64);
+
+    fn with(&(size, bytes_max): &Self::Params) -> Self {
+        Seen::new(size, bytes_max)
+    }
+
+    fn params(&self) -> Self::Params {
+        (self.size(), self.bytes_max())
+    }
+
+    fn parameters(&self) -> Vec<(&'static str, f64)> {
+        let (size, bytes_max) = self.params();
+        vec![("keys", size.keys() as f64), ("rate", size.rate()), ("bytes_max", bytes_max as f64)]
+    }
+
+    fn query(&self, question: &Question, confidence: f64) -> Option<Estimate<f64>> {
+        match question {
+            Question::Distinct => Some(self.first_times(confidence)),
+            Question::Contains(token) => Some(contained(self.contains(*token) != Verdict::New, self.rate())),
+            _ => None,
+        }
+    }
+}
+
+impl Hashed for Seen {
+    type Hash = Token;
+
+    fn update_hashes(&mut self, tokens: &[Token]) {
+        tokens.iter().for_each(|&token| self.insert(token));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bytes of an enemy: every decoder of the library under structured mutation, with its allocations watched.
 //!
-//! 200,000 images in an ordinary run; `STREAMGAUGE_IMAGES` sets another number (CI runs a million in release). A failure
+//! 60,000 images in an ordinary run; `STREAMGAUGE_IMAGES` sets another number (CI runs a million in release). A failure
 //! prints the bytes; they become a line of `known.rs`.
 
 mod known;
@@ -25,7 +25,7 @@ const PEAK_BYTES_MAX: usize = 8 << 20;
 fn any_bytes_are_survived_and_what_is_accepted_lives() {
     known::all_are_refused();
     let images: u64 =
-        std::env::var("STREAMGAUGE_IMAGES").map_or(200_000, |text| text.parse().expect("a number of images"));
+        std::env::var("STREAMGAUGE_IMAGES").map_or(60_000, |text| text.parse().expect("a number of images"));
     let seeds: Vec<(String, Vec<u8>)> =
         seeds::all().into_iter().map(|(name, sketch)| (name, sketch.to_bytes())).collect();
     for kind in Kind::ALL {

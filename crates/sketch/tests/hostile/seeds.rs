@@ -1,6 +1,6 @@
 //! Small states of every kind, in every mode: where mutations start.
 
-use sketch::bloom::Filter;
+use sketch::bloom::{Filter, Seen, Size};
 use sketch::countmin::{CountMin, Freq};
 use sketch::exact::{Moments, Number, Parts};
 use sketch::frequent::Counters;
@@ -30,6 +30,9 @@ pub fn all() -> Vec<(String, Any)> {
             filter.insert(token);
         }
         add(&format!("filter-{name}"), filter.into());
+        let mut seen = Seen::new(Size::new(50, 0.05).expect("a size"), 4096);
+        tokens(n).into_iter().for_each(|token| seen.insert(token));
+        add(&format!("seen-{name}"), seen.into());
         let mut sample = Sample::new(5);
         for i in 0..n {
             sample.offer(priority(1, i as u64), |row| row.push(i as u8));

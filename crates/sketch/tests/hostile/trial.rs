@@ -101,7 +101,7 @@ fn read_out(sketch: &Any) {
             assert_eq!(both.estimate(0.95).value, t.estimate(0.95).value);
             assert!(t.without(t).estimate(0.95).value == 0.0);
         }
-        Any::Distinct(_) | Any::CountMin(_) | Any::Quantiles(_) | Any::Filter(_) => {}
+        Any::Distinct(_) | Any::CountMin(_) | Any::Quantiles(_) | Any::Filter(_) | Any::Seen(_) => {}
         Any::CountMinRing(r) => r.range(r.head().unwrap_or(0)..=u64::MAX).check_invariants(),
         Any::CountersRing(r) => r.window().check_invariants(),
         Any::DistinctRing(r) => r.window().check_invariants(),
@@ -163,7 +163,7 @@ fn fold(sketch: &mut Any) {
         Any::CountMinRing(r) => drop(r.merge(&Ring::new(r.span(), (LG_WIDTH_MIN, r.params().1.1)))),
         Any::CountersRing(r) => drop(r.merge(&Ring::new(r.span(), SLOTS_MIN))),
         Any::DistinctRing(r) => drop(r.merge(&Ring::new(r.span(), LgK::MIN))),
-        Any::Histogram(_) | Any::Moments(_) | Any::Filter(_) | Any::Sample(_) => {}
+        Any::Histogram(_) | Any::Moments(_) | Any::Filter(_) | Any::Seen(_) | Any::Sample(_) => {}
     }
 }
 
@@ -191,6 +191,7 @@ fn update(sketch: &mut Any, value: u64) {
         Any::Filter(f) => {
             f.insert(token);
         }
+        Any::Seen(s) => s.insert(token),
         Any::Theta(t) => t.update(value >> 1),
         Any::CountMinRing(r) => next(r, value).iter_mut().for_each(|c| c.update(token, value)),
         Any::CountersRing(r) => next(r, value).iter_mut().for_each(|c| c.update(token, value, b"x")),

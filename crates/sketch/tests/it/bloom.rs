@@ -439,3 +439,31 @@ fn fingerprint_of_all_bytes() {
     }
     assert_eq!(format!("{fnv:016x}"), "172030d4149598dc");
 }
+
+#[test]
+fn an_exact_one_merges_into_any_and_two_filters_do_not() {
+    let size = Size::new(500, 0.01).unwrap();
+    let of = |keys: std::ops::Range<i64>| {
+        let mut seen = Seen::new(size, 1 << 16);
+        keys.map(Token::of_i64).for_each(|token| seen.insert(token));
+        seen
+    };
+    let (few, more, many) = (of(0..30), of(20..50), of(100..400));
+    assert!(few.is_exact() && more.is_exact() && !many.is_exact());
+    let mut both = few.clone();
+    both.merge(&more).unwrap();
+    assert_eq!(both.first_times(0.95).value, 50.0);
+    for (mut one, other) in [(few.clone(), &many), (many.clone(), &few)] {
+        one.merge(other).unwrap();
+        one.check_invariants();
+        assert!((0..30).chain(100..400).all(|key| one.contains(Token::of_i64(key)) == Verdict::Maybe));
+        let e = one.first_times(0.95);
+        assert!(e.low <= 330.0 && 330.0 <= e.high, "{e:?}");
+    }
+    let mut refused = many.clone();
+    assert!(refused.merge(&of(400..900)).is_err());
+    assert_eq!(bytes(&refused), bytes(&many));
+    let other_size = Seen::new(Size::new(501, 0.01).unwrap(), 1 << 16);
+    let told = sketch::Incompatible { what: "keys of a filter's size", ours: 500, theirs: 501 };
+    assert_eq!(refused.merge(&other_size), Err(told));
+}
