@@ -76,3 +76,24 @@ pub enum MergeNote {
     /// Nothing is folded, but the better estimate of an unmerged stream (historic inverse probability) is lost.
     LostHip,
 }
+
+/// The examples of the pages in `docs/sketches`, run as doc tests.
+#[cfg(doctest)]
+mod pages {
+    macro_rules! page {
+        ($($name:ident $file:literal)*) => {
+            $(#[doc = include_str!(concat!("../../../docs/sketches/", $file))] mod $name {})*
+        };
+    }
+
+    page! {
+        bloom "bloom.md"
+        countmin "countmin.md"
+        distinct "distinct.md"
+        exact "exact.md"
+        frequent "frequent.md"
+        quantiles "quantiles.md"
+        ring "ring.md"
+        theta "theta.md"
+    }
+}
