@@ -224,6 +224,8 @@ pub mod kind {
     pub const COUNTERS_RING: u8 = 22;
     /// [`crate::ring::Ring`] of [`crate::hll::Distinct`].
     pub const DISTINCT_RING: u8 = 23;
+    /// [`crate::kll::Kll`].
+    pub const KLL: u8 = 17;
 }
 
 #[cfg(test)]

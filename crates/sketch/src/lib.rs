@@ -9,6 +9,7 @@
 //! | how often | [`countmin::Freq`] | the hot table is full | Count-Min, \[f − εN, f\] |
 //! | which are the most frequent | [`frequent::Counters`] | the table is full | counters with two-sided bounds |
 //! | quantiles | [`quantile::Quantiles`] | 256 values | value-relative bins, ½ bin either way |
+//! | quantiles, by rank | [`kll::Kll`] | k values | a rank error of 2.296/k^0.9723 (1.33 % for k = 200) |
 //! | how many at most x | [`histogram::Histogram`] | always exact | |
 //! | sum, mean, deviation, extremes | [`exact::Moments`] | always exact, in any order | |
 //! | seen before | [`bloom::Seen`] | 1,536 keys, fewer for small sizes | chained split-block Bloom filters, measured rate |
@@ -30,6 +31,7 @@ pub mod hash;
 pub mod health;
 pub mod histogram;
 pub mod hll;
+pub mod kll;
 pub mod quantile;
 pub mod ring;
 pub mod sample;

@@ -6,6 +6,8 @@ mod exact;
 mod frequent;
 mod histogram;
 mod hll;
+mod kll;
+mod kll_images;
 mod quantile;
 mod regressions;
 mod ring;
