@@ -170,10 +170,25 @@ fn check_java<T: Value>(n: u64, image: &[u8], number: impl Fn(u64) -> T) {
     if n <= 1 {
         assert_eq!(kll.to_datasketches(), image, "byte for byte");
     }
-    // The same length: the same values at the same levels, level 0 in order.
     let again = kll.to_datasketches();
-    assert_eq!(again.len(), image.len());
     assert_eq!(read::<T>(&again).unwrap(), kll);
+    if n > 1 {
+        // The same but for the order of level 0 and the flag that tells it.
+        let (levels, width) = (usize::from(image[18]), size_of::<T>());
+        let start =
+            |level: usize| u32::from_le_bytes(image[20 + 4 * level..][..4].try_into().unwrap()) as usize;
+        let base = 20 + 4 * levels + 2 * width;
+        let above = if levels == 1 { image.len() } else { base + (start(1) - start(0)) * width };
+        assert_eq!((again[3], image[3] | 2), (2, 2));
+        assert_eq!((&again[..3], &again[4..base]), (&image[..3], &image[4..base]));
+        assert_eq!(again[above..], image[above..]);
+        let sorted = |bytes: &[u8]| {
+            let mut values: Vec<&[u8]> = bytes.chunks(width).collect();
+            values.sort_unstable();
+            values.concat()
+        };
+        assert_eq!(sorted(&again[base..above]), sorted(&image[base..above]));
+    }
     for i in 1..=n.min(100) {
         let x = i * n / n.min(100);
         let rank = kll.rank(number(x), Search::Inclusive, 0.99).unwrap();
