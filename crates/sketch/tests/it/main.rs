@@ -6,6 +6,7 @@ mod exact;
 mod frequent;
 mod histogram;
 mod hll;
+mod interchange;
 mod quantile;
 mod regressions;
 mod ring;
