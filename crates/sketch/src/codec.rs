@@ -220,6 +220,10 @@ pub mod kind {
     pub const SAMPLE: u8 = 11;
     /// [`crate::ring::Ring`] of [`crate::countmin::CountMin`].
     pub const COUNT_MIN_RING: u8 = 15;
+    /// [`crate::interchange::Cpc`].
+    pub const CPC: u8 = 19;
+    /// [`crate::interchange::TDigest`].
+    pub const T_DIGEST: u8 = 20;
     /// [`crate::ring::Ring`] of [`crate::frequent::Counters`].
     pub const COUNTERS_RING: u8 = 22;
     /// [`crate::ring::Ring`] of [`crate::hll::Distinct`].

@@ -199,6 +199,50 @@ pub fn murmur3_x64_128(bytes: &[u8], seed: u64) -> (u64, u64) {
     finish(h1, h2, bytes.len() as u64)
 }
 
+/// The one block of sixteen bytes whose [`murmur3_x64_128`] with [`SEED`] is this: each step of the hash of a single block
+/// can be undone. It lets a token enter a structure that insists on hashing by itself.
+pub(crate) fn murmur3_preimage(mut h1: u64, mut h2: u64) -> [u8; 16] {
+    h2 = h2.wrapping_sub(h1);
+    h1 = h1.wrapping_sub(h2);
+    (h1, h2) = (unmix64(h1), unmix64(h2));
+    h2 = h2.wrapping_sub(h1);
+    h1 = h1.wrapping_sub(h2);
+    (h1, h2) = (h1 ^ 16, h2 ^ 16);
+    let m2 = unround(h2, 0x3849_5ab5).wrapping_sub(h1).rotate_right(31) ^ SEED;
+    let m1 = unround(h1, 0x52dc_e729).wrapping_sub(SEED).rotate_right(27) ^ SEED;
+    let k1 = m1.wrapping_mul(inverse(C2)).rotate_right(31).wrapping_mul(inverse(C1));
+    let k2 = m2.wrapping_mul(inverse(C1)).rotate_right(33).wrapping_mul(inverse(C2));
+    let mut block = [0; 16];
+    block[..8].copy_from_slice(&k1.to_le_bytes());
+    block[8..].copy_from_slice(&k2.to_le_bytes());
+    block
+}
+
+/// Undoes [`fmix64`]. A shift by more than half the word undoes itself.
+fn unmix64(mut k: u64) -> u64 {
+    k ^= k >> 33;
+    k = k.wrapping_mul(inverse(0xc4ce_b9fe_1a85_ec53));
+    k ^= k >> 33;
+    k = k.wrapping_mul(inverse(0xff51_afd7_ed55_8ccd));
+    k ^ (k >> 33)
+}
+
+/// Undoes `h * 5 + added`.
+fn unround(h: u64, added: u64) -> u64 {
+    h.wrapping_sub(added).wrapping_mul(inverse(5))
+}
+
+/// The inverse of an odd number modulo 2^64: Newton's iteration, which doubles the right bits from three on.
+const fn inverse(odd: u64) -> u64 {
+    let mut x = odd;
+    let mut right = 3;
+    while right < 64 {
+        x = x.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(x)));
+        right *= 2;
+    }
+    x
+}
+
 /// Tokens of a column of strings laid out as Arrow does: `values[offsets[i]..offsets[i + 1]]`.
 ///
 /// # Panics
@@ -272,6 +316,16 @@ mod tests {
         theta_hashes_of_strings(&text, &offsets, &mut out);
         for (pair, hash) in offsets.windows(2).zip(&out) {
             assert_eq!(*hash, theta_hash_of_bytes(&text[pair[0] as usize..pair[1] as usize]), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn a_preimage_hashes_to_what_it_was_made_for() {
+        for n in 0..1_000 {
+            let (h1, h2) = murmur3_x64_128(&[n as u8, (n >> 8) as u8], 7);
+            for (h1, h2) in [(h1, h2), (h1, 1 << (n % 64)), (n, 0), (u64::MAX, u64::MAX - n)] {
+                assert_eq!(murmur3_x64_128(&murmur3_preimage(h1, h2), SEED), (h1, h2));
+            }
         }
     }
 

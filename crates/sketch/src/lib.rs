@@ -14,6 +14,7 @@
 //! | sum, mean, deviation, extremes | [`exact::Moments`] | always exact, in any order | |
 //! | seen before | [`bloom::Seen`] | 1,536 keys, fewer for small sizes | chained split-block Bloom filters, measured rate |
 //! | how many distinct in both, in one only | [`theta::Theta`] | K values | the K smallest hashes, 1/√(K−1) |
+//! | distinct and quantiles as others keep them | [`interchange::Cpc`], [`interchange::TDigest`] | never | for files of DataSketches |
 //! | some rows, drawn fairly | [`sample::Sample`] | k rows | bottom-k by priority |
 //!
 //! All that hash feed on one hash per value, the [`Token`] of `hash.rs`, so a value is hashed once for all of them; only
@@ -32,6 +33,7 @@ pub mod health;
 pub mod histogram;
 pub mod hll;
 pub mod kll;
+pub mod interchange;
 pub mod quantile;
 pub mod ring;
 pub mod sample;

@@ -8,6 +8,7 @@ mod histogram;
 mod hll;
 mod kll;
 mod kll_images;
+mod interchange;
 mod quantile;
 mod regressions;
 mod ring;
