@@ -4,6 +4,7 @@ mod bloom;
 mod countmin;
 mod exact;
 mod frequent;
+mod hash;
 mod histogram;
 mod hll;
 mod quantile;
