@@ -220,6 +220,8 @@ pub mod kind {
     pub const SAMPLE: u8 = 11;
     /// [`crate::ring::Ring`] of [`crate::countmin::CountMin`].
     pub const COUNT_MIN_RING: u8 = 15;
+    /// [`crate::Keyed`].
+    pub const KEYED: u8 = 21;
     /// [`crate::ring::Ring`] of [`crate::frequent::Counters`].
     pub const COUNTERS_RING: u8 = 22;
     /// [`crate::ring::Ring`] of [`crate::hll::Distinct`].

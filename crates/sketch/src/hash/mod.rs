@@ -20,7 +20,8 @@
 //! token with probability of about n²/2^61, 1e-12 for n = 1,536.
 //!
 //! The functions without a [`Hashing`] are those of the interchange hash. A token does not say which hash made it: merge
-//! states of one hashing only. [`Hashing::stamp`] is what tells states apart.
+//! states of one hashing only. [`Hashing::stamp`] is what tells states apart,
+//! [`crate::Keyed`] carries the id of a key with a sketch.
 
 mod choice;
 mod keyed;

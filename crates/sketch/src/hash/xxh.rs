@@ -237,7 +237,7 @@ fn avalanche64(mut h: u64) -> u64 {
     h ^ h >> 32
 }
 
-/// XXH64 without a seed, which fills the Bloom filters of Parquet.
+/// XXH64 without a seed, which fills the Bloom filters of Parquet ([`crate::bloom::ParquetFilter`]).
 pub fn xxh64(bytes: &[u8]) -> u64 {
     let mut hash = PRIME64_5;
     let mut rest = bytes;

@@ -7,6 +7,8 @@ mod frequent;
 mod hash;
 mod histogram;
 mod hll;
+mod keyed;
+mod parquet_filter;
 mod quantile;
 mod regressions;
 mod ring;
