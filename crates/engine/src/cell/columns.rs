@@ -6,7 +6,6 @@
 use crate::batch::Batch;
 use crate::column::Column;
 use crate::spec::{Measure, Source};
-use arrow_array::Array;
 use sketch::Token;
 use sketch::hash::Hashing;
 
