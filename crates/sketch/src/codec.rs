@@ -224,6 +224,8 @@ pub mod kind {
     pub const CPC: u8 = 19;
     /// [`crate::interchange::TDigest`].
     pub const T_DIGEST: u8 = 20;
+    /// [`crate::Keyed`].
+    pub const KEYED: u8 = 21;
     /// [`crate::ring::Ring`] of [`crate::frequent::Counters`].
     pub const COUNTERS_RING: u8 = 22;
     /// [`crate::ring::Ring`] of [`crate::hll::Distinct`].

@@ -18,7 +18,8 @@
 //! | some rows, drawn fairly | [`sample::Sample`] | k rows | bottom-k by priority |
 //!
 //! All that hash feed on one hash per value, the [`Token`] of `hash.rs`, so a value is hashed once for all of them; only
-//! theta takes another cut of the same 128 bits, which DataSketches prescribes.
+//! theta takes another cut of the same 128 bits, which DataSketches prescribes. Which hash it is, the interchange one, a
+//! faster one or one under a secret key, is a [`hash::Hashing`]; [`Keyed`] keeps sketches of different keys apart.
 #![forbid(unsafe_code)]
 
 pub mod bloom;
@@ -32,8 +33,9 @@ pub mod hash;
 pub mod health;
 pub mod histogram;
 pub mod hll;
-pub mod kll;
 pub mod interchange;
+pub mod keyed;
+pub mod kll;
 pub mod quantile;
 pub mod ring;
 pub mod sample;
@@ -44,6 +46,7 @@ pub use estimate::{Estimate, Guarantee};
 pub use family::{Any, Hashed, Kind, Numeric, Question, Sketch};
 pub use hash::Token;
 pub use health::Health;
+pub use keyed::Keyed;
 pub use ring::Ring;
 
 /// Two sketches that cannot be merged: a parameter that must agree does not.

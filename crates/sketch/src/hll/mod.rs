@@ -95,7 +95,7 @@ impl Distinct {
     /// registers.
     ///
     /// # Errors
-    /// None today: any two precisions merge. Sketches of differently keyed hashes will be refused here.
+    /// None today: any two precisions merge. [`crate::Keyed`] keeps those of different keys apart.
     pub fn merge(&mut self, other: &Distinct) -> Result<MergeNote, Incompatible> {
         let (ours, theirs) = (self.lg_k, other.lg_k);
         self.fold(theirs);
