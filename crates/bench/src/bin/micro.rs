@@ -15,7 +15,6 @@ use std::num::NonZeroU32;
 use std::process::ExitCode;
 
 use bench::stream::{Stream, write_user_id};
-use bench::timing::{Case, Timing, measure, table};
 use sketch::Token;
 use sketch::bloom::{Seen, Size, Verdict};
 use sketch::countmin::CountMin;
@@ -25,6 +24,7 @@ use sketch::hll::{Distinct, LgK};
 use sketch::quantile::Quantiles;
 use sketch::sample::{Sample, priority};
 use sketch::theta::Theta;
+use timing::{Case, Timing, measure, table};
 
 /// Keys in one run of a case.
 const KEYS: usize = 10_000_000;
