@@ -218,8 +218,12 @@ pub mod kind {
     pub const THETA: u8 = 10;
     /// [`crate::sample::Sample`].
     pub const SAMPLE: u8 = 11;
+    /// [`crate::bloom::SeenRing`].
+    pub const SEEN_RING: u8 = 12;
     /// [`crate::ring::Ring`] of [`crate::countmin::CountMin`].
     pub const COUNT_MIN_RING: u8 = 15;
+    /// [`crate::sliding::SlidingCount`].
+    pub const SLIDING_COUNT: u8 = 16;
     /// [`crate::ring::Ring`] of [`crate::frequent::Counters`].
     pub const COUNTERS_RING: u8 = 22;
     /// [`crate::ring::Ring`] of [`crate::hll::Distinct`].
