@@ -218,8 +218,14 @@ pub mod kind {
     pub const THETA: u8 = 10;
     /// [`crate::sample::Sample`].
     pub const SAMPLE: u8 = 11;
+    /// [`crate::bloom::SeenRing`].
+    pub const SEEN_RING: u8 = 12;
     /// [`crate::ring::Ring`] of [`crate::countmin::CountMin`].
     pub const COUNT_MIN_RING: u8 = 15;
+    /// [`crate::sliding::SlidingCount`].
+    pub const SLIDING_COUNT: u8 = 16;
+    /// [`crate::kll::Kll`].
+    pub const KLL: u8 = 17;
     /// [`crate::interchange::Cpc`].
     pub const CPC: u8 = 19;
     /// [`crate::interchange::TDigest`].
@@ -230,8 +236,6 @@ pub mod kind {
     pub const COUNTERS_RING: u8 = 22;
     /// [`crate::ring::Ring`] of [`crate::hll::Distinct`].
     pub const DISTINCT_RING: u8 = 23;
-    /// [`crate::kll::Kll`].
-    pub const KLL: u8 = 17;
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@
 //! | how many at most x | [`histogram::Histogram`] | always exact | |
 //! | sum, mean, deviation, extremes | [`exact::Moments`] | always exact, in any order | |
 //! | seen before | [`bloom::Seen`] | 1,536 keys, fewer for small sizes | chained split-block Bloom filters, measured rate |
+//! | seen in the last buckets of time, and when | [`bloom::SeenRing`] | 1,536 keys, fewer for small sizes | bit planes in a ring, measured rate |
+//! | how much in the last w units of time | [`sliding::SlidingCount`] | 64 units of time | exponential histogram, proven bounds |
 //! | how many distinct in both, in one only | [`theta::Theta`] | K values | the K smallest hashes, 1/√(K−1) |
 //! | distinct and quantiles as others keep them | [`interchange::Cpc`], [`interchange::TDigest`] | never | for files of DataSketches |
 //! | some rows, drawn fairly | [`sample::Sample`] | k rows | bottom-k by priority |
@@ -39,6 +41,7 @@ pub mod kll;
 pub mod quantile;
 pub mod ring;
 pub mod sample;
+pub mod sliding;
 pub mod theta;
 
 pub use codec::{DecodeError, Limits, Reader};

@@ -26,10 +26,15 @@
 mod bytes;
 mod filter;
 mod parquet;
+mod ring;
 mod size;
 
 pub use filter::{BLOCK_BYTES, BLOCKS_MAX, Filter};
 pub use parquet::ParquetFilter;
+pub use ring::{
+    BUCKETS_MAX, LINE_BYTES, LINES_PER_KEY_MAX, RING_LINES_MAX, RingSize, RingSizeError, SeenRing, Sighting,
+    Taken,
+};
 pub use size::{KEYS_MAX, RATE_MAX, RATE_MIN, Size, SizeError, blocks_for, expected_rate};
 
 use crate::estimate::z_of;

@@ -1,6 +1,7 @@
 //! The sketches from outside: laws, bounds, bytes, twins.
 
 mod bloom;
+mod bloom_ring;
 mod countmin;
 mod exact;
 mod frequent;
@@ -16,5 +17,6 @@ mod quantile;
 mod regressions;
 mod ring;
 mod sample;
+mod sliding;
 mod streams;
 mod theta;
