@@ -220,6 +220,8 @@ pub mod kind {
     pub const SAMPLE: u8 = 11;
     /// [`crate::ring::Ring`] of [`crate::countmin::CountMin`].
     pub const COUNT_MIN_RING: u8 = 15;
+    /// [`crate::kll::Kll`].
+    pub const KLL: u8 = 17;
     /// [`crate::interchange::Cpc`].
     pub const CPC: u8 = 19;
     /// [`crate::interchange::TDigest`].
@@ -230,8 +232,6 @@ pub mod kind {
     pub const COUNTERS_RING: u8 = 22;
     /// [`crate::ring::Ring`] of [`crate::hll::Distinct`].
     pub const DISTINCT_RING: u8 = 23;
-    /// [`crate::kll::Kll`].
-    pub const KLL: u8 = 17;
 }
 
 #[cfg(test)]
