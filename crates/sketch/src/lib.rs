@@ -102,6 +102,7 @@ mod pages {
         distinct "distinct.md"
         exact "exact.md"
         frequent "frequent.md"
+        kll "kll.md"
         quantiles "quantiles.md"
         ring "ring.md"
         theta "theta.md"
