@@ -518,7 +518,7 @@ impl Joined<'_> {
             from += 1;
             around += first.weight;
         }
-        let middle = start | (low_bits(level) >> 1) + 1;
+        let middle = start | ((low_bits(level) >> 1) + 1);
         let at = from + self.spans[from..to].partition_point(|span| span.start < middle);
         self.part(at, to, around);
         self.part(from, at, around);

@@ -82,8 +82,8 @@ fn what_no_writer_writes_is_refused_by_name() {
     // 128 is 64 bytes in zigzag; 127 would be -64, 66 bytes are no blocks.
     assert_eq!(with(1, 0xFF), DecodeError::Invalid("bytes of a Parquet Bloom filter"));
     assert_eq!(with(1, 0x84), DecodeError::Invalid("bytes of a Parquet Bloom filter"));
-    for at in 3..16 {
-        assert_eq!(with(at, good[at] ^ 4), DecodeError::Invalid("kind of a Parquet Bloom filter"), "{at}");
+    for (at, byte) in good.iter().enumerate().take(16).skip(3) {
+        assert_eq!(with(at, byte ^ 4), DecodeError::Invalid("kind of a Parquet Bloom filter"), "{at}");
     }
     assert_eq!(restored(&good[..good.len() - 1]), Err(DecodeError::Truncated));
 

@@ -31,10 +31,11 @@ impl Place {
     pub fn of(token: Token, shape: Shape) -> Place {
         let mixed = token.mixed();
         let mut place = Place::default();
-        for i in 0..usize::from(shape.lines_per_key).min(LINES) {
-            let hash = mixed.wrapping_mul(MULTIPLIERS[i]);
+        let lines = MULTIPLIERS.iter().enumerate().take(usize::from(shape.lines_per_key).min(LINES));
+        for (i, multiplier) in lines {
+            let hash = mixed.wrapping_mul(*multiplier);
             // Multiply-shift (fast-range) by the upper half; the lower half alone would not know the upper bits.
-            let line = (hash >> 32) * u64::from(shape.region) >> 32;
+            let line = ((hash >> 32) * u64::from(shape.region)) >> 32;
             place.lines[i] = i as u32 * shape.region + line as u32;
             place.chosen[i] = (hash ^ hash >> 32) as u32;
         }
