@@ -218,6 +218,10 @@ pub mod kind {
     pub const THETA: u8 = 10;
     /// [`crate::sample::Sample`].
     pub const SAMPLE: u8 = 11;
+    /// [`crate::countmin::Conservative`].
+    pub const CONSERVATIVE: u8 = 13;
+    /// [`crate::countsketch::CountSketch`].
+    pub const COUNT_SKETCH: u8 = 14;
     /// [`crate::ring::Ring`] of [`crate::countmin::CountMin`].
     pub const COUNT_MIN_RING: u8 = 15;
     /// [`crate::interchange::Cpc`].

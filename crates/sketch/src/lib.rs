@@ -7,6 +7,8 @@
 //! |---|---|---|---|
 //! | how many distinct | [`hll::Distinct`] | K/8·¾ values | HyperLogLog, 1.04/√K |
 //! | how often | [`countmin::Freq`] | the hot table is full | Count-Min, \[f − εN, f\] |
+//! | how often, overstated less | [`countmin::Conservative`] | | the same bounds, a fraction of the surplus |
+//! | how much, weights of either sign | [`countsketch::CountSketch`] | | Count Sketch, ±ε·‖f‖₂ |
 //! | which are the most frequent | [`frequent::Counters`] | the table is full | counters with two-sided bounds |
 //! | quantiles | [`quantile::Quantiles`] | 256 values | value-relative bins, ½ bin either way |
 //! | quantiles, by rank | [`kll::Kll`] | k values | a rank error of 2.296/k^0.9723 (1.33 % for k = 200) |
@@ -24,6 +26,7 @@
 pub mod bloom;
 pub mod codec;
 pub mod countmin;
+pub mod countsketch;
 pub mod estimate;
 pub mod exact;
 pub mod family;
@@ -93,6 +96,7 @@ mod pages {
     page! {
         bloom "bloom.md"
         countmin "countmin.md"
+        countmin_variants "countmin-variants.md"
         distinct "distinct.md"
         exact "exact.md"
         frequent "frequent.md"

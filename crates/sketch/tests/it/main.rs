@@ -1,7 +1,9 @@
 //! The sketches from outside: laws, bounds, bytes, twins.
 
 mod bloom;
+mod conservative;
 mod countmin;
+mod countsketch;
 mod exact;
 mod frequent;
 mod histogram;
