@@ -224,6 +224,8 @@ pub mod kind {
     pub const COUNT_SKETCH: u8 = 14;
     /// [`crate::ring::Ring`] of [`crate::countmin::CountMin`].
     pub const COUNT_MIN_RING: u8 = 15;
+    /// [`crate::minhash::MinHash`].
+    pub const MIN_HASH: u8 = 18;
     /// [`crate::interchange::Cpc`].
     pub const CPC: u8 = 19;
     /// [`crate::interchange::TDigest`].

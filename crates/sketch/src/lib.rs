@@ -17,6 +17,7 @@
 //! | seen before | [`bloom::Seen`] | 1,536 keys, fewer for small sizes | chained split-block Bloom filters, measured rate |
 //! | how many distinct in both, in one only | [`theta::Theta`] | K values | the K smallest hashes, 1/√(K−1) |
 //! | distinct and quantiles as others keep them | [`interchange::Cpc`], [`interchange::TDigest`] | never | for files of DataSketches |
+//! | how alike are two sets | [`minhash::MinHash`] | K·¾ values | one-permutation MinHash, √(J(1−J)/K) |
 //! | some rows, drawn fairly | [`sample::Sample`] | k rows | bottom-k by priority |
 //!
 //! All that hash feed on one hash per value, the [`Token`] of `hash.rs`, so a value is hashed once for all of them; only
@@ -35,8 +36,9 @@ pub mod hash;
 pub mod health;
 pub mod histogram;
 pub mod hll;
-pub mod kll;
 pub mod interchange;
+pub mod kll;
+pub mod minhash;
 pub mod quantile;
 pub mod ring;
 pub mod sample;
@@ -100,6 +102,7 @@ mod pages {
         distinct "distinct.md"
         exact "exact.md"
         frequent "frequent.md"
+        minhash "minhash.md"
         quantiles "quantiles.md"
         ring "ring.md"
         theta "theta.md"
