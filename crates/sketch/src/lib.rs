@@ -7,6 +7,8 @@
 //! |---|---|---|---|
 //! | how many distinct | [`hll::Distinct`] | K/8·¾ values | HyperLogLog, 1.04/√K |
 //! | how often | [`countmin::Freq`] | the hot table is full | Count-Min, \[f − εN, f\] |
+//! | how often, overstated less | [`countmin::Conservative`] | | the same bounds, a fraction of the surplus |
+//! | how much, weights of either sign | [`countsketch::CountSketch`] | | Count Sketch, ±ε·‖f‖₂ |
 //! | which are the most frequent | [`frequent::Counters`] | the table is full | counters with two-sided bounds |
 //! | quantiles | [`quantile::Quantiles`] | 256 values | value-relative bins, ½ bin either way |
 //! | quantiles, by rank | [`kll::Kll`] | k values | a rank error of 2.296/k^0.9723 (1.33 % for k = 200) |
@@ -17,6 +19,7 @@
 //! | how much in the last w units of time | [`sliding::SlidingCount`] | 64 units of time | exponential histogram, proven bounds |
 //! | how many distinct in both, in one only | [`theta::Theta`] | K values | the K smallest hashes, 1/√(K−1) |
 //! | distinct and quantiles as others keep them | [`interchange::Cpc`], [`interchange::TDigest`] | never | for files of DataSketches |
+//! | how alike are two sets | [`minhash::MinHash`] | K·¾ values | one-permutation MinHash, √(J(1−J)/K) |
 //! | some rows, drawn fairly | [`sample::Sample`] | k rows | bottom-k by priority |
 //!
 //! All that hash feed on one hash per value, the [`Token`] of `hash.rs`, so a value is hashed once for all of them; only
@@ -27,6 +30,7 @@
 pub mod bloom;
 pub mod codec;
 pub mod countmin;
+pub mod countsketch;
 pub mod estimate;
 pub mod exact;
 pub mod family;
@@ -38,6 +42,7 @@ pub mod hll;
 pub mod interchange;
 pub mod keyed;
 pub mod kll;
+pub mod minhash;
 pub mod quantile;
 pub mod ring;
 pub mod sample;
@@ -99,10 +104,12 @@ mod pages {
     page! {
         bloom "bloom.md"
         countmin "countmin.md"
+        countmin_variants "countmin-variants.md"
         distinct "distinct.md"
         exact "exact.md"
         frequent "frequent.md"
         kll "kll.md"
+        minhash "minhash.md"
         quantiles "quantiles.md"
         ring "ring.md"
         theta "theta.md"

@@ -2,7 +2,9 @@
 
 mod bloom;
 mod bloom_ring;
+mod conservative;
 mod countmin;
+mod countsketch;
 mod exact;
 mod frequent;
 mod hash;
@@ -12,6 +14,7 @@ mod interchange;
 mod keyed;
 mod kll;
 mod kll_images;
+mod minhash;
 mod parquet_filter;
 mod quantile;
 mod regressions;
