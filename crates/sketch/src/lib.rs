@@ -95,6 +95,8 @@ mod pages {
         distinct "distinct.md"
         exact "exact.md"
         frequent "frequent.md"
+        hashing "hashing.md"
+        parquet_filter "parquet-filter.md"
         quantiles "quantiles.md"
         ring "ring.md"
         theta "theta.md"
