@@ -110,6 +110,8 @@ mod pages {
         frequent "frequent.md"
         kll "kll.md"
         minhash "minhash.md"
+        hashing "hashing.md"
+        parquet_filter "parquet-filter.md"
         quantiles "quantiles.md"
         ring "ring.md"
         theta "theta.md"
