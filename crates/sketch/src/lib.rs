@@ -103,6 +103,7 @@ mod pages {
 
     page! {
         bloom "bloom.md"
+        bloom_ring "bloom-ring.md"
         countmin "countmin.md"
         countmin_variants "countmin-variants.md"
         distinct "distinct.md"
@@ -112,6 +113,7 @@ mod pages {
         minhash "minhash.md"
         quantiles "quantiles.md"
         ring "ring.md"
+        sliding_count "sliding-count.md"
         theta "theta.md"
     }
 }
