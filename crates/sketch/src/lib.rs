@@ -103,6 +103,7 @@ mod pages {
 
     page! {
         bloom "bloom.md"
+        bloom_ring "bloom-ring.md"
         countmin "countmin.md"
         countmin_variants "countmin-variants.md"
         distinct "distinct.md"
@@ -114,6 +115,7 @@ mod pages {
         parquet_filter "parquet-filter.md"
         quantiles "quantiles.md"
         ring "ring.md"
+        sliding_count "sliding-count.md"
         theta "theta.md"
     }
 }
