@@ -23,7 +23,6 @@ const SHOP: &str = "streamgauge-shop";
 const ENGINE: &str = "streamgauge-engine";
 const PLAN: &str = "streamgauge-plan";
 const RUNTIME: &str = "streamgauge-runtime";
-const TIMING: &str = "streamgauge-timing";
 
 const HOUSE: &[Room] = &[
     Room { package: SKETCH, may_know: &[], pure: true, free_tests: false },
@@ -32,10 +31,9 @@ const HOUSE: &[Room] = &[
     Room { package: PLAN, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
     Room { package: RUNTIME, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
     Room { package: "streamgauge", may_know: &[SHOP, ENGINE, PLAN, RUNTIME], pure: false, free_tests: true },
-    Room { package: TIMING, may_know: &[], pure: false, free_tests: false },
     Room {
         package: "streamgauge-bench",
-        may_know: &[SKETCH, SHOP, ENGINE, PLAN, TIMING],
+        may_know: &[SKETCH, SHOP, ENGINE, PLAN],
         pure: false,
         free_tests: false,
     },

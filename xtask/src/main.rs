@@ -27,9 +27,8 @@ enum Task {
         #[arg(long)]
         tests_only: bool,
     },
-    /// Measures streamgauge against its peers, on one core, and the sketches against their floors; `bench sketch` the
-    /// sketches against those of other crates.
-    Bench(bench::Bench),
+    /// Measures streamgauge against its peers, on one core, and the sketches against their floors.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -38,7 +37,7 @@ fn main() -> ExitCode {
     let done = match task {
         Task::Check { all } => check::run(&root, all),
         Task::Setup { tests_only } => setup::run(&root, tests_only),
-        Task::Bench(bench) => bench.run(&root),
+        Task::Bench(options) => bench::run(&root, &options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,6 @@
 mod bad;
 mod expressions;
 mod good;
-mod hash;
 mod hostile;
 mod infer;
 mod language;
