@@ -1,11 +1,12 @@
 //! `cargo xtask bench`: one file of events to six answers, streamgauge beside its peers, then the sketches beside their
 //! floors, then what expressions cost. It reports and judges against the bars of docs, but never fails for a slow machine: a ratio to a peer of the
-//! same run is the claim, and tests never assert times.
+//! same run is the claim, and tests never assert times. `cargo xtask bench sketch` runs the rivals of the sketches alone.
 //!
 //! All programs run pinned to one core, one after the other in every pass. Each is timed in its own favour where in
 //! doubt it would be ours: the clock of a peer starts after its imports, ours with the process.
 
 mod accuracy;
+mod sketch;
 mod table;
 
 use std::fs::File;
@@ -23,6 +24,32 @@ const CORE: &str = "0";
 /// Where streams, exact answers and the virtual environment are kept; not committed.
 const WORK: &str = "bench-work";
 const PEERS: [&str; 2] = ["duckdb", "datafusion"];
+
+/// Which part, or all but the rivals.
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Bench {
+    #[command(subcommand)]
+    part: Option<Part>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(clap::Subcommand)]
+enum Part {
+    /// The sketches beside those of other crates (rivals/README.md).
+    Sketch(sketch::Options),
+}
+
+impl Bench {
+    /// Builds, runs and prints.
+    pub fn run(&self, root: &Path) -> Result<()> {
+        match &self.part {
+            Some(Part::Sketch(options)) => sketch::run(root, options),
+            None => run(root, &self.options),
+        }
+    }
+}
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -50,7 +77,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     if !shell::exists("taskset") {
         bail!("the program taskset is missing (package util-linux): without pinning the times mean little");
     }
-    let bench = Bench::new(root, options)?;
+    let bench = Programs::new(root, options)?;
     println!("{}", machine(root));
     for &events in &options.events {
         bench.end_to_end(events)?;
@@ -59,7 +86,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     bench.filters()
 }
 
-struct Bench<'a> {
+struct Programs<'a> {
     root: &'a Path,
     work: PathBuf,
     programs: PathBuf,
@@ -85,8 +112,8 @@ struct PeerReport {
     answers: Answers,
 }
 
-impl<'a> Bench<'a> {
-    fn new(root: &'a Path, options: &Options) -> Result<Bench<'a>> {
+impl<'a> Programs<'a> {
+    fn new(root: &'a Path, options: &Options) -> Result<Programs<'a>> {
         let peers_python = if options.no_peers { None } else { Some(setup::peers_python(root)?) };
         eprintln!("bench: building");
         shell::run(&mut shell::cargo(
@@ -97,7 +124,7 @@ impl<'a> Bench<'a> {
         let work = root.join(WORK);
         std::fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
         let programs = metadata.target_directory.join("release").into_std_path_buf();
-        Ok(Bench { root, work, programs, peers_python, passes: options.passes })
+        Ok(Programs { root, work, programs, peers_python, passes: options.passes })
     }
 
     /// All programs on the stream of this many events.

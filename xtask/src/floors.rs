@@ -23,6 +23,7 @@ const SHOP: &str = "streamgauge-shop";
 const ENGINE: &str = "streamgauge-engine";
 const PLAN: &str = "streamgauge-plan";
 const RUNTIME: &str = "streamgauge-runtime";
+const TIMING: &str = "streamgauge-timing";
 
 const HOUSE: &[Room] = &[
     Room { package: SKETCH, may_know: &[], pure: true, free_tests: false },
@@ -31,9 +32,10 @@ const HOUSE: &[Room] = &[
     Room { package: PLAN, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
     Room { package: RUNTIME, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
     Room { package: "streamgauge", may_know: &[SHOP, ENGINE, PLAN, RUNTIME], pure: false, free_tests: true },
+    Room { package: TIMING, may_know: &[], pure: false, free_tests: false },
     Room {
         package: "streamgauge-bench",
-        may_know: &[SKETCH, SHOP, ENGINE, PLAN],
+        may_know: &[SKETCH, SHOP, ENGINE, PLAN, TIMING],
         pure: false,
         free_tests: false,
     },

@@ -27,8 +27,9 @@ enum Task {
         #[arg(long)]
         tests_only: bool,
     },
-    /// Measures streamgauge against its peers, on one core, and the sketches against their floors.
-    Bench(bench::Options),
+    /// Measures streamgauge against its peers, on one core, and the sketches against their floors; `bench sketch` the
+    /// sketches against those of other crates.
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     let done = match task {
         Task::Check { all } => check::run(&root, all),
         Task::Setup { tests_only } => setup::run(&root, tests_only),
-        Task::Bench(options) => bench::run(&root, &options),
+        Task::Bench(bench) => bench.run(&root),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,7 +5,7 @@ use crate::note::misfit;
 use crate::progress::Progress;
 use engine::compute::Compute;
 use engine::spec::Source;
-use plan::{Input, InputKind, Override, Pipeline};
+use plan::{Input, InputKind, Override, Pipeline, SecretAt};
 use runtime::{Annotate, Finished, InputFile, Job, RunError};
 use std::fs::File;
 use std::io::Read;
@@ -127,5 +127,34 @@ fn load(verb: &str, path: &Path, overrides: &[Override]) -> Result<Pipeline, Tro
             "`{name}` is not UTF-8 text: the first argument of `{verb}` is the pipeline file"
         ))
     })?;
-    Pipeline::parse(&name, &text, overrides).map_err(Trouble::settings)
+    let fetch = |at: &SecretAt| secret(at, path, overrides);
+    Pipeline::parse_with(&name, &text, overrides, &fetch).map_err(Trouble::settings)
+}
+
+/// Bytes of the longest secret.
+const SECRET_BYTES_MAX: u64 = 64 << 10;
+
+/// The secret behind `hash_key`. A file is looked for as those of sources are.
+fn secret(at: &SecretAt, pipeline: &Path, overrides: &[Override]) -> Result<Vec<u8>, String> {
+    match at {
+        SecretAt::Env(name) => match std::env::var_os(name) {
+            Some(value) => Ok(value.into_encoded_bytes()),
+            None => Err("is not set".into()),
+        },
+        SecretAt::File(path) => {
+            let overridden = overrides.iter().any(|o| o.covers(&["hash_key", "file"]));
+            let there = pipeline.parent().unwrap_or(Path::new("")).join(path);
+            let here = PathBuf::from(path);
+            let first = if overridden { [here, there] } else { [there, here] };
+            let path = first.iter().find(|path| path.exists()).unwrap_or(&first[0]);
+            let mut bytes = Vec::new();
+            File::open(path)
+                .and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes))
+                .map_err(|error| format!("cannot be read: {error}"))?;
+            if bytes.len() as u64 > SECRET_BYTES_MAX {
+                return Err(format!("is longer than a secret may be ({} KiB)", SECRET_BYTES_MAX >> 10));
+            }
+            Ok(bytes)
+        }
+    }
 }

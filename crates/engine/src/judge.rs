@@ -15,11 +15,13 @@ use crate::spec::{Measure, Source, Step};
 use arrow_array::BooleanArray;
 use sketch::Token;
 use sketch::bloom::{Seen, Size, Verdict};
+use sketch::hash::Hashing;
 use std::fmt;
 use std::sync::Arc;
 
 /// The filters of a source.
 pub struct Judge {
+    hashing: Hashing,
     program: Option<Arc<dyn Compute>>,
     /// The steps from the first verdict on, with their numbers.
     steps: Vec<(usize, JudgeStep)>,
@@ -66,7 +68,8 @@ impl Judge {
             Step::Compute(_) => (number, JudgeStep::Compute(fields_of(source, number).to_vec())),
             Step::Judge { metric } => (number, JudgeStep::Judge(Box::new(Filter::new(source, *metric)))),
         });
-        let mut judge = Judge { program, steps: steps.collect(), tokens: Vec::new(), failed: 0 };
+        let hashing = source.hashing.clone();
+        let mut judge = Judge { hashing, program, steps: steps.collect(), tokens: Vec::new(), failed: 0 };
         judge.share(memory_bytes);
         judge
     }
@@ -87,7 +90,7 @@ impl Judge {
         for (number, step) in &mut self.steps {
             match step {
                 JudgeStep::Judge(filter) => {
-                    let verdicts = filter.judge(judged, &mut self.tokens);
+                    let verdicts = filter.judge(judged, &self.hashing, &mut self.tokens);
                     judged.batch.columns.push(Column::Bool(verdicts));
                     judged.misjudged.push(filter.misjudged());
                 }
@@ -160,9 +163,9 @@ impl Filter {
 
     /// One verdict per row: null where there is no key. Rows that are left out, and those that the filter of the metric
     /// leaves out, are told but not taken in.
-    fn judge(&mut self, judged: &Judged, tokens: &mut Vec<Token>) -> BooleanArray {
+    fn judge(&mut self, judged: &Judged, hashing: &Hashing, tokens: &mut Vec<Token>) -> BooleanArray {
         let batch = &judged.batch;
-        hash_column(&batch.columns[self.field], tokens);
+        hash_column(hashing, &batch.columns[self.field], tokens);
         let wanted = self.filter.map(|column| &batch.columns[column]);
         let mut left_out = judged.left_out.iter().copied().peekable();
         let verdict = |(row, token): (usize, &Token)| {

@@ -198,7 +198,13 @@ impl Shard {
     }
 
     /// Takes in another shard of the same source. Both are brought to the later watermark first.
+    ///
+    /// # Panics
+    /// When its values were hashed in another way or under another key: then it is no shard of the same source.
     pub fn absorb(&mut self, mut other: Shard) {
+        if let Err(different) = self.columns.hashing().agree(other.columns.hashing()) {
+            panic!("two shards of one source: {different}");
+        }
         if let Some(watermark) = self.watermark.max(other.watermark) {
             self.advance(watermark);
             other.advance(watermark);
@@ -265,6 +271,7 @@ impl Shard {
     /// as far as the sketches are order-free (docs/FORMATS.md).
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"SGS1");
+        out.extend_from_slice(&self.columns.hashing().stamp());
         out.extend_from_slice(&self.watermark.map_or(i64::MIN, |w| w.0).to_le_bytes());
         for set in &self.sets {
             let sorted = set.groups.sorted();

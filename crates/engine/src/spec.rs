@@ -1,6 +1,7 @@
 //! What to measure, as data. Validated once, at the door (`plan`), into types that cannot be wrong.
 
 use crate::time::{Span, Time};
+use sketch::hash::Hashing;
 
 /// A whole pipeline: its sources, each with the metrics that read it.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,8 @@ pub struct Source {
     pub record_bytes_max: usize,
     /// Confidence of every probabilistic bound, for example 0.95.
     pub confidence: f64,
+    /// How values are hashed for sketches, sets and verdicts. States of another hash or key do not merge.
+    pub hashing: Hashing,
     /// What is measured.
     pub metrics: Vec<Metric>,
 }
@@ -67,6 +70,7 @@ impl Source {
             bad: BadPolicy::Count,
             record_bytes_max: 1 << 20,
             confidence: 0.95,
+            hashing: Hashing::Interchange,
             metrics: Vec::new(),
         }
     }

@@ -8,7 +8,8 @@
 //!
 //! A wrong file is answered with all of its [`Problems`] at once, each pointing at a line and a column. What this
 //! version does not know yet is a problem too: nothing in a file is ever ignored. The words of the file are described
-//! in `docs/pipeline-file.md`. This crate opens no file and reads no data: texts come in, values go out.
+//! in `docs/pipeline-file.md`. This crate opens no file and reads no data: texts come in, values go out; a secret that a
+//! file names is fetched by who asks ([`Fetch`]).
 //!
 //! ```
 //! let text = r#"
@@ -36,6 +37,7 @@ mod measure;
 mod pipeline;
 mod places;
 mod problem;
+mod secret;
 pub mod size;
 
 pub use accuracy::{Accuracy, Choice};
@@ -46,6 +48,7 @@ pub use input::{Input, InputKind};
 pub use pipeline::Pipeline;
 pub use places::About;
 pub use problem::{Place, Problem, Problems, SHOWN_MAX, did_you_mean};
+pub use secret::{Fetch, SecretAt};
 
 /// The JSON Schema of pipeline files, for editors.
 pub const SCHEMA: &str = include_str!("../../../docs/pipeline.schema.json");

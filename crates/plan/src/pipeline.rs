@@ -13,9 +13,11 @@ use crate::input::{Input, InputKind};
 use crate::measure::What;
 use crate::places::{About, Places, SourcePlaces};
 use crate::problem::{Placed, Problem, Problems, listed};
+use crate::secret::{self, Fetch};
 use engine::spec::{
     BadPolicy, Field, Format, Kind, Later, Level, Measure, Metric, Source, Spec, TimeFrom, TimeSpec,
 };
+use sketch::hash::Hashing;
 use std::sync::Arc;
 
 /// A pipeline file that was understood in whole.
@@ -34,11 +36,27 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Reads a pipeline file. `file_name` names it in messages and names the pipeline when the file does not.
+    /// Reads a pipeline file that names no secret. `file_name` names it in messages and names the pipeline when the file
+    /// does not.
     ///
     /// # Errors
-    /// All problems of the file, in its order. Syntax errors are told alone: nothing else can be judged then.
+    /// All problems of the file, in its order; a secret that it names is one. Syntax errors are told alone: nothing else
+    /// can be judged then.
     pub fn parse(file_name: &str, text: &str, overrides: &[Override]) -> Result<Pipeline, Problems> {
+        Pipeline::parse_with(file_name, text, overrides, &secret::none)
+    }
+
+    /// As [`Pipeline::parse`], with a way to fetch the secret of `hash = "keyed"`, which is asked for when the file names
+    /// one.
+    ///
+    /// # Errors
+    /// As there, and what `fetch` says.
+    pub fn parse_with(
+        file_name: &str,
+        text: &str,
+        overrides: &[Override],
+        fetch: Fetch<'_>,
+    ) -> Result<Pipeline, Problems> {
         let mut texts = vec![(file_name.to_string(), text.to_string())];
         texts.extend(overrides.iter().map(|o| ("--set".to_string(), o.as_str().to_string())));
         let mut problems = Problems::new(texts.clone());
@@ -49,10 +67,23 @@ impl Pipeline {
         for (i, o) in overrides.iter().enumerate() {
             o.apply(&mut root, i + 1, &mut problems);
         }
-        let file = file::read(&root, &mut problems);
+        let file = file::read(&root, fetch, &mut problems);
         let mut pipeline = build(file, file_name, &mut problems);
         pipeline.places.texts = texts;
         if problems.is_empty() { Ok(pipeline) } else { Err(problems.sorted()) }
+    }
+
+    /// How values are hashed, in the word of the file.
+    pub fn hash(&self) -> &'static str {
+        self.spec.sources.first().map_or(Hashing::Interchange.as_str(), |source| source.hashing.as_str())
+    }
+
+    /// What states under the key are recognised by, in hexadecimal digits; `None` without a key.
+    pub fn hash_key_id(&self) -> Option<String> {
+        match &self.spec.sources.first()?.hashing {
+            Hashing::Keyed(key) => Some(key.id().to_string()),
+            Hashing::Interchange | Hashing::Fast => None,
+        }
     }
 
     /// A problem that only the data showed, pointing at what the pipeline says about it. `source` indexes
@@ -160,6 +191,7 @@ impl Builder<'_> {
             bad: source.bad,
             record_bytes_max: source.record_bytes_max,
             confidence: self.file.accuracy.confidence,
+            hashing: self.file.hashing.clone(),
             metrics,
         };
         spec.time = source.time.as_ref().map(|time| self.time(time, &spec, problems));

@@ -218,8 +218,26 @@ pub mod kind {
     pub const THETA: u8 = 10;
     /// [`crate::sample::Sample`].
     pub const SAMPLE: u8 = 11;
+    /// [`crate::bloom::SeenRing`].
+    pub const SEEN_RING: u8 = 12;
+    /// [`crate::countmin::Conservative`].
+    pub const CONSERVATIVE: u8 = 13;
+    /// [`crate::countsketch::CountSketch`].
+    pub const COUNT_SKETCH: u8 = 14;
     /// [`crate::ring::Ring`] of [`crate::countmin::CountMin`].
     pub const COUNT_MIN_RING: u8 = 15;
+    /// [`crate::sliding::SlidingCount`].
+    pub const SLIDING_COUNT: u8 = 16;
+    /// [`crate::kll::Kll`].
+    pub const KLL: u8 = 17;
+    /// [`crate::minhash::MinHash`].
+    pub const MIN_HASH: u8 = 18;
+    /// [`crate::interchange::Cpc`].
+    pub const CPC: u8 = 19;
+    /// [`crate::interchange::TDigest`].
+    pub const T_DIGEST: u8 = 20;
+    /// [`crate::Keyed`].
+    pub const KEYED: u8 = 21;
     /// [`crate::ring::Ring`] of [`crate::frequent::Counters`].
     pub const COUNTERS_RING: u8 = 22;
     /// [`crate::ring::Ring`] of [`crate::hll::Distinct`].

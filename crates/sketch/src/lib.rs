@@ -7,21 +7,30 @@
 //! |---|---|---|---|
 //! | how many distinct | [`hll::Distinct`] | K/8·¾ values | HyperLogLog, 1.04/√K |
 //! | how often | [`countmin::Freq`] | the hot table is full | Count-Min, \[f − εN, f\] |
+//! | how often, overstated less | [`countmin::Conservative`] | | the same bounds, a fraction of the surplus |
+//! | how much, weights of either sign | [`countsketch::CountSketch`] | | Count Sketch, ±ε·‖f‖₂ |
 //! | which are the most frequent | [`frequent::Counters`] | the table is full | counters with two-sided bounds |
 //! | quantiles | [`quantile::Quantiles`] | 256 values | value-relative bins, ½ bin either way |
+//! | quantiles, by rank | [`kll::Kll`] | k values | a rank error of 2.296/k^0.9723 (1.33 % for k = 200) |
 //! | how many at most x | [`histogram::Histogram`] | always exact | |
 //! | sum, mean, deviation, extremes | [`exact::Moments`] | always exact, in any order | |
 //! | seen before | [`bloom::Seen`] | 1,536 keys, fewer for small sizes | chained split-block Bloom filters, measured rate |
+//! | seen in the last buckets of time, and when | [`bloom::SeenRing`] | 1,536 keys, fewer for small sizes | bit planes in a ring, measured rate |
+//! | how much in the last w units of time | [`sliding::SlidingCount`] | 64 units of time | exponential histogram, proven bounds |
 //! | how many distinct in both, in one only | [`theta::Theta`] | K values | the K smallest hashes, 1/√(K−1) |
+//! | distinct and quantiles as others keep them | [`interchange::Cpc`], [`interchange::TDigest`] | never | for files of DataSketches |
+//! | how alike are two sets | [`minhash::MinHash`] | K·¾ values | one-permutation MinHash, √(J(1−J)/K) |
 //! | some rows, drawn fairly | [`sample::Sample`] | k rows | bottom-k by priority |
 //!
 //! All that hash feed on one hash per value, the [`Token`] of `hash.rs`, so a value is hashed once for all of them; only
-//! theta takes another cut of the same 128 bits, which DataSketches prescribes.
+//! theta takes another cut of the same 128 bits, which DataSketches prescribes. Which hash it is, the interchange one, a
+//! faster one or one under a secret key, is a [`hash::Hashing`]; [`Keyed`] keeps sketches of different keys apart.
 #![forbid(unsafe_code)]
 
 pub mod bloom;
 pub mod codec;
 pub mod countmin;
+pub mod countsketch;
 pub mod estimate;
 pub mod exact;
 pub mod family;
@@ -30,9 +39,14 @@ pub mod hash;
 pub mod health;
 pub mod histogram;
 pub mod hll;
+pub mod interchange;
+pub mod keyed;
+pub mod kll;
+pub mod minhash;
 pub mod quantile;
 pub mod ring;
 pub mod sample;
+pub mod sliding;
 pub mod theta;
 
 pub use codec::{DecodeError, Limits, Reader};
@@ -40,6 +54,7 @@ pub use estimate::{Estimate, Guarantee};
 pub use family::{Any, Hashed, Kind, Numeric, Question, Sketch};
 pub use hash::Token;
 pub use health::Health;
+pub use keyed::Keyed;
 pub use ring::Ring;
 
 /// Two sketches that cannot be merged: a parameter that must agree does not.
@@ -88,12 +103,19 @@ mod pages {
 
     page! {
         bloom "bloom.md"
+        bloom_ring "bloom-ring.md"
         countmin "countmin.md"
+        countmin_variants "countmin-variants.md"
         distinct "distinct.md"
         exact "exact.md"
         frequent "frequent.md"
+        kll "kll.md"
+        minhash "minhash.md"
+        hashing "hashing.md"
+        parquet_filter "parquet-filter.md"
         quantiles "quantiles.md"
         ring "ring.md"
+        sliding_count "sliding-count.md"
         theta "theta.md"
     }
 }

@@ -11,12 +11,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bench::stream::Stream;
-use bench::timing::{Case, Timing, measure};
 use engine::Engine;
 use engine::batch::Block;
 use engine::compute::Compute;
 use engine::spec::Question;
 use plan::Pipeline;
+use timing::{Case, Timing, measure};
 
 /// Events in one run of a case.
 const EVENTS: usize = 1_000_000;

@@ -68,6 +68,11 @@ pub enum Format {
 #[derive(Debug, Serialize)]
 struct Report {
     pipeline: String,
+    /// `interchange`, `fast` or `keyed`.
+    hash: &'static str,
+    /// What states under the key are recognised by; nothing of the key follows from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash_key_id: Option<String>,
     memory_bytes: u64,
     shards: usize,
     sources: Vec<Checked>,
@@ -137,6 +142,8 @@ pub fn check(args: &CheckArgs) -> Result<ExitCode, Trouble> {
     let sources = sizes.into_iter().enumerate();
     let report = Report {
         pipeline: pipeline.spec.name.clone(),
+        hash: pipeline.hash(),
+        hash_key_id: pipeline.hash_key_id(),
         memory_bytes: pipeline.spec.memory_bytes,
         shards,
         sources: sources.map(|(index, size)| checked(&opened, index, size, shards)).collect(),

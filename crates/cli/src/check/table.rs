@@ -9,6 +9,11 @@ use std::fmt::Write;
 /// Lays the report out.
 pub fn of(report: &Report) -> String {
     let mut out = String::new();
+    let _ = match (&report.hash_key_id, report.hash) {
+        (Some(id), hash) => writeln!(out, "hash {hash}, key id {id}: only states under this key merge\n"),
+        (None, "fast") => writeln!(out, "hash fast: no other system reads these states\n"),
+        (None, hash) => writeln!(out, "hash {hash}\n"),
+    };
     for source in &report.sources {
         let _ = writeln!(out, "source {}", source.size.source);
         metrics(&mut out, source);

@@ -1,13 +1,13 @@
-//! What measures read of a batch: every value hashed once, whatever the number of sketches that want it.
+//! What measures read of a batch: every value hashed once, whatever the number of sketches that want it, by the one hash
+//! function of its source.
 //!
 //! Two hashes leave one function: tokens for all sketches but Theta, which keeps 63 bits of the hash itself.
 
 use crate::batch::Batch;
 use crate::column::Column;
 use crate::spec::{Measure, Source};
-use arrow_array::Array;
 use sketch::Token;
-use sketch::hash::{theta_hash_of_f64, theta_hash_of_i64, theta_hashes_of_strings, tokens_of_strings};
+use sketch::hash::Hashing;
 
 /// A missing value: no hash has rank 0, so 0 is no token.
 pub const NO_TOKEN: Token = Token(0);
@@ -15,6 +15,7 @@ pub const NO_TOKEN: Token = Token(0);
 /// The hashes of a batch, by column. Keeps its buffers from batch to batch.
 #[derive(Debug, Default)]
 pub struct Columns {
+    hashing: Hashing,
     hashed: Vec<usize>,
     tokens: Vec<Vec<Token>>,
     /// Columns whose whole hashes are wanted.
@@ -36,6 +37,7 @@ impl Columns {
         };
         let columns = source.columns().len();
         Columns {
+            hashing: source.hashing.clone(),
             hashed: wanted(|measure| match measure {
                 Measure::Unique { field, .. } | Measure::Freq { field, .. } | Measure::Top { field, .. } => {
                     Some(*field)
@@ -53,13 +55,18 @@ impl Columns {
         }
     }
 
+    /// How values are hashed.
+    pub fn hashing(&self) -> &Hashing {
+        &self.hashing
+    }
+
     /// Hashes the batch.
     pub fn prepare(&mut self, batch: &Batch) {
         for &field in &self.hashed {
-            hash_column(&batch.columns[field], &mut self.tokens[field]);
+            hash_column(&self.hashing, &batch.columns[field], &mut self.tokens[field]);
         }
         for &field in &self.whole {
-            whole_hashes(&batch.columns[field], &mut self.hashes[field]);
+            whole_hashes(&self.hashing, &batch.columns[field], &mut self.hashes[field]);
         }
         if self.samples {
             priorities(batch, &mut self.priorities);
@@ -100,56 +107,52 @@ fn priorities(batch: &Batch, out: &mut Vec<u64>) {
     }
 }
 
-fn whole_hashes(column: &Column, out: &mut Vec<u64>) {
-    out.clear();
-    let of = |hash: Option<u64>| hash.unwrap_or(NO_HASH);
+/// The whole hashes of a column; [`NO_HASH`] for null and for the empty string.
+fn whole_hashes(hashing: &Hashing, column: &Column, out: &mut Vec<u64>) {
     match column {
         Column::String(array) => {
-            theta_hashes_of_strings(array.value_data(), array.value_offsets(), out);
-            for (row, hash) in out.iter_mut().enumerate() {
-                if array.is_null(row) || array.value_length(row) == 0 {
-                    *hash = NO_HASH;
-                }
-            }
+            hashing.theta_hashes_of_strings(array.value_data(), array.value_offsets(), out);
         }
-        Column::Int64(a) => out.extend(a.iter().map(|v| of(v.map(theta_hash_of_i64)))),
-        Column::Float64(a) => out.extend(a.iter().map(|v| of(v.map(theta_hash_of_f64)))),
-        Column::Bool(a) => out.extend(a.iter().map(|v| of(v.map(|v| theta_hash_of_i64(v.into()))))),
+        Column::Int64(array) => hashing.theta_hashes_of_i64s(array.values(), out),
+        Column::Float64(array) => hashing.theta_hashes_of_f64s(array.values(), out),
+        Column::Bool(array) => {
+            let of = [false, true].map(|bit| hashing.theta_hash_of_i64(bit.into()));
+            out.clear();
+            out.extend((0..array.len()).map(|row| of[usize::from(array.value(row))]));
+        }
     }
+    leave_out_missing(column, out, NO_HASH);
 }
 
 /// The tokens of a column; [`NO_TOKEN`] for null and for the empty string.
-pub(crate) fn hash_column(column: &Column, out: &mut Vec<Token>) {
-    let nulls = match column {
+pub(crate) fn hash_column(hashing: &Hashing, column: &Column, out: &mut Vec<Token>) {
+    match column {
         Column::String(array) => {
-            tokens_of_strings(array.value_data(), array.value_offsets(), out);
-            for (token, ends) in out.iter_mut().zip(array.value_offsets().windows(2)) {
-                if ends[0] == ends[1] {
-                    *token = NO_TOKEN;
-                }
-            }
-            array.nulls()
+            hashing.tokens_of_strings(array.value_data(), array.value_offsets(), out);
         }
-        Column::Int64(array) => {
-            out.clear();
-            out.extend(array.values().iter().map(|&v| Token::of_i64(v)));
-            array.nulls()
-        }
-        Column::Float64(array) => {
-            out.clear();
-            out.extend(array.values().iter().map(|&v| Token::of_f64(v)));
-            array.nulls()
-        }
+        Column::Int64(array) => hashing.tokens_of_i64s(array.values(), out),
+        Column::Float64(array) => hashing.tokens_of_f64s(array.values(), out),
         Column::Bool(array) => {
+            let of = [false, true].map(|bit| hashing.token_of_i64(bit.into()));
             out.clear();
-            out.extend((0..array.len()).map(|row| Token::of_i64(i64::from(array.value(row)))));
-            array.nulls()
+            out.extend((0..array.len()).map(|row| of[usize::from(array.value(row))]));
         }
-    };
-    if let Some(nulls) = nulls {
-        for (row, token) in out.iter_mut().enumerate() {
+    }
+    leave_out_missing(column, out, NO_TOKEN);
+}
+
+fn leave_out_missing<T: Copy>(column: &Column, out: &mut [T], missing: T) {
+    if let Column::String(array) = column {
+        for (hash, ends) in out.iter_mut().zip(array.value_offsets().windows(2)) {
+            if ends[0] == ends[1] {
+                *hash = missing;
+            }
+        }
+    }
+    if let Some(nulls) = column.as_array().nulls() {
+        for (row, hash) in out.iter_mut().enumerate() {
             if nulls.is_null(row) {
-                *token = NO_TOKEN;
+                *hash = missing;
             }
         }
     }

@@ -6,6 +6,7 @@ mod clock;
 mod compute;
 mod decode;
 mod groups;
+mod hashing;
 mod panes;
 mod real;
 mod regressions;

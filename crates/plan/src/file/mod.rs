@@ -5,6 +5,7 @@
 
 pub(crate) mod expression;
 mod format;
+mod hash;
 pub(crate) mod metric;
 pub(crate) mod overrides;
 mod section;
@@ -15,10 +16,12 @@ pub(crate) mod values;
 
 use crate::accuracy::Accuracy;
 use crate::problem::{Placed, Problem, Problems};
+use crate::secret::Fetch;
 use engine::spec::Level;
 use engine::time::Span;
 use metric::MetricTable;
 use section::Section;
+use sketch::hash::Hashing;
 use source::SourceTable;
 use tree::Table;
 
@@ -33,6 +36,7 @@ pub(crate) struct File {
     pub name: Option<String>,
     pub memory_bytes: u64,
     pub accuracy: Accuracy,
+    pub hashing: Hashing,
     pub panes: Option<Placed<Vec<Level>>>,
     pub sources: Vec<SourceTable>,
     pub metrics: Vec<MetricTable>,
@@ -45,7 +49,7 @@ pub(crate) fn panes_default() -> Vec<Level> {
 }
 
 /// Reads the tables of a file. Everything that is wrong becomes a problem; what is returned then is incomplete.
-pub(crate) fn read(root: &Table, problems: &mut Problems) -> File {
+pub(crate) fn read(root: &Table, fetch: Fetch<'_>, problems: &mut Problems) -> File {
     let whole = crate::problem::Place { text: 0, start: 0, end: 0 };
     let mut section = Section::new("the file", &whole, root);
     let name = section.parsed("name", problems, name).map(|name| name.value);
@@ -53,6 +57,7 @@ pub(crate) fn read(root: &Table, problems: &mut Problems) -> File {
         values::bytes_within(text, (64 << 10, "64KiB"), (1 << 40, "1024GiB"))
     });
     let accuracy = section.parsed("accuracy", problems, Accuracy::parse);
+    let hashing = hash::read(&mut section, fetch, problems);
     let panes = section.entry("panes").and_then(|entry| {
         let place = entry.key_place.clone();
         values::ladder(&entry.node, problems).map(|value| Placed { value, place })
@@ -75,6 +80,7 @@ pub(crate) fn read(root: &Table, problems: &mut Problems) -> File {
         name,
         memory_bytes: memory.map_or(MEMORY_BYTES_DEFAULT, |memory| memory.value),
         accuracy: accuracy.map_or(Accuracy::default(), |accuracy| accuracy.value),
+        hashing,
         panes,
         sources: entries(sources).iter().filter_map(|entry| source::read(entry, problems)).collect(),
         metrics: entries(metrics).iter().map(|entry| metric::read(entry, problems)).collect(),

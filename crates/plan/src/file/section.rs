@@ -251,10 +251,13 @@ mod tests {
         for text in texts {
             crate::Pipeline::parse("p.toml", text, &[]).unwrap_or_else(|problems| panic!("{problems}"));
         }
+        let keyed = format!("hash = 'keyed'\nhash_key.env = 'SECRET'\n{}", texts[0]);
+        crate::Pipeline::parse_with("p.toml", &keyed, &[], &|_| Ok(vec![7; 16]))
+            .unwrap_or_else(|problems| panic!("{problems}"));
         let schema: Json = serde_json::from_str(crate::SCHEMA).expect("the schema is JSON");
         let asked = ASKED.with_borrow(Clone::clone);
         let tables: Vec<&str> = asked.keys().map(String::as_str).collect();
-        assert_eq!(tables, ["`time`", "metric", "source", "the"]);
+        assert_eq!(tables, ["`hash_key`", "`time`", "metric", "source", "the"]);
         // These are asked for to say where they belong.
         let misplaced = ["where", "filter"];
         for (table, rule) in [
@@ -262,6 +265,7 @@ mod tests {
             ("source", &schema["$defs"]["source"]),
             ("metric", &schema["$defs"]["metric"]),
             ("`time`", &schema["$defs"]["time"]),
+            ("`hash_key`", &schema["properties"]["hash_key"]),
         ] {
             let asked =
                 asked[table].iter().copied().filter(|key| table != "metric" || !misplaced.contains(key));

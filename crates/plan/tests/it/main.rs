@@ -3,6 +3,7 @@
 mod bad;
 mod expressions;
 mod good;
+mod hash;
 mod hostile;
 mod infer;
 mod language;

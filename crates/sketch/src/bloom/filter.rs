@@ -65,7 +65,11 @@ pub(super) struct Place {
 impl Place {
     #[inline]
     pub fn of(token: Token) -> Place {
-        let hash = token.mixed();
+        Place::of_hash(token.mixed())
+    }
+
+    #[inline]
+    pub fn of_hash(hash: u64) -> Place {
         let lower = hash as u32;
         Place { upper: hash >> 32, bits: SALTS.map(|salt| 1 << (lower.wrapping_mul(salt) >> 27)) }
     }
@@ -219,6 +223,11 @@ impl Filter {
         }
         out.extend_from_slice(&[kind::FILTER, VERSION]);
         out.extend_from_slice(&(self.blocks.len() as u32).to_le_bytes());
+        self.write_bits(out);
+    }
+
+    /// The blocks alone, as Parquet has them.
+    pub(super) fn write_bits(&self, out: &mut Vec<u8>) {
         out.extend(self.blocks.iter().flat_map(|block| block.0).flat_map(u32::to_le_bytes));
     }
 
@@ -230,6 +239,15 @@ impl Filter {
     pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Filter, DecodeError> {
         expect_head(r, kind::FILTER, VERSION, "not a filter of version 1")?;
         let count = r.count("blocks of a filter", BLOCKS_MAX as usize, BLOCK_BYTES as usize)?;
+        Filter::read_bits(r, count, limits)
+    }
+
+    /// Reads `count` blocks.
+    pub(super) fn read_bits(
+        r: &mut Reader<'_>,
+        count: usize,
+        limits: &Limits,
+    ) -> Result<Filter, DecodeError> {
         limits.allow("blocks of a filter", count as u64, BLOCK_BYTES as usize)?;
         if count == 0 {
             return Err(DecodeError::Invalid("a filter without blocks"));

@@ -20,13 +20,21 @@
 //!
 //! **Left out:** forgetting, and merging two `Seen` of which neither is exact any more: how many keys were new to both is
 //! not known, so neither count nor rate of the result would be honest. Plain filters merge ([`Filter::merge`]). Keys made to collide raise
-//! the rate of false positives, not the bound on memory; against hostile streams use keyed hashing.
+//! the rate of false positives, not the bound on memory; against hostile streams use keyed hashing
+//! ([`crate::hash::Hashing::Keyed`]).
 
 mod bytes;
 mod filter;
+mod parquet;
+mod ring;
 mod size;
 
 pub use filter::{BLOCK_BYTES, BLOCKS_MAX, Filter};
+pub use parquet::ParquetFilter;
+pub use ring::{
+    BUCKETS_MAX, LINE_BYTES, LINES_PER_KEY_MAX, RING_LINES_MAX, RingSize, RingSizeError, SeenRing, Sighting,
+    Taken,
+};
 pub use size::{KEYS_MAX, RATE_MAX, RATE_MIN, Size, SizeError, blocks_for, expected_rate};
 
 use crate::estimate::z_of;

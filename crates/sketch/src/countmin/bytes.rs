@@ -76,7 +76,7 @@ fn check_size(lg_width: u8, depth: u8, limits: &Limits) -> Result<(), DecodeErro
 }
 
 /// Each counter as a varint; zeros as a 0 and the length of their run.
-fn write_cells(cells: impl Iterator<Item = u64>, out: &mut Vec<u8>) {
+pub(crate) fn write_cells(cells: impl Iterator<Item = u64>, out: &mut Vec<u8>) {
     let mut zeros = 0u64;
     for cell in cells {
         if cell == 0 {
@@ -97,7 +97,7 @@ fn write_zeros(zeros: &mut u64, out: &mut Vec<u8>) {
     }
 }
 
-fn read_cells<T: Copy + Default>(
+pub(crate) fn read_cells<T: Copy + Default>(
     r: &mut Reader<'_>,
     cells: usize,
     narrow: impl Fn(u64) -> Option<T>,

@@ -18,17 +18,25 @@
 //! **Laws, of whole snapshots, byte for byte.** Order does not matter; a merge equals one sketch over all events; folding
 //! to half the width (top bits: neighbours are added) commutes with both. Counters take 32 bits while the total does.
 //!
-//! **Left out:** conservative update and negative weights, either of which breaks the laws, and enumeration, which is
-//! the hot table's part. No two languages agree on Count-Min bytes, so none but our own are written.
+//! **Left out:** conservative update, which breaks the laws ([`Conservative`] has it), negative weights
+//! ([`crate::countsketch`]), and enumeration, which is the hot table's part. No two languages agree on Count-Min bytes,
+//! so none but our own are written.
 
 mod bytes;
+mod cells;
+mod conservative;
 mod freq;
+mod size;
 
 use crate::estimate::{Estimate, possible};
 use crate::frequent::lower_precision;
 use crate::hash::Token;
 use crate::{Health, Incompatible, MergeNote};
+pub(crate) use bytes::{read_cells, write_cells};
+use cells::Cells;
+pub use conservative::Conservative;
 pub use freq::Freq;
+pub use size::{Size, SizeError};
 
 /// Smallest log2 of the width.
 pub const LG_WIDTH_MIN: u8 = 4;
@@ -48,14 +56,6 @@ const ROW_MULTIPLIERS: [u64; DEPTH_MAX as usize] = [
     0x2C82_9ABE_1F45_32E1,
     0xC584_133A_C916_AB3D,
 ];
-
-/// The counters of all rows, row after row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Cells {
-    /// While the total fits: no counter exceeds it.
-    Narrow(Vec<u32>),
-    Wide(Vec<u64>),
-}
 
 /// A linear Count-Min sketch: `depth` rows of 2^`lg_width` counters.
 ///
@@ -84,7 +84,12 @@ impl CountMin {
     /// When [`CountMin::is_valid`] says no: specs are validated before.
     pub fn new(lg_width: u8, depth: u8) -> CountMin {
         assert!(CountMin::is_valid(lg_width, depth), "Count-Min of width 2^{lg_width} and depth {depth}");
-        CountMin { cells: Cells::Narrow(vec![0; usize::from(depth) << lg_width]), lg_width, depth, total: 0 }
+        CountMin { cells: Cells::zeros(usize::from(depth) << lg_width), lg_width, depth, total: 0 }
+    }
+
+    /// An empty sketch of a size found for an error at a confidence.
+    pub fn with_size(size: Size) -> CountMin {
+        CountMin::new(size.lg_width(), size.depth())
     }
 
     /// True for widths 2^4..=2^28 and depths 1..=8.
@@ -97,9 +102,7 @@ impl CountMin {
     pub fn update(&mut self, token: Token, weight: u64) {
         let weight = weight.min(u64::MAX - self.total);
         self.total += weight;
-        if self.total > u64::from(u32::MAX) {
-            self.widen();
-        }
+        self.cells.make_room_for(self.total);
         let places = Places::of(token, self.lg_width, self.depth);
         match &mut self.cells {
             Cells::Narrow(cells) => places.for_each(|at| cells[at] += weight as u32),
@@ -136,23 +139,8 @@ impl CountMin {
         let note = lower_precision(self.lg_width, other.lg_width);
         self.fold(other.lg_width);
         self.total = total;
-        if total > u64::from(u32::MAX) {
-            self.widen();
-        }
-        let step = 1usize << (other.lg_width - self.lg_width);
-        match (&mut self.cells, &other.cells) {
-            (Cells::Narrow(a), Cells::Narrow(b)) => {
-                a.iter_mut().zip(b.chunks_exact(step)).for_each(|(a, b)| *a += b.iter().sum::<u32>());
-            }
-            (Cells::Wide(a), Cells::Narrow(b)) => a
-                .iter_mut()
-                .zip(b.chunks_exact(step))
-                .for_each(|(a, b)| *a += b.iter().map(|&cell| u64::from(cell)).sum::<u64>()),
-            (Cells::Wide(a), Cells::Wide(b)) => {
-                a.iter_mut().zip(b.chunks_exact(step)).for_each(|(a, b)| *a += b.iter().sum::<u64>());
-            }
-            (Cells::Narrow(_), Cells::Wide(_)) => unreachable!("the sum of both totals needs wide counters"),
-        }
+        self.cells.make_room_for(total);
+        self.cells.add(&other.cells, 1usize << (other.lg_width - self.lg_width));
         Ok(note)
     }
 
@@ -163,65 +151,26 @@ impl CountMin {
         if lg_width >= self.lg_width {
             return;
         }
-        let step = 1usize << (self.lg_width - lg_width);
-        match &mut self.cells {
-            Cells::Narrow(cells) => {
-                *cells = cells.chunks_exact(step).map(|cells| cells.iter().sum()).collect()
-            }
-            Cells::Wide(cells) => *cells = cells.chunks_exact(step).map(|cells| cells.iter().sum()).collect(),
-        }
+        self.cells.fold_to_sums(1usize << (self.lg_width - lg_width));
         self.lg_width = lg_width;
     }
 
     /// How often a key occurred. `value` and `high` are the smallest counter, `low` holds with the confidence asked
     /// for; a key whose counter is 0 never occurred, which is exact. O(depth).
     pub fn query(&self, token: Token, confidence: f64) -> Estimate<u64> {
-        let value = self.at_most(token);
-        if value == 0 {
-            return Estimate::exact(0);
-        }
-        let confidence = possible(confidence);
-        let low = self.low_of(value, confidence);
-        if low == 0 {
-            return Estimate::proven(value, 0, value);
-        }
-        Estimate::probabilistic(value, low, value, confidence)
+        bounded(self.at_most(token), self.total, self.lg_width, self.depth, confidence)
     }
 
     /// The smallest counter of a key: its weight is at most that.
     #[inline]
     pub fn at_most(&self, token: Token) -> u64 {
-        let places = Places::of(token, self.lg_width, self.depth);
-        match &self.cells {
-            Cells::Narrow(cells) => {
-                let mut least = u32::MAX;
-                places.for_each(|at| least = least.min(cells[at]));
-                u64::from(least)
-            }
-            Cells::Wide(cells) => {
-                let mut least = u64::MAX;
-                places.for_each(|at| least = least.min(cells[at]));
-                least
-            }
-        }
-    }
-
-    /// What a smallest counter of `value` says about the key itself: the formula of the module's head, rounded down.
-    fn low_of(&self, value: u64, confidence: f64) -> u64 {
-        let c = (1.0 - confidence).powf(-1.0 / f64::from(self.depth));
-        let share = c / (1u64 << self.lg_width) as f64;
-        if share >= 1.0 {
-            return 0;
-        }
-        // Saturates at 0 below and at u64::MAX above; `value` caps it against rounding.
-        let low = ((value as f64 - share * self.total as f64) / (1.0 - share)).floor() as u64;
-        low.min(value)
+        Places::of(token, self.lg_width, self.depth).least(&self.cells)
     }
 
     /// The textbook error e/width: a count is overstated by more than this part of the total with a chance of at most
     /// e^-depth.
     pub fn epsilon(&self) -> f64 {
-        std::f64::consts::E / (1u64 << self.lg_width) as f64
+        size::epsilon_of(self.lg_width)
     }
 
     /// Total weight N of the stream.
@@ -262,63 +211,61 @@ impl CountMin {
 
     /// Bytes held, by capacity.
     pub fn memory_bytes(&self) -> usize {
-        let cells = match &self.cells {
-            Cells::Narrow(cells) => cells.capacity() * 4,
-            Cells::Wide(cells) => cells.capacity() * 8,
-        };
-        size_of::<CountMin>() + cells
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn widen_narrow(&mut self) {
-        if let Cells::Narrow(cells) = &self.cells {
-            self.cells = Cells::Wide(cells.iter().map(|&cell| u64::from(cell)).collect());
-        }
-    }
-
-    #[inline]
-    fn widen(&mut self) {
-        if matches!(self.cells, Cells::Narrow(_)) {
-            self.widen_narrow();
-        }
+        size_of::<CountMin>() + self.cells.memory_bytes()
     }
 
     /// Each row holds the whole stream once, and the counters are as wide as the total asks.
     fn is_sound(&self) -> bool {
-        let width = 1usize << self.lg_width;
         let total = u128::from(self.total);
-        let narrow = self.total <= u64::from(u32::MAX);
-        match &self.cells {
-            Cells::Narrow(cells) => {
-                narrow
-                    && cells
-                        .chunks(width)
-                        .all(|row| row.iter().map(|&cell| u128::from(cell)).sum::<u128>() == total)
-            }
-            Cells::Wide(cells) => {
-                !narrow
-                    && cells
-                        .chunks(width)
-                        .all(|row| row.iter().map(|&cell| u128::from(cell)).sum::<u128>() == total)
-            }
-        }
+        self.cells.fits(self.total) && self.cells.row_sums(1 << self.lg_width).iter().all(|&sum| sum == total)
     }
 
     /// Asserts what must hold between any two calls; for tests. O(depth · width).
     pub fn check_invariants(&self) {
-        let cells = match &self.cells {
-            Cells::Narrow(cells) => cells.len(),
-            Cells::Wide(cells) => cells.len(),
-        };
-        assert_eq!(cells, usize::from(self.depth) << self.lg_width);
+        assert_eq!(self.cells.len(), usize::from(self.depth) << self.lg_width);
         assert!(self.is_sound(), "a row does not sum to the total of {}", self.total);
     }
 }
 
+/// What a smallest counter of `value` says about a key, by the formula of the module's head.
+fn bounded(value: u64, total: u64, lg_width: u8, depth: u8, confidence: f64) -> Estimate<u64> {
+    if value == 0 {
+        return Estimate::exact(0);
+    }
+    let confidence = possible(confidence);
+    let c = (1.0 - confidence).powf(-1.0 / f64::from(depth));
+    let share = c / (1u64 << lg_width) as f64;
+    // Saturates at 0 below and at u64::MAX above; `value` caps it against rounding.
+    let low = ((value as f64 - share * total as f64) / (1.0 - share)).floor() as u64;
+    match low.min(value) {
+        low if low > 0 && share < 1.0 => Estimate::probabilistic(value, low, value, confidence),
+        _ => Estimate::proven(value, 0, value),
+    }
+}
+
+/// Runs a block with the depth as a constant, so that the compiler unrolls its loop over the rows.
+macro_rules! with_depth {
+    ($depth:expr, $constant:ident => $block:expr) => {
+        with_depth!(@each $depth, $constant => $block, 1 2 3 4 5 6 7)
+    };
+    (@each $depth:expr, $constant:ident => $block:expr, $($rows:literal)*) => {
+        match $depth {
+            $($rows => {
+                const $constant: usize = $rows;
+                $block
+            })*
+            _ => {
+                const $constant: usize = $crate::countmin::DEPTH_MAX as usize;
+                $block
+            }
+        }
+    };
+}
+pub(crate) use with_depth;
+
 /// The counters of one key, one a row.
 #[derive(Clone, Copy)]
-struct Places {
+pub(crate) struct Places {
     mixed: u64,
     lg_width: u8,
     depth: u8,
@@ -330,12 +277,46 @@ impl Places {
         Places { mixed: token.mixed(), lg_width, depth }
     }
 
+    /// The smallest counter.
     #[inline]
-    fn for_each(self, mut f: impl FnMut(usize)) {
-        for (row, multiplier) in ROW_MULTIPLIERS[..usize::from(self.depth)].iter().enumerate() {
-            let column = self.mixed.wrapping_mul(*multiplier) >> (64 - u32::from(self.lg_width));
-            f((row << self.lg_width) + column as usize);
+    fn least(self, cells: &Cells) -> u64 {
+        match cells {
+            Cells::Narrow(cells) => {
+                let mut least = u32::MAX;
+                self.for_each(|at| least = least.min(cells[at]));
+                u64::from(least)
+            }
+            Cells::Wide(cells) => {
+                let mut least = u64::MAX;
+                self.for_each(|at| least = least.min(cells[at]));
+                least
+            }
         }
+    }
+
+    #[inline(always)]
+    fn for_each(self, mut f: impl FnMut(usize)) {
+        let shift = 64 - u32::from(self.lg_width);
+        with_depth!(self.depth, DEPTH => {
+            for (row, multiplier) in ROW_MULTIPLIERS[..DEPTH].iter().enumerate() {
+                let column = self.mixed.wrapping_mul(*multiplier) >> shift;
+                f((row << self.lg_width) + column as usize);
+            }
+        });
+    }
+
+    /// The columns of all rows at once, for who needs them twice.
+    #[inline(always)]
+    fn all<const DEPTH: usize>(token: Token, lg_width: u8) -> [usize; DEPTH] {
+        let (products, shift) = (Places::products::<DEPTH>(token), 64 - u32::from(lg_width));
+        std::array::from_fn(|row| (row << lg_width) + (products[row] >> shift) as usize)
+    }
+
+    /// Of each row the product whose upper bits choose the column.
+    #[inline(always)]
+    pub(crate) fn products<const DEPTH: usize>(token: Token) -> [u64; DEPTH] {
+        let mixed = token.mixed();
+        std::array::from_fn(|row| mixed.wrapping_mul(ROW_MULTIPLIERS[row]))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Counters as bytes: the own snapshot, and Frequent Items of Apache DataSketches. Tables in docs/FORMATS.md.
+//! Counters as bytes: the own snapshot. Table in docs/FORMATS.md; Frequent Items of DataSketches are in `image.rs`.
 
 use super::table::{Entry, SLOT_BYTES, Table};
 use super::{Counters, ITEM_BYTES_MAX};
@@ -10,17 +10,6 @@ const VERSION: u8 = 1;
 const ENTRY_BYTES_MIN: usize = 8 + 8 + 8 + 2;
 /// Marks a name that was cut, in the length's highest bit.
 const CUT: u16 = 1 << 15;
-
-/// Constants of Frequent Items in the DataSketches formats.
-mod wire {
-    pub const SERIAL_VERSION: u8 = 1;
-    pub const FAMILY_FREQUENCY: u8 = 10;
-    pub const PREAMBLE_LONGS_EMPTY: u8 = 1;
-    pub const PREAMBLE_LONGS: u8 = 4;
-    /// Java and C++ disagree on the bit, so writers set both.
-    pub const FLAGS_EMPTY: u8 = 5;
-    pub const LG_MAP_MIN: u8 = 3;
-}
 
 impl Counters {
     /// Appends the snapshot: lossless and canonical, entries ascending by token.
@@ -75,46 +64,7 @@ impl Counters {
         }
     }
 
-    /// An Apache DataSketches *Frequent Items* sketch of strings with the same bounds, readable in Java, C++ and
-    /// Python. Its counter is `count + err - offset`, which is at most `count`, and with its offset added the upper
-    /// bound is the same; keys whose counter would be 0 are left out, as they are bounded by the offset. Bytes that
-    /// are no UTF-8 become U+FFFD. Weights are signed over there: the total stops at `i64::MAX`, and the counters, in the
-    /// order of their tokens, where they make up that much.
-    pub fn to_datasketches_strings(&self) -> Vec<u8> {
-        let lg_max = self.slots.trailing_zeros() as u8;
-        if self.total == 0 {
-            let head = [wire::PREAMBLE_LONGS_EMPTY, wire::SERIAL_VERSION, wire::FAMILY_FREQUENCY, lg_max];
-            return [&head[..], &[wire::LG_MAP_MIN, wire::FLAGS_EMPTY, 0, 0]].concat();
-        }
-        let mut room = i64::MAX as u64;
-        let mut entries = self.entries_by_token();
-        entries.retain_mut(|entry| {
-            entry.count = (entry.count + entry.err).saturating_sub(self.offset).min(room);
-            room -= entry.count;
-            entry.count > 0
-        });
-        let mut lg_now = wire::LG_MAP_MIN;
-        while entries.len() > (1usize << lg_now) / 4 * 3 {
-            lg_now += 1;
-        }
-        let long = |v: u64| (v.min(i64::MAX as u64)).to_le_bytes();
-        let mut out =
-            vec![wire::PREAMBLE_LONGS, wire::SERIAL_VERSION, wire::FAMILY_FREQUENCY, lg_max, lg_now, 0, 0, 0];
-        out.extend_from_slice(&(entries.len() as u64).to_le_bytes());
-        out.extend_from_slice(&long(self.total));
-        out.extend_from_slice(&long(self.offset));
-        for entry in &entries {
-            out.extend_from_slice(&entry.count.to_le_bytes());
-        }
-        for entry in &entries {
-            let text = String::from_utf8_lossy(entry.item);
-            out.extend_from_slice(&(text.len() as u32).to_le_bytes());
-            out.extend_from_slice(text.as_bytes());
-        }
-        out
-    }
-
-    fn entries_by_token(&self) -> Vec<Entry<'_>> {
+    pub(super) fn entries_by_token(&self) -> Vec<Entry<'_>> {
         let mut entries: Vec<Entry<'_>> = self.entries().collect();
         entries.sort_unstable_by_key(|entry| entry.token);
         entries

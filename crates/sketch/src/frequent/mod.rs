@@ -41,6 +41,7 @@
 //! at worst), not correctness; against hostile streams use keyed hashing.
 
 mod bytes;
+mod image;
 mod table;
 
 use crate::estimate::Estimate;

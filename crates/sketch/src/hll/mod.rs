@@ -7,14 +7,18 @@
 //! a smaller K too.
 //!
 //! Left out: the HIP estimate (it depends on the order of events and is void after a merge, see
-//! `estimator.rs`), packed registers (4 or 6 bits save memory and cost twice the time), and reading
-//! DataSketches' images.
+//! `estimator.rs`), and packed registers in memory (4 or 6 bits save memory and cost twice the time).
+//!
+//! What is read from an image of DataSketches (`image.rs`) is in registers from the start, however few values there are;
+//! of it and of what it is merged with the registers obey the law, and whole bytes do once both hold registers.
 
 mod estimator;
+mod image;
 mod registers;
 pub(crate) mod set;
 mod wire;
 
+pub use image::HllType;
 use registers::Registers;
 use set::TokenSet;
 
@@ -91,7 +95,7 @@ impl Distinct {
     /// registers.
     ///
     /// # Errors
-    /// None today: any two precisions merge. Sketches of differently keyed hashes will be refused here.
+    /// None today: any two precisions merge. [`crate::Keyed`] keeps those of different keys apart.
     pub fn merge(&mut self, other: &Distinct) -> Result<MergeNote, Incompatible> {
         let (ours, theirs) = (self.lg_k, other.lg_k);
         self.fold(theirs);

@@ -483,7 +483,7 @@ impl Quantiles {
 
 /// `ceil(q·n)`, at least 1, for the shortest decimal that reads back as `q`; `None` without values and for a q outside
 /// `[0, 1]`.
-fn rank_of(q: f64, n: u64) -> Option<u64> {
+pub(crate) fn rank_of(q: f64, n: u64) -> Option<u64> {
     if n == 0 || !(0.0..=1.0).contains(&q) {
         return None;
     }

@@ -16,7 +16,8 @@
 //! to c successes. The interval runs from the lower quantile of the negative binomial law for c successes to the upper
 //! one for c + 1 (Clopper & Pearson's, 1934), by the expansion of Cornish & Fisher (1938) to the skewness.
 //!
-//! **Left out:** the compressed image of DataSketches, images of versions before 3, and up-front sampling.
+//! **Left out:** writing the compressed image of DataSketches (it is read), images of versions before 3, and up-front
+//! sampling.
 
 mod image;
 mod ops;

@@ -419,8 +419,9 @@ fn foreign_bytes_are_refused_by_name() {
     assert!(with(0, 3).is_ok());
     let bytes = |lie| Err(ImageError::Bytes(DecodeError::Invalid(lie)));
     assert_eq!(with(0, 4), bytes("preamble of a theta image"));
-    assert_eq!(with(1, 4), bytes("not a compact theta image of version 3"), "the compressed one");
-    assert_eq!(with(2, 2), bytes("not a compact theta image of version 3"), "the updatable one");
+    assert_eq!(with(1, 2), bytes("not a compact theta image of version 3 or 4"), "an older one");
+    assert_eq!(with(1, 4), bytes("preamble of a compressed theta image"), "not what its version says");
+    assert_eq!(with(2, 2), bytes("not a compact theta image of version 3 or 4"), "the updatable one");
     assert_eq!(with(5, 0x1b), bytes("a big-endian image"));
     assert_eq!(with(6, 0xcd), Err(ImageError::Seed { ours: 0x93cc, theirs: 0x93cd }));
     assert_eq!(with(8, 31), bytes("bytes after the end"));

@@ -1,6 +1,9 @@
 //! Timing of operations side by side: every pass runs each of them once, so that a busy spell hits all alike.
 //!
 //! Minima are compared, because on a shared machine noise only adds; median and maximum are printed to show how much.
+//!
+//! A crate of its own and without dependencies, because the rivals of the sketches (`rivals/`) are timed by it too.
+#![forbid(unsafe_code)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -13,7 +16,9 @@ pub struct Case<'a> {
     prepare: Box<dyn Fn() -> Run<'a> + 'a>,
 }
 
-type Run<'a> = Box<dyn FnOnce() -> u64 + 'a>;
+/// What is timed, and gives what is asked when the clock has stopped.
+type Run<'a> = Box<dyn FnOnce() -> After<'a> + 'a>;
+type After<'a> = Box<dyn FnOnce() -> f64 + 'a>;
 
 impl<'a> Case<'a> {
     /// `prepare` makes a fresh state, untimed, and returns what is timed: a run of `ops` operations. The result of a
@@ -23,7 +28,34 @@ impl<'a> Case<'a> {
         ops: usize,
         prepare: impl Fn() -> R + 'a,
     ) -> Case<'a> {
-        Case { name, ops: ops as u64, floor: None, prepare: Box::new(move || Box::new(prepare())) }
+        let run = move || -> Run<'a> {
+            let run = prepare();
+            Box::new(move || {
+                black_box(run());
+                Box::new(|| f64::NAN)
+            })
+        };
+        Case { name, ops: ops as u64, floor: None, prepare: Box::new(run) }
+    }
+
+    /// As [`Case::new`], with a state that outlives the clock: `run` is timed, and `answer` says afterwards what came out,
+    /// so that no run wins by doing nothing. The state is dropped untimed.
+    pub fn answering<S: 'a, R: Fn(&mut S) + Clone + 'a, A: Fn(&S) -> f64 + Clone + 'a>(
+        name: &'static str,
+        ops: usize,
+        prepare: impl Fn() -> S + 'a,
+        run: R,
+        answer: A,
+    ) -> Case<'a> {
+        let run = move || -> Run<'a> {
+            let (mut state, run, answer) = (prepare(), run.clone(), answer.clone());
+            Box::new(move || {
+                run(&mut state);
+                black_box(&mut state);
+                Box::new(move || answer(&state))
+            })
+        };
+        Case { name, ops: ops as u64, floor: None, prepare: Box::new(run) }
     }
 
     /// Names the case that this one is compared to.
@@ -33,7 +65,7 @@ impl<'a> Case<'a> {
 }
 
 /// What was measured of one case, ns per operation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Timing {
     /// Name of the case.
     pub name: &'static str,
@@ -41,6 +73,8 @@ pub struct Timing {
     pub floor: Option<&'static str>,
     /// One entry a pass, ascending.
     pub ns: Vec<f64>,
+    /// What [`Case::answering`] answered in the last pass, NaN for other cases.
+    pub answer: f64,
 }
 
 impl Timing {
@@ -62,14 +96,17 @@ impl Timing {
 
 /// Runs all cases `passes` times (once at least), interleaved.
 pub fn measure(cases: &[Case], passes: usize) -> Vec<Timing> {
-    let mut timings: Vec<Timing> =
-        cases.iter().map(|c| Timing { name: c.name, floor: c.floor, ns: Vec::new() }).collect();
+    let mut timings: Vec<Timing> = cases
+        .iter()
+        .map(|c| Timing { name: c.name, floor: c.floor, ns: Vec::new(), answer: f64::NAN })
+        .collect();
     for _ in 0..passes.max(1) {
         for (case, timing) in cases.iter().zip(&mut timings) {
             let run = (case.prepare)();
             let start = Instant::now();
-            black_box(run());
+            let after = run();
             timing.ns.push(ns_each(start.elapsed(), case.ops));
+            timing.answer = after();
         }
     }
     for timing in &mut timings {
@@ -127,10 +164,18 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_asked_of_the_state_that_was_run() {
+        let case =
+            Case::answering("sum", 3, || 0, |sum| (1..=3).for_each(|n| *sum += n), |&sum| f64::from(sum));
+        let timings = measure(&[case], 2);
+        assert_eq!((timings[0].answer, timings[0].ns.len()), (6.0, 2));
+    }
+
+    #[test]
     fn the_table_compares_minima() {
         let timings = [
-            Timing { name: "floor", floor: None, ns: vec![2.0, 3.0, 9.0] },
-            Timing { name: "thing", floor: Some("floor"), ns: vec![5.0, 5.5, 6.0] },
+            Timing { name: "floor", floor: None, ns: vec![2.0, 3.0, 9.0], answer: f64::NAN },
+            Timing { name: "thing", floor: Some("floor"), ns: vec![5.0, 5.5, 6.0], answer: f64::NAN },
         ];
         let text = table(&timings);
         let line = text.lines().find(|l| l.starts_with("thing")).unwrap();

@@ -1,0 +1,61 @@
+//! Quantiles within 1 % of the value.
+
+use asap_sketchlib::DdSketch;
+use sketch::quantile::Quantiles;
+use sketches_ddsketch::{Config, DDSketch};
+use timing::Case;
+
+use crate::job::{Job, Plan, Unit};
+use crate::keys::{Keys, ROWS};
+
+/// All jobs of this file.
+pub const PLANS: &[Plan] = &[Plan { name: "quantiles within 1 % of the value, update", make: value_error }];
+
+/// The least bits a doubling whose error, 1/(2^(bits+1)+1), is within 1 %.
+const BITS: u8 = 6;
+const ERROR: f64 = 0.01;
+
+/// Ours at the error of the comparison.
+pub fn new_ours() -> Quantiles {
+    Quantiles::new(BITS).expect("within the range")
+}
+
+/// Theirs at the error of the comparison, with as many bins as it takes by default.
+pub fn new_ddsketch() -> DDSketch {
+    DDSketch::new(Config::new(ERROR, 2_048, 1e-9))
+}
+
+fn value_error(keys: &Keys) -> Job<'_> {
+    let exact = keys.quantile(0.99);
+    let sides = vec![
+        Case::answering(
+            "ours: batch",
+            ROWS,
+            new_ours,
+            |quantiles| quantiles.update_all(&keys.values),
+            move |quantiles| quantiles.quantile(0.99).map_or(f64::NAN, |e| e.value / exact - 1.0),
+        ),
+        Case::answering(
+            "ours: one by one",
+            ROWS,
+            new_ours,
+            |quantiles| keys.values.iter().for_each(|&v| quantiles.update(v)),
+            move |quantiles| quantiles.quantile(0.99).map_or(f64::NAN, |e| e.value / exact - 1.0),
+        ),
+        Case::answering(
+            "sketches-ddsketch",
+            ROWS,
+            new_ddsketch,
+            |quantiles| keys.values.iter().for_each(|&v| quantiles.add(v)),
+            move |quantiles| quantiles.quantile(0.99).ok().flatten().map_or(f64::NAN, |v| v / exact - 1.0),
+        ),
+        Case::answering(
+            "asap_sketchlib",
+            ROWS,
+            || DdSketch::new(ERROR),
+            |quantiles| keys.values.iter().for_each(|v| quantiles.add(v)),
+            move |quantiles| quantiles.get_value_at_quantile(0.99).map_or(f64::NAN, |v| v / exact - 1.0),
+        ),
+    ];
+    Job { unit: Unit::Ns, bar: Some(4.0), asked: "error of p99", right: -ERROR..=ERROR, sides }
+}
