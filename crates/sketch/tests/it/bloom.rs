@@ -101,6 +101,17 @@ proptest! {
     }
 
     #[test]
+    fn a_batch_is_its_keys_one_by_one(blocks in 1u64..40, a in tokens(), b in tokens()) {
+        let (mut batch, mut single) = (filter(blocks, a.iter().copied()), filter(blocks, a.iter().copied()));
+        let mut known = vec![true];
+        batch.contains_all(&b, &mut known);
+        prop_assert_eq!(known, b.iter().map(|&token| single.contains(token)).collect::<Vec<_>>());
+        let new = b.iter().filter(|&&token| single.insert(token)).count() as u64;
+        prop_assert_eq!(batch.insert_all(&b), new);
+        prop_assert_eq!(filter_bytes(&batch), filter_bytes(&single));
+    }
+
+    #[test]
     fn a_merged_filter_is_one_filter_over_all_keys(blocks in 1u64..40, a in tokens(), b in tokens()) {
         let mut merged = filter(blocks, a.iter().copied());
         prop_assert_eq!(merged.merge(&filter(blocks, b.iter().copied())), Ok(MergeNote::Exact));
@@ -249,6 +260,19 @@ fn shape() -> impl Strategy<Value = (Size, u64)> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_batch_of_verdicts_is_one_by_one((size, bytes_max) in shape(), a in tokens(), b in tokens()) {
+        let (mut batch, mut single) = (Seen::new(size, bytes_max), Seen::new(size, bytes_max));
+        let (mut verdicts, mut asked) = (vec![Verdict::Maybe], vec![Verdict::Maybe]);
+        for part in [&a, &b] {
+            batch.contains_all(part, &mut asked);
+            prop_assert_eq!(&asked, &part.iter().map(|&t| single.contains(t)).collect::<Vec<_>>());
+            batch.check_and_insert_all(part, &mut verdicts);
+            prop_assert_eq!(&verdicts, &part.iter().map(|&t| single.check_and_insert(t)).collect::<Vec<_>>());
+            prop_assert_eq!(bytes(&batch), bytes(&single));
+        }
+    }
 
     #[test]
     fn verdicts_are_true((size, bytes_max) in shape(), tokens in tokens()) {
