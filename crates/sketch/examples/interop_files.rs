@@ -38,8 +38,7 @@ fn write(dir: &Path) -> Result<(), Failure> {
         let column = Column::read(&path)?;
         let mut images = vec![("theta", column.theta()?.export())];
         let distinct = column.distinct()?;
-        for (suffix, hll_type) in
-            [("hll4", HllType::Hll4), ("hll6", HllType::Hll6), ("hll8", HllType::Hll8)]
+        for (suffix, hll_type) in [("hll4", HllType::Hll4), ("hll6", HllType::Hll6), ("hll8", HllType::Hll8)]
         {
             images.push((suffix, distinct.to_datasketches_as(hll_type)));
         }
