@@ -1,9 +1,10 @@
-//! The project's chores, one file each: `cargo xtask check | setup | bench`. CI runs the same commands.
+//! The project's chores, one file each: `cargo xtask check | interop | setup | bench`. CI runs the same commands.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod check;
 mod floors;
+mod interop;
 mod setup;
 mod shell;
 
@@ -21,6 +22,8 @@ enum Task {
         #[arg(long)]
         all: bool,
     },
+    /// Lets Spark read our sketches and us read Spark's.
+    Interop,
     /// Installs what the tests and the bench need on a new machine; does nothing where it is there already.
     Setup {
         /// Leave out the peers of the bench.
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let root = root();
     let done = match task {
         Task::Check { all } => check::run(&root, all),
+        Task::Interop => interop::run(&root),
         Task::Setup { tests_only } => setup::run(&root, tests_only),
         Task::Bench(bench) => bench.run(&root),
     };
