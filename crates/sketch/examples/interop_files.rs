@@ -11,6 +11,7 @@ use std::{env, fs};
 use sketch::frequent::Counters;
 use sketch::hash::{theta_hash_of_f64, theta_hash_of_i64, theta_hash_of_str};
 use sketch::hll::{Distinct, HllType, LgK};
+use sketch::kll::{K, Kll, Search, Value};
 use sketch::theta::Theta;
 use sketch::{Limits, Token};
 
@@ -18,6 +19,8 @@ type Failure = Box<dyn std::error::Error>;
 
 /// The defaults of Spark: lg K 12 for HLL and Theta.
 const LG_K: u8 = 12;
+/// Of the coins of KLL.
+const SEED: u64 = 1;
 /// Few, so that a stream of some hundred items purges.
 const COUNTER_SLOTS: usize = 64;
 
@@ -44,9 +47,11 @@ fn write(dir: &Path) -> Result<(), Failure> {
         }
         match &column {
             Column::String(_) => images.push(("top", column.top().to_datasketches_strings())),
-            Column::Bigint(_) => images.extend(column.top().to_datasketches_longs().map(|top| ("top", top))),
-            // KLL of doubles goes here, once it is in this crate: ("kll", ...). tests/interop/spark.py reads it if it is there.
-            Column::Double(_) => {}
+            Column::Bigint(values) => {
+                images.extend(column.top().to_datasketches_longs().map(|top| ("top", top)));
+                images.push(("kll", kll(values).to_datasketches()));
+            }
+            Column::Double(values) => images.push(("kll", kll(values).to_datasketches())),
         }
         for (suffix, image) in images {
             fs::write(out.join(format!("{name}.{suffix}")), image)?;
@@ -73,6 +78,17 @@ fn read(dir: &Path) -> Result<(), Failure> {
                 theirs.merge(&column.theta()?)?;
                 let e = theirs.estimate(0.999);
                 println!("{name}\t{}\t{}\t{}", e.value, e.low, e.high);
+            }
+            "kll" => {
+                let (value, low, high) = match &column {
+                    Column::Double(values) => median(&image, values)?,
+                    Column::Bigint(values) => {
+                        let (value, low, high) = median(&image, values)?;
+                        (value as f64, low as f64, high as f64)
+                    }
+                    Column::String(_) => return Err(format!("{name}: quantiles of strings").into()),
+                };
+                println!("{name}\t{value}\t{low}\t{high}");
             }
             "top" => {
                 let mut theirs = match column {
@@ -154,6 +170,20 @@ impl Column {
         }
         counters
     }
+}
+
+fn kll<T: Value>(values: &[T]) -> Kll<T> {
+    let mut kll = Kll::new(K::DEFAULT, SEED);
+    kll.update_all(values);
+    kll
+}
+
+/// The median of what Spark saw and of these values, with its bounds.
+fn median<T: Value>(image: &[u8], values: &[T]) -> Result<(T, T, T), Failure> {
+    let mut theirs = Kll::<T>::from_datasketches(image, SEED, &Limits::default())?;
+    theirs.merge(&kll(values))?;
+    let e = theirs.quantile(0.5, Search::Inclusive, 0.999).ok_or("no values")?;
+    Ok((e.value, e.low, e.high))
 }
 
 /// The files of a directory, by name.
