@@ -79,6 +79,36 @@ proptest! {
     }
 
     #[test]
+    fn a_snapshot_merges_as_what_it_restores_to(
+        ours in (precision(), values()),
+        theirs in (precision(), values()),
+        seed: u64,
+    ) {
+        let (before, other) = (of(ours.0, &ours.1), of(theirs.0, &theirs.1));
+        let (mut merged, mut bytes) = (before.clone(), before.clone());
+        let image = snapshot(&other);
+        let mut r = Reader::new(&image);
+        prop_assert_eq!(bytes.merge_snapshot(&mut r, &Limits::default()).ok(), merged.merge(&other).ok());
+        prop_assert_eq!(r.remaining(), 0);
+        assert_same(&bytes, &merged);
+        // Bytes are refused by both or by neither, and what is refused changes nothing.
+        let hostile = mutate(&image, &mut Rng(seed));
+        let mut bytes = before.clone();
+        let done = bytes.merge_snapshot(&mut Reader::new(&hostile), &Limits::default());
+        match Theta::restore(&mut Reader::new(&hostile), &Limits::default()) {
+            Ok(restored) => {
+                let mut merged = before;
+                prop_assert_eq!(done.ok(), merged.merge(&restored).ok());
+                assert_same(&bytes, &merged);
+            }
+            Err(refused) => {
+                prop_assert_eq!(done, Err(refused));
+                assert_same(&bytes, &before);
+            }
+        }
+    }
+
+    #[test]
     fn every_merge_tree_gives_one_sketch_over_all_values(
         parts in prop::collection::vec((precision(), values()), 1..7),
         picks in prop::collection::vec(any::<(prop::sample::Index, prop::sample::Index)>(), 6),
