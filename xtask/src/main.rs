@@ -1,6 +1,7 @@
-//! The project's chores, one file each: `cargo xtask check | setup | bench`. CI runs the same commands.
+//! The project's chores, one file each: `cargo xtask check | setup | bench | accuracy`. CI runs the same commands.
 #![forbid(unsafe_code)]
 
+mod accuracy;
 mod bench;
 mod check;
 mod floors;
@@ -29,6 +30,8 @@ enum Task {
     },
     /// Measures streamgauge against its peers, on one core, and the sketches against their floors.
     Bench(bench::Options),
+    /// Measures how far sketches are off, over many seeded trials, and writes docs/ACCURACY.md.
+    Accuracy(accuracy::Options),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Task::Check { all } => check::run(&root, all),
         Task::Setup { tests_only } => setup::run(&root, tests_only),
         Task::Bench(options) => bench::run(&root, &options),
+        Task::Accuracy(options) => accuracy::run(&root, &options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
