@@ -1,6 +1,7 @@
-//! The project's chores, one file each: `cargo xtask check | interop | setup | bench`. CI runs the same commands.
+//! The project's chores, one file each: `cargo xtask check | interop | setup | bench | accuracy`. CI runs the same commands.
 #![forbid(unsafe_code)]
 
+mod accuracy;
 mod bench;
 mod check;
 mod floors;
@@ -33,6 +34,8 @@ enum Task {
     /// Measures streamgauge against its peers, on one core, and the sketches against their floors; `bench sketch` the
     /// sketches against those of other crates.
     Bench(bench::Bench),
+    /// Measures how far sketches are off, over many seeded trials, and writes docs/ACCURACY.md.
+    Accuracy(accuracy::Options),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Task::Interop => interop::run(&root),
         Task::Setup { tests_only } => setup::run(&root, tests_only),
         Task::Bench(bench) => bench.run(&root),
+        Task::Accuracy(options) => accuracy::run(&root, &options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

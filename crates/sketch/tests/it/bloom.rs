@@ -339,48 +339,6 @@ proptest! {
     }
 }
 
-/// Bounds of the first times hold in at least the stated share of 400 runs each: 4.5 deviations of the share at the
-/// smaller size of misses, chance of a false alarm under 1e-5. Heavily degraded filters are among them.
-#[test]
-fn first_times_hold_the_truth() {
-    let runs = 400u64;
-    for (keys, rate, bytes_max, n) in [
-        (1_000, 0.1, 0, 1_000),
-        (1_000, 0.1, 0, 4_000),
-        (1_000, 0.01, 1 << 20, 3_000),
-        (500, 0.5, 0, 1_500),
-        (500, 0.5, 0, 5_000),
-    ] {
-        for confidence in [0.8, 0.95] {
-            let (mut held, mut errors) = (0u64, Vec::new());
-            for run in 0..runs {
-                let mut rng = Rng(run << 20 | n);
-                let mut seen = Seen::new(size(keys, rate), bytes_max);
-                for _ in 0..n {
-                    let token = Token::of_hash(rng.next(), rng.next());
-                    seen.insert(token);
-                    // Repetitions are no first times, whatever was said of them.
-                    seen.insert(token);
-                }
-                let e = seen.first_times(confidence);
-                assert!(e.low <= n as f64, "never too many");
-                held += u64::from(n as f64 <= e.high);
-                errors.push(e.value - n as f64);
-            }
-            let slack = 4.5 * (confidence * (1.0 - confidence) / runs as f64).sqrt();
-            let share = held as f64 / runs as f64;
-            assert!(share >= confidence - slack, "{keys} @ {rate}, {n}, {confidence}: {share}");
-            // The mean is right as well, as long as not all bits are set: 4.5 of its deviations.
-            if n < 5_000 {
-                let mean = errors.iter().sum::<f64>() / runs as f64;
-                let spread = errors.iter().map(|e| (e - mean).powi(2)).sum::<f64>() / runs as f64;
-                let sigma = (spread / runs as f64).sqrt();
-                assert!(mean.abs() <= 4.5 * sigma + 0.5, "{keys} @ {rate}, {n}: off by {mean} of {sigma}");
-            }
-        }
-    }
-}
-
 /// The correction matters: without it the count is too low by many deviations.
 #[test]
 fn a_plain_count_of_new_keys_is_too_low() {
