@@ -110,6 +110,7 @@ mod pages {
         exact "exact.md"
         frequent "frequent.md"
         hashing "hashing.md"
+        interchange "interchange.md"
         kll "kll.md"
         minhash "minhash.md"
         parquet_filter "parquet-filter.md"
