@@ -12,7 +12,7 @@ use std::io::BufRead;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut known = Seen::new(Size::new(1_000_000, 0.01)?, 4 << 20);
-    let mut users = Distinct::new(LgK::for_relative_error(0.01));
+    let mut users = Distinct::new(LgK::for_relative_error(0.02, 0.95));
     let mut actions = Freq::new(12, 5, 256);
     let mut busiest = Counters::new(1 << 10);
     let mut latency = Quantiles::new(6)?;

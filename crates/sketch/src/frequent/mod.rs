@@ -123,6 +123,15 @@ impl Counters {
         Counters { table: Table::new(), slots, total: 0, offset: 0 }
     }
 
+    /// The fewest slots whose counts are known to within `epsilon` of the total weight, for certain: 1/(L/2 + 1) ≤ ε. `None`
+    /// when there are not so many.
+    pub fn slots_for(epsilon: f64) -> Option<usize> {
+        let wide = |slots: &usize| 1.0 / (Counters::new(*slots).live_max() as f64 / 2.0 + 1.0) <= epsilon;
+        std::iter::successors(Some(SLOTS_MIN), |slots| slots.checked_mul(2))
+            .take_while(|&slots| slots <= SLOTS_MAX)
+            .find(wide)
+    }
+
     /// True for numbers of slots that [`Counters::new`] accepts.
     pub fn is_valid(slots: usize) -> bool {
         slots.is_power_of_two() && (SLOTS_MIN..=SLOTS_MAX).contains(&slots)

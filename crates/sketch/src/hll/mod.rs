@@ -22,6 +22,7 @@ pub use image::HllType;
 use registers::Registers;
 use set::TokenSet;
 
+use crate::estimate::z_of;
 use crate::{Estimate, Health, Incompatible, MergeNote, Token};
 
 /// The number of distinct values of a stream.
@@ -282,10 +283,11 @@ impl LgK {
         if (LgK::MIN.0..=LgK::MAX.0).contains(&lg_k) { Ok(LgK(lg_k)) } else { Err(LgKError(lg_k)) }
     }
 
-    /// The coarsest precision whose relative standard error is not above `error` (0.01 is 1 %), or the finest
-    /// there is.
-    pub fn for_relative_error(error: f64) -> LgK {
-        (LgK::MIN.0..LgK::MAX.0).map(LgK).find(|lg_k| lg_k.relative_error() <= error).unwrap_or(LgK::MAX)
+    /// The coarsest precision whose estimates are within `error` (0.01 is 1 %) of the truth at this confidence, or the
+    /// finest there is. A confidence of 0.683 asks for one sigma.
+    pub fn for_relative_error(error: f64, confidence: f64) -> LgK {
+        let sigma = error / z_of(confidence);
+        (LgK::MIN.0..LgK::MAX.0).map(LgK).find(|lg_k| lg_k.relative_error() <= sigma).unwrap_or(LgK::MAX)
     }
 
     /// The plain number, 4..=21.

@@ -367,9 +367,11 @@ impl LgK {
         if (LgK::MIN.0..=LgK::MAX.0).contains(&lg_k) { Ok(LgK(lg_k)) } else { Err(LgKError(lg_k)) }
     }
 
-    /// The coarsest precision whose [`LgK::standard_error`] is not above `error`, or the finest there is.
-    pub fn for_error(error: f64) -> LgK {
-        (LgK::MIN.0..LgK::MAX.0).map(LgK).find(|lg_k| lg_k.standard_error() <= error).unwrap_or(LgK::MAX)
+    /// The coarsest precision whose similarities are within `error` of the truth at this confidence, whatever the
+    /// similarity, or the finest there is.
+    pub fn for_error(error: f64, confidence: f64) -> LgK {
+        let sigma = error / z_of(confidence);
+        (LgK::MIN.0..LgK::MAX.0).map(LgK).find(|lg_k| lg_k.standard_error() <= sigma).unwrap_or(LgK::MAX)
     }
 
     /// The plain number, 4..=12.
@@ -424,7 +426,7 @@ mod tests {
     fn the_coarsest_precision_that_is_fine_enough_is_taken() {
         for (error, bins) in [(1.0, 16), (0.125, 16), (0.12, 32), (0.05, 128), (0.01, 4_096), (0.001, 4_096)]
         {
-            assert_eq!(LgK::for_error(error).bins(), bins, "{error}");
+            assert_eq!(LgK::for_error(error, 0.682).bins(), bins, "{error}");
         }
         assert_eq!(LgK::new(13), Err(LgKError(13)));
         assert_eq!(LgKError(3).to_string(), "lg K is 3, but it goes from 4 to 12");

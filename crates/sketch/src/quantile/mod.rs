@@ -44,6 +44,11 @@ impl std::fmt::Display for BitsOutOfRange {
 
 impl std::error::Error for BitsOutOfRange {}
 
+/// Half a bin, relative to the value.
+fn bin_error(bits: u8) -> f64 {
+    1.0 / (f64::from(2u32 << bits) + 1.0)
+}
+
 /// Quantiles of one number.
 ///
 /// ```
@@ -101,6 +106,15 @@ impl Quantiles {
             max: f64::NEG_INFINITY,
             state: State::Values(Vec::new()),
         })
+    }
+
+    /// An empty sketch of the fewest bits whose quantiles are within `error` (0.01 is 1 %) of the true value, for certain.
+    ///
+    /// # Errors
+    /// When that takes more bits than there are, or the error is not a number.
+    pub fn for_relative_error(error: f64) -> Result<Quantiles, BitsOutOfRange> {
+        let fits = |bits: &u8| bin_error(*bits) <= error;
+        Quantiles::new(BITS.into_iter().find(fits).unwrap_or(BITS.end() + 1))
     }
 
     /// Folds a value in; one that is not finite is only counted. O(1), but for the rare widening of the bins.
@@ -219,7 +233,7 @@ impl Quantiles {
 
     /// Largest error of a quantile, relative to the true value: 0 while exact, then 1/(2^(bits+1)+1).
     pub fn relative_error(&self) -> f64 {
-        if self.is_exact() { 0.0 } else { 1.0 / (f64::from(2u32 << self.bits) + 1.0) }
+        if self.is_exact() { 0.0 } else { bin_error(self.bits) }
     }
 
     /// True while every value is kept.

@@ -215,6 +215,14 @@ impl Theta {
         self.k() / 2 * 3
     }
 
+    /// The coarsest precision whose estimates of a union are within `error` (0.01 is 1 %) of the truth at this confidence,
+    /// or the finest there is.
+    pub fn lg_k_for(error: f64, confidence: f64) -> LgK {
+        let sigma = error / z_of(confidence);
+        let sizes = (LgK::MIN.get()..LgK::MAX.get()).filter_map(|lg_k| LgK::new(lg_k).ok());
+        sizes.into_iter().find(|&lg_k| Theta::relative_error(lg_k) <= sigma).unwrap_or(LgK::MAX)
+    }
+
     /// Relative standard error of the estimate beyond the exact mode, one sigma: 1/√(K−1).
     pub fn relative_error(lg_k: LgK) -> f64 {
         1.0 / (f64::from(1u32 << lg_k.get()) - 1.0).sqrt()

@@ -31,6 +31,14 @@ fn restored(bytes: &[u8]) -> Result<Counters, DecodeError> {
     Ok(counters)
 }
 
+#[test]
+fn slots_are_sized_by_the_error() {
+    // Three quarters of 512 slots are 384 counters; 1/(192 + 1) is within 1 %, the half of it is not.
+    assert_eq!(Counters::slots_for(0.01), Some(512));
+    assert_eq!(Counters::slots_for(1.0), Some(sketch::frequent::SLOTS_MIN));
+    assert_eq!((Counters::slots_for(0.0), Counters::slots_for(f64::NAN)), (None, None));
+}
+
 /// Every promise of the module's head, against exact counts.
 fn check_bounds(counters: &Counters, truth: &BTreeMap<u32, u64>) {
     counters.check_invariants();

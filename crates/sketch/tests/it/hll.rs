@@ -45,9 +45,9 @@ fn the_range_of_lg_k_is_that_of_datasketches() {
     assert_eq!(LgK::new(3), Err(LgKError(3)));
     assert_eq!(LgK::new(22), Err(LgKError(22)));
     assert_eq!((lg(4), lg(21)), (LgK::MIN, LgK::MAX));
-    assert_eq!(LgK::for_relative_error(0.01).get(), 14);
-    assert_eq!(LgK::for_relative_error(0.0), LgK::MAX);
-    assert_eq!(LgK::for_relative_error(1.0), LgK::MIN);
+    assert_eq!(LgK::for_relative_error(0.01, 0.6827).get(), 14);
+    assert_eq!(LgK::for_relative_error(0.0, 0.95), LgK::MAX);
+    assert_eq!(LgK::for_relative_error(1.0, 0.5), LgK::MIN);
 }
 
 #[test]

@@ -105,6 +105,13 @@ fn check_quantiles(name: &str, q: &Quantiles, values: &[f64]) {
 }
 
 #[test]
+fn bits_are_sized_by_the_error() {
+    // Half a bin is 1/129 of the value with 6 bits, and 1/65 with 5.
+    assert_eq!(Quantiles::for_relative_error(0.01).unwrap().bits(), 6);
+    assert!(Quantiles::for_relative_error(0.0).is_err() && Quantiles::for_relative_error(f64::NAN).is_err());
+}
+
+#[test]
 fn every_quantile_lies_within_its_bounds_and_the_value_within_the_relative_error() {
     for n in [1, 2, 255, 256, 257, 20_000] {
         for (name, values) in distributions(n) {

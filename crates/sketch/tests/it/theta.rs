@@ -428,3 +428,11 @@ fn fingerprint_of_all_bytes() {
     }
     assert_eq!(format!("{fnv:016x}"), "ee9234d1172a2046");
 }
+
+#[test]
+fn precision_is_sized_by_error_and_confidence() {
+    // 1.96/√(2^14 − 1) is 1.53 %, 1.96/√(2^13 − 1) 2.17 %.
+    assert_eq!(Theta::lg_k_for(0.02, 0.95), lg(14));
+    assert_eq!(Theta::lg_k_for(0.0, 0.95), LgK::MAX);
+    assert_eq!(Theta::lg_k_for(2.0, 0.95), LgK::MIN);
+}
