@@ -24,10 +24,14 @@ pub mod groups;
 pub mod intake;
 pub mod judge;
 pub mod outlet;
+mod restore;
 pub mod series;
 pub mod shard;
 pub mod spec;
+pub mod state;
 pub mod time;
 
 pub use engine::Engine;
+pub use restore::RestoreError;
+pub use state::State;
 pub use sketch::{Estimate, Guarantee};

@@ -37,13 +37,18 @@ mod measure;
 mod pipeline;
 mod places;
 mod problem;
+<<<<<<< HEAD
 mod secret;
+=======
+mod same;
+>>>>>>> 074df51 (wip: states as bytes)
 pub mod size;
 
 pub use accuracy::{Accuracy, Choice};
 pub use explain::{Explained, SharedSet, Stage};
 pub use expr::Program;
 pub use file::overrides::Override;
+pub use file::values::bytes;
 pub use input::{Input, InputKind};
 pub use pipeline::Pipeline;
 pub use places::About;
