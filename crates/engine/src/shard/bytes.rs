@@ -11,6 +11,8 @@ use crate::spec::{Kind, Measure, Source};
 use sketch::{DecodeError, Limits, Reader};
 
 const MAGIC: &[u8; 4] = b"SGS2";
+/// Numbers behind the history of the grouping sets.
+const COUNTERS: usize = 7;
 
 impl Shard {
     /// Canonical bytes of the state: equal for equal events, whatever the number of shards and the cut into blocks,
@@ -47,7 +49,7 @@ impl Shard {
         }
     }
 
-    fn counters(&self) -> [u64; 8] {
+    fn counters(&self) -> [u64; COUNTERS] {
         let way = self.given_way;
         [
             way.groups_halved,
@@ -55,7 +57,6 @@ impl Shard {
             way.panes_dropped,
             way.over_budget,
             self.blocks,
-            self.looked_at_bytes,
             self.weights_negative,
             self.weights_too_large,
         ]
@@ -88,7 +89,7 @@ impl Shard {
         for set in &mut shard.sets {
             set.restore(source, r, h, shard.watermark, &mut room)?;
         }
-        let mut counters = [0; 8];
+        let mut counters = [0; COUNTERS];
         for counter in &mut counters {
             *counter = h.u64()?;
             if *counter > WEIGHT_SUM_MAX {
@@ -101,12 +102,12 @@ impl Shard {
         Ok(shard)
     }
 
-    fn set_counters(&mut self, counters: [u64; 8]) {
-        let [groups_halved, sketches_folded, panes_dropped, over_budget, blocks, looked, negative, large] =
-            counters;
+    fn set_counters(&mut self, counters: [u64; COUNTERS]) {
+        let [groups_halved, sketches_folded, panes_dropped, over_budget, blocks, negative, large] = counters;
         self.given_way = GivenWay { groups_halved, sketches_folded, panes_dropped, over_budget };
         self.blocks = blocks;
-        self.looked_at_bytes = looked;
+        // What was accounted for at the last look may have held room that a restored sketch takes only when it needs it.
+        self.looked_at_bytes = self.memory_bytes() as u64;
         self.weights_negative = negative;
         self.weights_too_large = large;
     }

@@ -84,7 +84,7 @@ fn answered(source: &Source) -> (Vec<Answer>, Vec<u8>) {
     }
     let outlet = Outlet::new(source, vec![shard], intake.tally(), None).with_verdicts(judge.verdicts(0.95));
     let mut bytes = Vec::new();
-    outlet.snapshot(&mut bytes);
+    outlet.canonical(&mut bytes);
     (outlet.answers(Question::Total), bytes)
 }
 

@@ -110,7 +110,6 @@ fn run(
                 let bytes = saved(source, shard);
                 let again = restored(source, budget, &bytes).expect("what was saved is restored");
                 assert_eq!(saved(source, &again), bytes, "a restored shard is saved as it was");
-                assert!(again.memory_bytes() <= shard.memory_bytes());
                 *shard = again;
             }
         }
