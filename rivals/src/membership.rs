@@ -60,7 +60,7 @@ impl Member for Filter {
     }
 
     fn insert_all(&mut self, keys: &Hashed) {
-        keys.tokens.iter().for_each(|&token| _ = self.insert(token));
+        keys.tokens.iter().for_each(|&token| _ = Filter::insert(self, token));
     }
 
     fn count(&self, keys: &Hashed) -> usize {
@@ -79,6 +79,50 @@ impl Member for Seen {
 
     fn count(&self, keys: &Hashed) -> usize {
         keys.tokens.iter().filter(|&&token| self.contains(token) != Verdict::New).count()
+    }
+}
+
+/// Ours by batches, as the engine hands them over.
+struct Batches<F>(F);
+
+const BATCH: usize = 4_096;
+
+impl Member for Batches<Filter> {
+    fn of_size(keys: i64) -> Self {
+        Batches(Filter::of_size(keys))
+    }
+
+    fn insert_all(&mut self, keys: &Hashed) {
+        keys.tokens.chunks(BATCH).for_each(|tokens| _ = self.0.insert_all(tokens));
+    }
+
+    fn count(&self, keys: &Hashed) -> usize {
+        let mut out = Vec::new();
+        let known = |tokens: &[Token]| {
+            self.0.contains_all(tokens, &mut out);
+            out.iter().filter(|&&known| known).count()
+        };
+        keys.tokens.chunks(BATCH).map(known).sum()
+    }
+}
+
+impl Member for Batches<Seen> {
+    fn of_size(keys: i64) -> Self {
+        Batches(Seen::of_size(keys))
+    }
+
+    fn insert_all(&mut self, keys: &Hashed) {
+        let mut out = Vec::new();
+        keys.tokens.chunks(BATCH).for_each(|tokens| self.0.check_and_insert_all(tokens, &mut out));
+    }
+
+    fn count(&self, keys: &Hashed) -> usize {
+        let mut out = Vec::new();
+        let known = |tokens: &[Token]| {
+            self.0.contains_all(tokens, &mut out);
+            out.iter().filter(|&&verdict| verdict != Verdict::New).count()
+        };
+        keys.tokens.chunks(BATCH).map(known).sum()
     }
 }
 
@@ -124,8 +168,10 @@ impl Member for Bloom<FastPath> {
     }
 }
 
-const OURS: &str = "ours: filter";
-const SEEN: &str = "ours: seen (test and insert, first times)";
+const OURS: &str = "ours: filter, one by one";
+const OURS_BATCH: &str = "ours: filter, batches";
+const SEEN: &str = "ours: seen (tests, counts first times)";
+const SEEN_BATCH: &str = "ours: seen, batches";
 const FAST: &str = "fastbloom";
 const APACHE: &str = "datasketches (hashes anew)";
 const ASAP: &str = "asap_sketchlib (hashes anew)";
@@ -159,7 +205,9 @@ fn insert_small(_: &Keys) -> Job<'_> {
     membership(
         Some(15.0),
         vec![
+            side::<Batches<Filter>>(OURS_BATCH, &keys),
             side::<Filter>(OURS, &keys),
+            side::<Batches<Seen>>(SEEN_BATCH, &keys),
             side::<Seen>(SEEN, &keys),
             side::<Fast>(FAST, &keys),
             side::<Apache>(APACHE, &keys),
@@ -193,7 +241,9 @@ fn querying<'a>(bar: Option<f64>, keys: Rc<Hashed>, share: f64) -> Job<'a> {
     }
     let held = hashed(0, SMALL);
     let sides = vec![
+        side::<Batches<Filter>>(OURS_BATCH, &keys, &held),
         side::<Filter>(OURS, &keys, &held),
+        side::<Batches<Seen>>(SEEN_BATCH, &keys, &held),
         side::<Seen>(SEEN, &keys, &held),
         side::<Fast>(FAST, &keys, &held),
         side::<Apache>(APACHE, &keys, &held),
@@ -223,7 +273,9 @@ fn insert_large(_: &Keys) -> Job<'_> {
     membership(
         Some(45.0),
         vec![
+            side::<Batches<Filter>>(OURS_BATCH),
             side::<Filter>(OURS),
+            side::<Batches<Seen>>(SEEN_BATCH),
             side::<Seen>(SEEN),
             side::<Fast>(FAST),
             side::<Apache>(APACHE),
@@ -247,7 +299,9 @@ fn query_large(_: &Keys) -> Job<'_> {
     }
     let keys = Rc::new(hashed(0, HELD));
     let sides = vec![
+        side::<Batches<Filter>>(OURS_BATCH, &keys),
         side::<Filter>(OURS, &keys),
+        side::<Batches<Seen>>(SEEN_BATCH, &keys),
         side::<Seen>(SEEN, &keys),
         side::<Fast>(FAST, &keys),
         side::<Apache>(APACHE, &keys),

@@ -8,6 +8,7 @@ use datasketches::theta::{
 };
 use sketch::hash::theta_hash_of_i64;
 use sketch::theta::{LgK, Theta};
+use sketch::{Limits, Reader};
 use timing::Case;
 
 use crate::bytes::restore_theta;
@@ -78,8 +79,8 @@ fn their_part(range: std::ops::Range<i64>) -> ThetaSketch {
     theta
 }
 
-fn uniting<'a>(sides: Vec<Case<'a>>) -> Job<'a> {
-    Job { unit: Unit::Ms, bar: Some(3.0), asked: "error of the count", right: -ERROR..=ERROR, sides }
+fn uniting<'a>(bar: Option<f64>, sides: Vec<Case<'a>>) -> Job<'a> {
+    Job { unit: Unit::Ms, bar, asked: "error of the count", right: -ERROR..=ERROR, sides }
 }
 
 fn union(_: &Keys) -> Job<'_> {
@@ -89,36 +90,39 @@ fn union(_: &Keys) -> Job<'_> {
         Rc::new(theirs.iter().map(|theta| theta.compact(true)).collect());
     let restored: Rc<Vec<Theta>> =
         Rc::new(ours.iter().map(|theta| restore_theta(&snapshot(theta))).collect());
-    uniting(vec![
-        Case::answering(
-            "ours: merge",
-            1,
-            new_ours,
-            move |all| ours.iter().for_each(|theta| _ = all.merge(theta)),
-            |all| all.estimate(0.95).value / UNION - 1.0,
-        ),
-        Case::answering(
-            "ours: merge of restored ones",
-            1,
-            new_ours,
-            move |all| restored.iter().for_each(|theta| _ = all.merge(theta)),
-            |all| all.estimate(0.95).value / UNION - 1.0,
-        ),
-        Case::answering(
-            "datasketches, updatable",
-            1,
-            new_union,
-            move |all| theirs.iter().for_each(|theta| all.update(theta.as_view()).expect("one seed")),
-            |all| all.to_sketch(false).estimate() / UNION - 1.0,
-        ),
-        Case::answering(
-            "datasketches, compact and ordered",
-            1,
-            new_union,
-            move |all| compact.iter().for_each(|theta| all.update(theta.as_view()).expect("one seed")),
-            |all| all.to_sketch(false).estimate() / UNION - 1.0,
-        ),
-    ])
+    uniting(
+        Some(3.0),
+        vec![
+            Case::answering(
+                "ours: merge",
+                1,
+                new_ours,
+                move |all| ours.iter().for_each(|theta| _ = all.merge(theta)),
+                |all| all.estimate(0.95).value / UNION - 1.0,
+            ),
+            Case::answering(
+                "ours: merge of restored ones",
+                1,
+                new_ours,
+                move |all| restored.iter().for_each(|theta| _ = all.merge(theta)),
+                |all| all.estimate(0.95).value / UNION - 1.0,
+            ),
+            Case::answering(
+                "datasketches, updatable",
+                1,
+                new_union,
+                move |all| theirs.iter().for_each(|theta| all.update(theta.as_view()).expect("one seed")),
+                |all| all.to_sketch(false).estimate() / UNION - 1.0,
+            ),
+            Case::answering(
+                "datasketches, compact and ordered",
+                1,
+                new_union,
+                move |all| compact.iter().for_each(|theta| all.update(theta.as_view()).expect("one seed")),
+                |all| all.to_sketch(false).estimate() / UNION - 1.0,
+            ),
+        ],
+    )
 }
 
 fn snapshot(theta: &Theta) -> Vec<u8> {
@@ -130,25 +134,43 @@ fn snapshot(theta: &Theta) -> Vec<u8> {
 fn union_bytes(_: &Keys) -> Job<'_> {
     let ours: Rc<Vec<Vec<u8>>> = Rc::new(parts(|range| snapshot(&our_part(range))));
     let theirs: Rc<Vec<Vec<u8>>> = Rc::new(parts(|range| their_part(range).compact(true).serialize()));
-    uniting(vec![
-        Case::answering(
-            "ours: restore and merge",
-            1,
-            new_ours,
-            move |all| ours.iter().for_each(|bytes| _ = all.merge(&restore_theta(bytes))),
-            |all| all.estimate(0.95).value / UNION - 1.0,
-        ),
-        Case::answering(
-            "datasketches, deserialize and union",
-            1,
-            new_union,
-            move |all| {
-                for bytes in theirs.iter() {
-                    let theta = CompactThetaSketch::deserialize(bytes).expect("its own bytes");
-                    all.update(theta.as_view()).expect("one seed");
-                }
-            },
-            |all| all.to_sketch(false).estimate() / UNION - 1.0,
-        ),
-    ])
+    uniting(
+        None,
+        vec![
+            Case::answering(
+                "ours: merge_snapshot",
+                1,
+                new_ours,
+                {
+                    let ours = Rc::clone(&ours);
+                    move |all: &mut Theta| {
+                        ours.iter().for_each(|bytes| {
+                            all.merge_snapshot(&mut Reader::new(bytes), &Limits::default())
+                                .expect("our own bytes");
+                        });
+                    }
+                },
+                |all| all.estimate(0.95).value / UNION - 1.0,
+            ),
+            Case::answering(
+                "ours: restore and merge",
+                1,
+                new_ours,
+                move |all| ours.iter().for_each(|bytes| _ = all.merge(&restore_theta(bytes))),
+                |all| all.estimate(0.95).value / UNION - 1.0,
+            ),
+            Case::answering(
+                "datasketches, deserialize and union",
+                1,
+                new_union,
+                move |all| {
+                    for bytes in theirs.iter() {
+                        let theta = CompactThetaSketch::deserialize(bytes).expect("its own bytes");
+                        all.update(theta.as_view()).expect("one seed");
+                    }
+                },
+                |all| all.to_sketch(false).estimate() / UNION - 1.0,
+            ),
+        ],
+    )
 }

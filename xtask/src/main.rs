@@ -1,9 +1,11 @@
-//! The project's chores, one file each: `cargo xtask check | setup | bench`. CI runs the same commands.
+//! The project's chores, one file each: `cargo xtask check | interop | setup | bench | accuracy`. CI runs the same commands.
 #![forbid(unsafe_code)]
 
+mod accuracy;
 mod bench;
 mod check;
 mod floors;
+mod interop;
 mod setup;
 mod shell;
 
@@ -21,6 +23,8 @@ enum Task {
         #[arg(long)]
         all: bool,
     },
+    /// Lets Spark read our sketches and us read Spark's.
+    Interop,
     /// Installs what the tests and the bench need on a new machine; does nothing where it is there already.
     Setup {
         /// Leave out the peers of the bench.
@@ -30,6 +34,8 @@ enum Task {
     /// Measures streamgauge against its peers, on one core, and the sketches against their floors; `bench sketch` the
     /// sketches against those of other crates.
     Bench(bench::Bench),
+    /// Measures how far sketches are off, over many seeded trials, and writes docs/ACCURACY.md.
+    Accuracy(accuracy::Options),
 }
 
 fn main() -> ExitCode {
@@ -37,8 +43,10 @@ fn main() -> ExitCode {
     let root = root();
     let done = match task {
         Task::Check { all } => check::run(&root, all),
+        Task::Interop => interop::run(&root),
         Task::Setup { tests_only } => setup::run(&root, tests_only),
         Task::Bench(bench) => bench.run(&root),
+        Task::Accuracy(options) => accuracy::run(&root, &options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

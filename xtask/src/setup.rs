@@ -1,95 +1,131 @@
 //! `cargo xtask setup`: installs what the test suites and the bench need on a new machine, and says what it did.
 //!
-//! The test suites need Python 3 (its standard library) and the `zstd` program; the bench needs a virtual environment
-//! with the pinned peers. What is there already is left alone, so it may be run again at any time.
+//! The test suites need Python 3 (its standard library) and the `zstd` program, the test against Spark (`interop`) also Java
+//! 17 and a virtual environment with the pinned Spark; the bench needs the pinned peers in the same environment. What is
+//! there already is left alone, so it may be run again at any time.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::shell;
 
-/// Names another place for the virtual environment of the bench.
+/// Names another place for the virtual environment.
 const VENV_VARIABLE: &str = "STREAMGAUGE_VENV";
 /// The pinned peers.
-const REQUIREMENTS: &str = "crates/bench/peers/requirements.txt";
+const PEERS: &str = "crates/bench/peers/requirements.txt";
+/// The pinned reader of our sketches.
+const INTEROP: &str = "tests/interop/requirements.txt";
+/// The oldest Java that Spark 4 runs on, and its package.
+const JAVA_MIN: u32 = 17;
+const JAVA_PACKAGE: &str = "openjdk-17-jre-headless";
 
 /// Installs; without the peers when `tests_only`.
 pub fn run(root: &Path, tests_only: bool) -> Result<()> {
     if !shell::exists("python3") {
         bail!("python3 is missing: install Python 3.9 or newer, then run this again");
     }
-    install_zstd(root)?;
+    if shell::exists("zstd") {
+        eprintln!("setup: zstd is there");
+    } else {
+        install_package(root, "zstd")?;
+    }
+    if java_version(root) >= Some(JAVA_MIN) {
+        eprintln!("setup: Java is there");
+    } else {
+        install_package(root, JAVA_PACKAGE)?;
+    }
+    install_pins(root, INTEROP)?;
     if tests_only {
         eprintln!("setup: peers of the bench left out");
         return Ok(());
     }
-    install_peers(root)
+    install_pins(root, PEERS)
 }
 
 /// The Python that has the peers, or why there is none.
 pub fn peers_python(root: &Path) -> Result<PathBuf> {
+    python_with(root, PEERS).map_err(|e| anyhow!("{e}, or leave the peers out with --no-peers"))
+}
+
+/// The Python that has Spark, on a machine with a Java for it, or why there is none.
+pub fn interop_python(root: &Path) -> Result<PathBuf> {
+    if java_version(root) < Some(JAVA_MIN) {
+        bail!("missing Java {JAVA_MIN} or newer: run `cargo xtask setup --tests-only` first");
+    }
+    python_with(root, INTEROP)
+}
+
+fn python_with(root: &Path, requirements: &str) -> Result<PathBuf> {
     let python = venv(root).join("bin/python");
-    let missing = if python.is_file() { missing_pins(root, &python)? } else { pins(root)? };
+    let missing =
+        if python.is_file() { missing_pins(root, &python, requirements)? } else { pins(root, requirements)? };
     if !missing.is_empty() {
-        bail!(
-            "missing {}: run `cargo xtask setup` first, or leave the peers out with --no-peers",
-            missing.join(", ")
-        );
+        bail!("missing {}: run `cargo xtask setup` first", missing.join(", "));
     }
     Ok(python)
 }
 
-fn install_zstd(root: &Path) -> Result<()> {
-    if shell::exists("zstd") {
-        eprintln!("setup: zstd is there");
-        return Ok(());
-    }
+fn install_package(root: &Path, package: &str) -> Result<()> {
     let root_user = shell::output(&mut shell::command(root, "id", ["-u"]))?.trim() == "0";
     if !root_user || !shell::exists("apt-get") {
-        bail!("the program zstd is missing: install it with your package manager, then run this again");
+        bail!("{package} is missing: install it with your package manager, then run this again");
     }
     let apt = |words: &str| {
         let mut command = shell::command(root, "apt-get", words.split_whitespace());
         shell::run(command.env("DEBIAN_FRONTEND", "noninteractive"))
     };
     // A fresh image has no package lists: they are fetched only when the first try fails.
-    let install = "install -y --no-install-recommends zstd";
-    apt(install).or_else(|_| apt("update").and_then(|()| apt(install)))?;
-    eprintln!("setup: zstd installed with apt-get");
+    let install = format!("install -y --no-install-recommends {package}");
+    apt(&install).or_else(|_| apt("update").and_then(|()| apt(&install)))?;
+    eprintln!("setup: {package} installed with apt-get");
     Ok(())
 }
 
-fn install_peers(root: &Path) -> Result<()> {
+/// The number in `openjdk 17.0.15 2025-04-15`, if there is a Java at all.
+fn java_version(root: &Path) -> Option<u32> {
+    let told = shell::command(root, "java", ["--version"]).output().ok()?;
+    major_of(&String::from_utf8_lossy(&told.stdout))
+}
+
+fn major_of(told: &str) -> Option<u32> {
+    told.split_whitespace().nth(1)?.split(['.', '-', '+']).next()?.parse().ok()
+}
+
+/// Into the virtual environment, which is made where there is none.
+fn install_pins(root: &Path, requirements: &str) -> Result<()> {
     let venv = venv(root);
     let python = venv.join("bin/python");
     if !python.is_file() {
-        let mut make = shell::command(root, "python3", ["-m", "venv"]);
-        shell::run(make.arg(&venv))
-            .context("on Debian and Ubuntu the package python3-venv may be missing")?;
+        let make = || shell::run(shell::command(root, "python3", ["-m", "venv"]).arg(&venv));
+        // Debian and Ubuntu keep what it needs in a package of its own.
+        make().or_else(|_| install_package(root, "python3-venv").and_then(|()| make()))?;
         eprintln!("setup: virtual environment made at {}", venv.display());
     }
-    let missing = missing_pins(root, &python)?;
+    let missing = missing_pins(root, &python, requirements)?;
     if missing.is_empty() {
-        eprintln!("setup: the peers are there ({})", pins(root)?.join(", "));
+        eprintln!("setup: there are {}", pins(root, requirements)?.join(", "));
         return Ok(());
     }
     let pip = "-m pip install --quiet --disable-pip-version-check --requirement";
-    shell::run(shell::command(root, &python, pip.split_whitespace()).arg(REQUIREMENTS))?;
+    shell::run(shell::command(root, &python, pip.split_whitespace()).arg(requirements))?;
     eprintln!("setup: installed {}", missing.join(", "));
     Ok(())
 }
 
 fn venv(root: &Path) -> PathBuf {
-    match std::env::var_os(VENV_VARIABLE) {
-        Some(path) if !path.is_empty() => root.join(path),
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    match (variable(VENV_VARIABLE), variable("CI"), variable("HOME")) {
+        (Some(path), _, _) => root.join(path),
+        // Between two CI runs only the home directory stays.
+        (_, Some(ci), Some(home)) if ci == "true" => Path::new(&home).join(".cache/streamgauge-venv"),
         _ => root.join("bench-work/venv"),
     }
 }
 
 /// The lines `name==version` of the requirements.
-fn pins(root: &Path) -> Result<Vec<String>> {
-    let path = root.join(REQUIREMENTS);
+fn pins(root: &Path, requirements: &str) -> Result<Vec<String>> {
+    let path = root.join(requirements);
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(pins_of(&text))
 }
@@ -103,10 +139,13 @@ fn pins_of(text: &str) -> Vec<String> {
 }
 
 /// The pins that this Python does not have in just that version.
-fn missing_pins(root: &Path, python: &Path) -> Result<Vec<String>> {
+fn missing_pins(root: &Path, python: &Path, requirements: &str) -> Result<Vec<String>> {
     let list = "import importlib.metadata as m\nfor d in m.distributions(): print(d.name.lower() + '==' + d.version)";
     let installed = shell::output(&mut shell::command(root, python, ["-c", list]))?;
-    Ok(pins(root)?.into_iter().filter(|pin| !installed.lines().any(|line| line == pin)).collect())
+    Ok(pins(root, requirements)?
+        .into_iter()
+        .filter(|pin| !installed.lines().any(|line| line == pin))
+        .collect())
 }
 
 #[cfg(test)]
@@ -115,10 +154,22 @@ mod tests {
 
     #[test]
     fn every_peer_is_pinned_to_one_version() {
-        let pins = pins(&crate::root()).unwrap();
-        for peer in ["duckdb==", "datafusion==", "pyarrow=="] {
-            assert_eq!(pins.iter().filter(|pin| pin.starts_with(peer)).count(), 1, "{peer} in {pins:?}");
+        for (requirements, names) in
+            [(PEERS, &["duckdb==", "datafusion==", "pyarrow=="][..]), (INTEROP, &["pyspark==", "py4j=="])]
+        {
+            let pins = pins(&crate::root(), requirements).unwrap();
+            for name in names {
+                assert_eq!(pins.iter().filter(|pin| pin.starts_with(name)).count(), 1, "{name} in {pins:?}");
+            }
         }
+    }
+
+    #[test]
+    fn every_java_says_its_number() {
+        assert_eq!(major_of("openjdk 17.0.15 2025-04-15\nOpenJDK Runtime"), Some(17));
+        assert_eq!(major_of("java 21 2023-09-19 LTS"), Some(21));
+        assert_eq!(major_of("openjdk 25-ea 2025-09-16"), Some(25));
+        assert_eq!(major_of(""), None);
     }
 
     #[test]

@@ -103,15 +103,19 @@ mod pages {
 
     page! {
         bloom "bloom.md"
+        bloom_ring "bloom-ring.md"
         countmin "countmin.md"
         countmin_variants "countmin-variants.md"
         distinct "distinct.md"
         exact "exact.md"
         frequent "frequent.md"
+        hashing "hashing.md"
         kll "kll.md"
         minhash "minhash.md"
+        parquet_filter "parquet-filter.md"
         quantiles "quantiles.md"
         ring "ring.md"
+        sliding_count "sliding-count.md"
         theta "theta.md"
     }
 }

@@ -32,7 +32,7 @@ enum Format {
 pub fn run(root: &Path, options: &Options) -> Result<()> {
     let home = root.join("rivals");
     eprintln!("bench: building the rivals");
-    shell::run(&mut shell::cargo(&home, ["build", "--release", "--locked"]))?;
+    shell::run(&mut shell::cargo(&home, ["build", "--release"]))?;
     let metadata = MetadataCommand::new().current_dir(&home).no_deps().exec()?;
     let program = metadata.target_directory.join("release/streamgauge-rivals").into_std_path_buf();
     let mut command = if shell::exists("taskset") {

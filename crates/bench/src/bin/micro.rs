@@ -19,7 +19,7 @@ use sketch::Token;
 use sketch::bloom::{Seen, Size, Verdict};
 use sketch::countmin::CountMin;
 use sketch::frequent::Counters;
-use sketch::hash::{theta_hashes_of_strings, tokens_of_strings};
+use sketch::hash::{Hashing, Key, theta_hashes_of_strings, tokens_of_strings};
 use sketch::hll::{Distinct, LgK};
 use sketch::quantile::Quantiles;
 use sketch::sample::{Sample, priority};
@@ -193,19 +193,42 @@ fn hashes(keys: &Keys) -> Vec<Case<'_>> {
     let single = Case::new("hash, key by key", KEYS, move || {
         || (0..KEYS).fold(0, |all, row| all ^ Token::of_bytes(keys.name(row)).0)
     });
-    let column = Case::new("hash, a column at a time", KEYS, move || {
-        let mut out = Vec::with_capacity(BATCH);
-        move || {
-            let mut all = 0;
-            for from in (0..KEYS).step_by(BATCH) {
-                let to = (from + BATCH).min(KEYS);
-                tokens_of_strings(&keys.bytes, &keys.offsets[from..=to], &mut out);
-                all ^= black_box(&out)[0].0;
+    let names = [
+        ("hash, a column at a time", "hash and HLL, a column at a time", Hashing::Interchange),
+        ("fast hash", "fast hash and HLL", Hashing::Fast),
+        ("keyed hash", "keyed hash and HLL", Hashing::Keyed(Key::from_bytes([7; 16]))),
+    ];
+    let columns = names.into_iter().flat_map(|(alone, with_hll, hashing)| {
+        let alone = Case::new(alone, KEYS, {
+            let hashing = hashing.clone();
+            move || {
+                let hashing = hashing.clone();
+                move || by_column(keys, &hashing, |tokens, all| all ^ black_box(tokens)[0].0)
             }
-            all
-        }
+        });
+        let with_hll = Case::new(with_hll, KEYS, move || {
+            let (hashing, mut hll) = (hashing.clone(), new_hll());
+            move || {
+                by_column(keys, &hashing, |tokens, n| {
+                    hll.update_all(tokens);
+                    n
+                });
+                black_box(&hll).estimate(0.95).value as u64
+            }
+        });
+        [alone, with_hll]
     });
-    vec![single, column]
+    [single].into_iter().chain(columns).collect()
+}
+
+/// Hashes all keys, a batch at a time.
+fn by_column(keys: &Keys, hashing: &Hashing, mut fold: impl FnMut(&[Token], u64) -> u64) -> u64 {
+    let mut out = Vec::with_capacity(BATCH);
+    (0..KEYS).step_by(BATCH).fold(0, |all, from| {
+        let to = (from + BATCH).min(KEYS);
+        hashing.tokens_of_strings(&keys.bytes, &keys.offsets[from..=to], &mut out);
+        fold(&out, all)
+    })
 }
 
 fn updates(keys: &Keys) -> Vec<Case<'_>> {

@@ -176,6 +176,35 @@ fn explained_is_what_the_spec_says() {
     }
 }
 
+/// The secret is named, not written; its id is all that is told of it.
+#[test]
+fn the_hash_is_told_and_a_secret_is_not() {
+    let dir = Workdir::new();
+    dir.pipeline("path = \"nowhere.ndjson\"", "users = \"unique(user)\"");
+    let plain = check(&dir, &[]);
+    assert_eq!((&plain["hash"], plain.get("hash_key_id")), (&json!("interchange"), None));
+    dir.call(&["check", "p.toml", "--set", "hash=fast"]).expect(0, &[]);
+
+    let keyed = ["--set", "hash=keyed", "--set", "hash_key.file=secret"];
+    dir.call(&[&["check", "p.toml"][..], &keyed].concat()).expect(2, &["file `secret` cannot be read"]);
+    dir.write("secret", "a secret of the tests alone\n");
+    let report = check(&dir, &keyed);
+    let id = report["hash_key_id"].as_str().expect("an id");
+    assert_eq!((&report["hash"], id.len()), (&json!("keyed"), 16));
+    let ran = dir.call(&[&["check", "p.toml"][..], &keyed].concat());
+    ran.expect(0, &[]);
+    assert!(ran.out.starts_with(&format!("hash keyed, key id {id}")), "{}", ran.out);
+    assert!(!ran.out.contains("of the tests"), "{}", ran.out);
+
+    // The same secret from an environment variable is the same key; a variable that is not set is an error.
+    let unset =
+        ["check", "p.toml", "--set", "hash=keyed", "--set", "hash_key.env=STREAMGAUGE_NO_SUCH_SECRET"];
+    dir.call(&unset).expect(2, &["environment variable `STREAMGAUGE_NO_SUCH_SECRET` is not set"]);
+    dir.write("short", "fifteen bytes..");
+    let short = ["check", "p.toml", "--set", "hash=keyed", "--set", "hash_key.file=short"];
+    dir.call(&short).expect(2, &["holds 15 bytes", "at least 16"]);
+}
+
 /// The schema as it is published, which is what the command prints.
 fn published() -> Value {
     let ran = Workdir::new().call(&["check", "--schema"]);

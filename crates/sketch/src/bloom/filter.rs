@@ -11,6 +11,8 @@
 //!
 //! **Law, of whole bytes:** order does not matter and a merge equals one filter over all keys.
 
+use std::array;
+
 use crate::codec::{DecodeError, Limits, Reader, expect_head, kind};
 use crate::{Health, Incompatible, MergeNote, Token};
 
@@ -42,6 +44,20 @@ impl Block {
         x
     }
 
+    /// Sets a bit in each word; by how much the product grows, and the number of set bits. Without a branch: which words
+    /// miss their bit is a matter of chance. And without a second count: a word gains one bit or none.
+    #[inline]
+    fn set(&mut self, bits: &[u32; 8]) -> (u64, u32) {
+        let before = self.counts();
+        let mut new = [0; 8];
+        for ((new, word), bit) in new.iter_mut().zip(&mut self.0).zip(bits) {
+            *new = u32::from(bit & !*word != 0);
+            *word |= bit;
+        }
+        let after = array::from_fn(|i| before[i] + new[i]);
+        (product(after) - product(before), new.iter().sum())
+    }
+
     /// Product of the numbers of set bits of the eight words, at most 2^40.
     #[inline]
     fn product(&self) -> u64 {
@@ -51,8 +67,10 @@ impl Block {
 
 #[inline]
 fn product(c: [u32; 8]) -> u64 {
-    // In pairs: three multiplications deep instead of seven. Four factors of at most 32 fit 32 bits.
-    u64::from((c[0] * c[1]) * (c[2] * c[3])) * u64::from((c[4] * c[5]) * (c[6] * c[7]))
+    // In pairs: three multiplications deep instead of seven, the first four of them one vector instruction. Four factors
+    // of at most 32 fit 32 bits.
+    let pairs: [u32; 4] = array::from_fn(|i| c[i] * c[i + 4]);
+    u64::from(pairs[0] * pairs[1]) * u64::from(pairs[2] * pairs[3])
 }
 
 /// Where a key goes in any filter: computed once for all layers.
@@ -72,6 +90,37 @@ impl Place {
     pub fn of_hash(hash: u64) -> Place {
         let lower = hash as u32;
         Place { upper: hash >> 32, bits: SALTS.map(|salt| 1 << (lower.wrapping_mul(salt) >> 27)) }
+    }
+}
+
+/// Keys of a batch whose blocks are fetched together before the first of them is looked at: a core has about as many
+/// reads of memory under way at a time. 64 would save a tenth more where all reads miss, and cost it where none does.
+pub(super) const AHEAD: usize = 32;
+
+/// The mixed hashes of at most [`AHEAD`] keys.
+pub(super) struct Ahead {
+    hashes: [u64; AHEAD],
+    len: usize,
+}
+
+impl Ahead {
+    #[inline]
+    pub fn of(tokens: &[Token]) -> Ahead {
+        let mut hashes = [0; AHEAD];
+        for (hash, token) in hashes.iter_mut().zip(tokens) {
+            *hash = token.mixed();
+        }
+        Ahead { hashes, len: tokens.len().min(AHEAD) }
+    }
+
+    #[inline]
+    fn hashes(&self) -> &[u64] {
+        &self.hashes[..self.len]
+    }
+
+    #[inline]
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        self.hashes().iter().map(|&hash| Place::of_hash(hash))
     }
 }
 
@@ -123,33 +172,57 @@ impl Filter {
         self.contains_at(&Place::of(token))
     }
 
+    /// Takes in a batch of keys, the same as one by one: how many were certainly not in before. In filters beyond the
+    /// caches several times as fast, as the reads of many blocks overlap.
+    pub fn insert_all(&mut self, tokens: &[Token]) -> u64 {
+        let mut new = 0;
+        for part in tokens.chunks(AHEAD) {
+            let ahead = Ahead::of(part);
+            self.fetch(&ahead);
+            ahead.places().for_each(|place| new += u64::from(self.insert_at(&place)));
+        }
+        new
+    }
+
+    /// Answers [`Filter::contains`] for a batch of keys, in their order; `out` is emptied first.
+    pub fn contains_all(&self, tokens: &[Token], out: &mut Vec<bool>) {
+        out.clear();
+        out.reserve(tokens.len());
+        for part in tokens.chunks(AHEAD) {
+            let ahead = Ahead::of(part);
+            self.fetch(&ahead);
+            out.extend(ahead.places().map(|place| self.contains_at(&place)));
+        }
+    }
+
+    /// Reads a word of each block, so that all of them are on their way from memory at once. A plain read, as a prefetch
+    /// is not to be had without `unsafe`; the result must not be known to be unused.
+    #[inline]
+    pub(super) fn fetch(&self, ahead: &Ahead) {
+        let block = |hash: &u64| &self.blocks[self.block_of(hash >> 32)];
+        std::hint::black_box(ahead.hashes().iter().fold(0, |all, hash| all ^ block(hash).0[0]));
+    }
+
     #[inline]
     pub(super) fn contains_at(&self, place: &Place) -> bool {
-        let block = &self.blocks[self.block_of(place)].0;
+        let block = &self.blocks[self.block_of(place.upper)].0;
         (0..8).fold(0, |missing, i| missing | (place.bits[i] & !block[i])) == 0
     }
 
     #[inline]
     pub(super) fn insert_at(&mut self, place: &Place) -> bool {
-        let at = self.block_of(place);
-        let block = &mut self.blocks[at];
-        let before = block.counts();
-        // Without a branch: which words miss their bit is a matter of chance.
-        for (word, bit) in block.0.iter_mut().zip(place.bits) {
-            *word |= bit;
-        }
-        let after = block.counts();
-        // Both differences are 0 when nothing is new.
-        self.products += product(after) - product(before);
-        let added = after.iter().sum::<u32>() - before.iter().sum::<u32>();
-        self.ones += u64::from(added);
-        added > 0
+        let at = self.block_of(place.upper);
+        // Both are 0 when nothing is new.
+        let (product, ones) = self.blocks[at].set(&place.bits);
+        self.products += product;
+        self.ones += u64::from(ones);
+        ones > 0
     }
 
     /// Multiply-shift (fast-range): uniform for any number of blocks, without a division.
     #[inline]
-    fn block_of(&self, place: &Place) -> usize {
-        ((place.upper * self.blocks.len() as u64) >> 32) as usize
+    fn block_of(&self, upper: u64) -> usize {
+        ((upper * self.blocks.len() as u64) >> 32) as usize
     }
 
     /// Adds the keys of another filter. O(blocks).

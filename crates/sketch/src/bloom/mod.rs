@@ -40,7 +40,7 @@ pub use size::{KEYS_MAX, RATE_MAX, RATE_MIN, Size, SizeError, blocks_for, expect
 use crate::estimate::z_of;
 use crate::hll::set::TokenSet;
 use crate::{Estimate, Health, Incompatible, MergeNote, Token};
-use filter::Place;
+use filter::{AHEAD, Ahead, Place};
 
 /// Most keys that are kept exactly: three quarters of the 2,048 slots of a table of 16 KiB.
 pub const EXACT_MAX: usize = 1_536;
@@ -153,6 +153,43 @@ impl Seen {
         match &mut self.state {
             State::Exact(_) => self.check_and_insert_exact(token),
             State::Layers(layers) => layers.check_and_insert(&Place::of(token), self.size, self.bytes_max),
+        }
+    }
+
+    /// As [`Seen::check_and_insert`] for a batch of keys, in their order: the same verdicts and the same state as one by
+    /// one. `out` is emptied first. Beyond the caches several times as fast, as the reads of many keys overlap.
+    pub fn check_and_insert_all(&mut self, tokens: &[Token], out: &mut Vec<Verdict>) {
+        out.clear();
+        out.reserve(tokens.len());
+        let mut rest = tokens;
+        while let (State::Exact(_), Some((&token, others))) = (&self.state, rest.split_first()) {
+            out.push(self.check_and_insert_exact(token));
+            rest = others;
+        }
+        if let State::Layers(layers) = &mut self.state {
+            for part in rest.chunks(AHEAD) {
+                let ahead = Ahead::of(part);
+                layers.fetch(&ahead);
+                let verdict = |place| layers.check_and_insert(&place, self.size, self.bytes_max);
+                out.extend(ahead.places().map(verdict));
+            }
+        }
+    }
+
+    /// Answers [`Seen::contains`] for a batch of keys, in their order; `out` is emptied first.
+    pub fn contains_all(&self, tokens: &[Token], out: &mut Vec<Verdict>) {
+        out.clear();
+        out.reserve(tokens.len());
+        match &self.state {
+            State::Exact(_) => out.extend(tokens.iter().map(|&token| self.contains(token))),
+            State::Layers(layers) => {
+                for part in tokens.chunks(AHEAD) {
+                    let ahead = Ahead::of(part);
+                    layers.fetch(&ahead);
+                    let verdict = |known| if known { Verdict::Maybe } else { Verdict::New };
+                    out.extend(ahead.places().map(|place| verdict(layers.contains(&place))));
+                }
+            }
         }
     }
 
@@ -361,6 +398,12 @@ impl Layers {
     fn contains(&self, place: &Place) -> bool {
         self.newest.filter.contains_at(place)
             || self.older.iter().rev().any(|layer| layer.filter.contains_at(place))
+    }
+
+    /// Fetches the blocks of these keys in all layers.
+    #[inline]
+    fn fetch(&self, ahead: &Ahead) {
+        self.all().for_each(|layer| layer.filter.fetch(ahead));
     }
 
     /// As [`Seen::check_and_insert`].

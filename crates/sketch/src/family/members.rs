@@ -342,9 +342,7 @@ impl Hashed for Filter {
     type Hash = Token;
 
     fn update_hashes(&mut self, tokens: &[Token]) {
-        tokens.iter().for_each(|&token| {
-            self.insert(token);
-        });
+        self.insert_all(tokens);
     }
 }
 

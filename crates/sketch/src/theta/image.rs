@@ -115,8 +115,8 @@ impl Theta {
         if flags & ds::ORDERED == 0 {
             hashes.sort_unstable();
         }
-        check_hashes(&hashes, theta).map_err(DecodeError::Invalid)?;
-        let mut theta = Theta { lg_k, theta, table: Table::of(&hashes) };
+        check_hashes(hashes.iter().copied(), theta).map_err(DecodeError::Invalid)?;
+        let mut theta = Theta { lg_k, theta, table: Table::of_ascending(hashes.into_iter(), theta) };
         theta.cut();
         Ok(theta)
     }

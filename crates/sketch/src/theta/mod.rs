@@ -65,7 +65,7 @@ pub struct Theta {
 impl Theta {
     /// The empty set, to be kept exactly up to 2^`lg_k` values. Allocates nothing.
     pub fn new(lg_k: LgK) -> Theta {
-        Theta { lg_k, theta: THETA_MAX, table: Table::default() }
+        Theta { lg_k, theta: THETA_MAX, table: Table::new(THETA_MAX) }
     }
 
     /// Takes in one value by its theta hash. Amortised O(1); once warm, almost every hash is above θ and costs one
@@ -84,9 +84,12 @@ impl Theta {
 
     #[inline(never)]
     fn insert(&mut self, hash: u64) {
-        // No value should have hash 0, and DataSketches skips it too; as a slot it means empty.
-        if hash != 0 && self.table.insert(hash) && self.table.len() > self.k() / 2 * 3 {
+        if self.table.len() == self.table_max() {
             self.cut();
+        }
+        // No value should have hash 0, and DataSketches skips it too; as a slot it means empty.
+        if hash != 0 && hash < self.theta {
+            self.table.insert(hash);
         }
     }
 
@@ -94,7 +97,7 @@ impl Theta {
     fn cut(&mut self) {
         if self.table.len() > self.k() {
             let (hashes, theta) = self.smallest();
-            self.table = Table::of(&hashes);
+            self.table = Table::of(&hashes, theta);
             self.theta = theta;
         }
     }
@@ -124,22 +127,46 @@ impl Theta {
     /// # Errors
     /// None today: any two precisions merge. Sketches of differently keyed hashes will be refused here.
     pub fn merge(&mut self, other: &Theta) -> Result<MergeNote, Incompatible> {
-        let (ours, theirs) = (self.lg_k, other.lg_k);
+        let note = self.prepare(other.lg_k, other.theta, other.table.len());
+        other.table.below(self.theta).for_each(|hash| self.update(hash));
+        Ok(note)
+    }
+
+    /// Unites with a set in the bytes that [`Theta::snapshot`] wrote, the same as restoring and merging it, without building
+    /// it: when many are united, all but a few hashes of each are beyond θ by then. Leaves the reader behind the bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError`] as [`Theta::restore`]; nothing is changed then.
+    pub fn merge_snapshot(&mut self, r: &mut Reader<'_>, limits: &Limits) -> Result<MergeNote, DecodeError> {
+        let image = Image::read(r, limits)?;
+        let note = self.prepare(image.lg_k, image.theta, image.hashes.len());
+        for hash in image.hashes() {
+            if hash >= self.theta {
+                break;
+            }
+            self.update(hash);
+        }
+        Ok(note)
+    }
+
+    /// Brings precision and θ down to those of a set of `len` hashes that is to be merged, and makes room for it.
+    fn prepare(&mut self, lg_k: LgK, theta: u64, len: usize) -> MergeNote {
+        let (ours, theirs) = (self.lg_k, lg_k);
         self.fold(theirs);
-        self.lower(other.theta);
-        other.table.iter().for_each(|hash| self.update(hash));
-        Ok(if ours == theirs {
+        self.lower(theta);
+        self.table.reserve((self.table.len() + len).min(self.table_max()));
+        if ours == theirs {
             MergeNote::Exact
         } else {
             MergeNote::Folded { from: ours.max(theirs).get(), to: ours.min(theirs).get() }
-        })
+        }
     }
 
     /// Lowers θ: what is not below it leaves.
     fn lower(&mut self, theta: u64) {
         if theta < self.theta {
             self.theta = theta;
-            self.table = Table::of(&self.table.iter().filter(|&hash| hash < theta).collect::<Vec<_>>());
+            self.table = Table::of(&self.table.below(theta).collect::<Vec<_>>(), theta);
         }
     }
 
@@ -181,6 +208,11 @@ impl Theta {
 
     fn k(&self) -> usize {
         1 << self.lg_k.get()
+    }
+
+    /// Hashes in the table before it is cut: three quarters of its slots then.
+    fn table_max(&self) -> usize {
+        self.k() / 2 * 3
     }
 
     /// Relative standard error of the estimate beyond the exact mode, one sigma: 1/√(K−1).
@@ -227,14 +259,12 @@ impl Theta {
     /// [`DecodeError`]: the bytes end early, K hashes are beyond the limit, θ is above 2^63 − 1, there are more than K hashes,
     /// or they do not ascend from 1 to below θ.
     pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Theta, DecodeError> {
-        expect_head(r, kind::THETA, VERSION, "not a theta of version 1")?;
-        let lg_k = LgK::new(r.u8()?).map_err(|_| DecodeError::Invalid("lg K outside 4..=21"))?;
-        limits.allow("theta hashes", lg_k.registers() as u64, size_of::<u64>())?;
-        let theta = r.u64()?;
-        let count = r.count("theta hashes", 1 << lg_k.get(), 8)?;
-        let hashes = read_hashes(r, count)?;
-        check_hashes(&hashes, theta).map_err(DecodeError::Invalid)?;
-        Ok(Theta { lg_k, theta, table: Table::of(&hashes) })
+        let image = Image::read(r, limits)?;
+        Ok(Theta {
+            lg_k: image.lg_k,
+            theta: image.theta,
+            table: Table::of_ascending(image.hashes(), image.theta),
+        })
     }
 
     /// For tests, and before every snapshot in debug builds.
@@ -243,7 +273,7 @@ impl Theta {
     /// When the structure is broken, which would be a bug.
     pub fn check_invariants(&self) {
         self.table.check_invariants();
-        assert!(self.table.len() <= self.k() / 2 * 3, "the table is cut in time");
+        assert!(self.table.len() <= self.table_max(), "the table is cut in time");
         assert!(self.theta <= THETA_MAX, "theta is a share of 63 bits");
         assert!(self.table.iter().all(|hash| hash < self.theta), "what is kept lies below theta");
     }
@@ -283,20 +313,53 @@ fn bounds(kept: usize, theta: u64, confidence: f64) -> Estimate<f64> {
     Estimate::probabilistic(value, low.max(kept).min(value), high.max(value), confidence)
 }
 
+/// A snapshot that was looked at and found sound, still in its bytes.
+struct Image<'a> {
+    lg_k: LgK,
+    theta: u64,
+    hashes: &'a [[u8; 8]],
+}
+
+impl<'a> Image<'a> {
+    fn read(r: &mut Reader<'a>, limits: &Limits) -> Result<Image<'a>, DecodeError> {
+        expect_head(r, kind::THETA, VERSION, "not a theta of version 1")?;
+        let lg_k = LgK::new(r.u8()?).map_err(|_| DecodeError::Invalid("lg K outside 4..=21"))?;
+        limits.allow("theta hashes", lg_k.registers() as u64, size_of::<u64>())?;
+        let theta = r.u64()?;
+        let count = r.count("theta hashes", 1 << lg_k.get(), 8)?;
+        let hashes = r.bytes(count * 8)?.as_chunks::<8>().0;
+        check_hashes(hashes.iter().map(|&hash| u64::from_le_bytes(hash)), theta)
+            .map_err(DecodeError::Invalid)?;
+        Ok(Image { lg_k, theta, hashes })
+    }
+
+    /// Ascending.
+    fn hashes(&self) -> impl ExactSizeIterator<Item = u64> + use<'a> {
+        self.hashes.iter().map(|&hash| u64::from_le_bytes(hash))
+    }
+}
+
 fn read_hashes(r: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, DecodeError> {
     let (hashes, _) = r.bytes(count * 8)?.as_chunks::<8>();
     Ok(hashes.iter().map(|hash| u64::from_le_bytes(*hash)).collect())
 }
 
-fn check_hashes(ascending: &[u64], theta: u64) -> Result<(), &'static str> {
+/// Hashes ascend from 1 to below θ. Without a branch for each: they do almost always.
+fn check_hashes(mut hashes: impl Iterator<Item = u64>, theta: u64) -> Result<(), &'static str> {
     if theta == 0 || theta > THETA_MAX {
         return Err("theta outside 1..=2^63-1");
     }
-    if !ascending.is_sorted_by(|a, b| a < b) {
+    let Some(first) = hashes.next() else { return Ok(()) };
+    let mut ascend = true;
+    let last = hashes.fold(first, |before, hash| {
+        ascend &= before < hash;
+        hash
+    });
+    if !ascend {
         return Err("theta hashes do not ascend");
     }
-    match (ascending.first(), ascending.last()) {
-        (Some(&first), Some(&last)) if first == 0 || last >= theta => Err("a theta hash outside 1..theta"),
-        _ => Ok(()),
+    if first == 0 || last >= theta {
+        return Err("a theta hash outside 1..theta");
     }
+    Ok(())
 }

@@ -21,12 +21,12 @@ impl Theta {
 
     fn keep_if(&self, other: &Theta, there: bool) -> Theta {
         let ((ours, theta), (theirs, limit)) = (self.smallest(), other.smallest());
-        let theirs = Table::of(&theirs);
+        let theirs = Table::of(&theirs, limit);
         let theta = theta.min(limit);
         let kept: Vec<u64> =
             ours.into_iter().filter(|&hash| hash < theta && theirs.contains(hash) == there).collect();
         let lg_k = self.lg_k.min(other.lg_k);
-        let mut result = Theta { lg_k: self.lg_k, theta, table: Table::of(&kept) };
+        let mut result = Theta { lg_k: self.lg_k, theta, table: Table::of(&kept, theta) };
         result.fold(lg_k);
         result
     }
@@ -40,7 +40,8 @@ impl Theta {
         // Merging never fails: there is nothing that must agree.
         let _ = union.merge(other);
         let (sample, theta) = union.smallest();
-        let (ours, theirs) = (Table::of(&self.smallest().0), Table::of(&other.smallest().0));
+        let table = |(hashes, theta): (Vec<u64>, u64)| Table::of(&hashes, theta);
+        let (ours, theirs) = (table(self.smallest()), table(other.smallest()));
         let both = sample.iter().filter(|&&hash| ours.contains(hash) && theirs.contains(hash)).count() as f64;
         let n = sample.len() as f64;
         if theta == THETA_MAX {

@@ -101,6 +101,17 @@ proptest! {
     }
 
     #[test]
+    fn a_batch_is_its_keys_one_by_one(blocks in 1u64..40, a in tokens(), b in tokens()) {
+        let (mut batch, mut single) = (filter(blocks, a.iter().copied()), filter(blocks, a.iter().copied()));
+        let mut known = vec![true];
+        batch.contains_all(&b, &mut known);
+        prop_assert_eq!(known, b.iter().map(|&token| single.contains(token)).collect::<Vec<_>>());
+        let new = b.iter().filter(|&&token| single.insert(token)).count() as u64;
+        prop_assert_eq!(batch.insert_all(&b), new);
+        prop_assert_eq!(filter_bytes(&batch), filter_bytes(&single));
+    }
+
+    #[test]
     fn a_merged_filter_is_one_filter_over_all_keys(blocks in 1u64..40, a in tokens(), b in tokens()) {
         let mut merged = filter(blocks, a.iter().copied());
         prop_assert_eq!(merged.merge(&filter(blocks, b.iter().copied())), Ok(MergeNote::Exact));
@@ -251,6 +262,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
+    fn a_batch_of_verdicts_is_one_by_one((size, bytes_max) in shape(), a in tokens(), b in tokens()) {
+        let (mut batch, mut single) = (Seen::new(size, bytes_max), Seen::new(size, bytes_max));
+        let (mut verdicts, mut asked) = (vec![Verdict::Maybe], vec![Verdict::Maybe]);
+        for part in [&a, &b] {
+            batch.contains_all(part, &mut asked);
+            prop_assert_eq!(&asked, &part.iter().map(|&t| single.contains(t)).collect::<Vec<_>>());
+            batch.check_and_insert_all(part, &mut verdicts);
+            prop_assert_eq!(&verdicts, &part.iter().map(|&t| single.check_and_insert(t)).collect::<Vec<_>>());
+            prop_assert_eq!(bytes(&batch), bytes(&single));
+        }
+    }
+
+    #[test]
     fn verdicts_are_true((size, bytes_max) in shape(), tokens in tokens()) {
         let mut seen = Seen::new(size, bytes_max);
         let mut truth = BTreeSet::new();
@@ -311,48 +335,6 @@ proptest! {
             prop_assert!(e.low <= e.value && e.value <= e.high && e.high.is_finite(), "{:?}", e);
             prop_assert!((0.0..=1.0).contains(&back.rate()));
             bytes(&back);
-        }
-    }
-}
-
-/// Bounds of the first times hold in at least the stated share of 400 runs each: 4.5 deviations of the share at the
-/// smaller size of misses, chance of a false alarm under 1e-5. Heavily degraded filters are among them.
-#[test]
-fn first_times_hold_the_truth() {
-    let runs = 400u64;
-    for (keys, rate, bytes_max, n) in [
-        (1_000, 0.1, 0, 1_000),
-        (1_000, 0.1, 0, 4_000),
-        (1_000, 0.01, 1 << 20, 3_000),
-        (500, 0.5, 0, 1_500),
-        (500, 0.5, 0, 5_000),
-    ] {
-        for confidence in [0.8, 0.95] {
-            let (mut held, mut errors) = (0u64, Vec::new());
-            for run in 0..runs {
-                let mut rng = Rng(run << 20 | n);
-                let mut seen = Seen::new(size(keys, rate), bytes_max);
-                for _ in 0..n {
-                    let token = Token::of_hash(rng.next(), rng.next());
-                    seen.insert(token);
-                    // Repetitions are no first times, whatever was said of them.
-                    seen.insert(token);
-                }
-                let e = seen.first_times(confidence);
-                assert!(e.low <= n as f64, "never too many");
-                held += u64::from(n as f64 <= e.high);
-                errors.push(e.value - n as f64);
-            }
-            let slack = 4.5 * (confidence * (1.0 - confidence) / runs as f64).sqrt();
-            let share = held as f64 / runs as f64;
-            assert!(share >= confidence - slack, "{keys} @ {rate}, {n}, {confidence}: {share}");
-            // The mean is right as well, as long as not all bits are set: 4.5 of its deviations.
-            if n < 5_000 {
-                let mean = errors.iter().sum::<f64>() / runs as f64;
-                let spread = errors.iter().map(|e| (e - mean).powi(2)).sum::<f64>() / runs as f64;
-                let sigma = (spread / runs as f64).sqrt();
-                assert!(mean.abs() <= 4.5 * sigma + 0.5, "{keys} @ {rate}, {n}: off by {mean} of {sigma}");
-            }
         }
     }
 }

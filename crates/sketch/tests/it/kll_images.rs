@@ -7,7 +7,6 @@ use datasketches::kll::{KllFloat, KllSketch};
 use proptest::prelude::*;
 use sketch::kll::{K, Kll, Search, Value, rank_error};
 use sketch::{DecodeError, Limits};
-use std::path::PathBuf;
 
 fn of(size: u16, values: &[f64]) -> Kll {
     let mut kll = Kll::new(K::new(size).unwrap(), 11);
@@ -126,39 +125,6 @@ fn an_image_is_as_accurate_as_its_k_says() {
 
 // ---- Java ----
 
-/// The archive of Java's files, unpacked by the programs that know its formats; `None` where it is not at hand, which is an
-/// error in continuous integration.
-fn java_files() -> Option<Vec<(String, Vec<u8>)>> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-    let directory = std::env::var_os("STREAMGAUGE_DATA").map_or(beside.into(), PathBuf::from);
-    let path = directory.join("datasketches_java_generated_sk.tar.zst");
-    let unpacked = std::process::Command::new("zstd").arg("-dc").arg(&path).output();
-    match unpacked {
-        Ok(output) if path.exists() && output.status.success() => Some(untar(&output.stdout)),
-        other => {
-            let why =
-                if path.exists() { format!("zstd cannot unpack it: {other:?}") } else { "not there".into() };
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "{}: {why}", path.display());
-            eprintln!("SKIPPED: {} (set STREAMGAUGE_DATA): {why}", path.display());
-            None
-        }
-    }
-}
-
-/// Names and contents of the regular files of a tar archive (POSIX ustar: blocks of 512 bytes, sizes in octal).
-fn untar(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_matches(['\0', ' ']).to_string();
-    let (mut at, mut files) = (0, Vec::new());
-    while at + 512 <= archive.len() && archive[at] != 0 {
-        let size = usize::from_str_radix(&text(&archive[at + 124..at + 136]), 8).unwrap();
-        if matches!(archive[at + 156], b'0' | 0) {
-            files.push((text(&archive[at..at + 100]), archive[at + 512..at + 512 + size].to_vec()));
-        }
-        at += 512 + size.next_multiple_of(512);
-    }
-    files
-}
-
 /// Java's files hold 1..=n at k = 200.
 fn check_java<T: Value>(n: u64, image: &[u8], number: impl Fn(u64) -> T) {
     let kll: Kll<T> = read(image).unwrap();
@@ -200,13 +166,10 @@ fn check_java<T: Value>(n: u64, image: &[u8], number: impl Fn(u64) -> T) {
 
 #[test]
 fn files_that_java_wrote_are_read() {
-    let Some(files) = java_files() else { return };
+    let Some(files) = crate::interchange::java::archive() else { return };
     let mut read_files = 0;
     for (name, image) in files {
-        let name = name.rsplit('/').next().unwrap();
-        let Some(rest) = name.strip_prefix("kll_").and_then(|rest| rest.strip_suffix("_java.sk")) else {
-            continue;
-        };
+        let Some(rest) = name.strip_prefix("kll_") else { continue };
         let (kind, n) = rest.split_once("_n").unwrap();
         let n = n.parse().unwrap();
         match kind {

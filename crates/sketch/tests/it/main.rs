@@ -1,5 +1,6 @@
 //! The sketches from outside: laws, bounds, bytes, twins.
 
+mod accuracy;
 mod bloom;
 mod bloom_ring;
 mod conservative;

@@ -1,4 +1,5 @@
-//! `theta::Theta` against its laws, its formula, a foreign implementation, Java's files, and its own bytes.
+//! `theta::Theta` against its laws, a foreign implementation, Java's files, and its own bytes; its numbers are judged in
+//! `accuracy.rs`.
 
 use std::collections::BTreeSet;
 
@@ -75,6 +76,36 @@ proptest! {
         prop_assert_eq!(theta.is_exact(), distinct <= 1 << lg_k);
         if theta.is_exact() {
             prop_assert_eq!(theta.estimate(0.95).value, distinct as f64);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_merges_as_what_it_restores_to(
+        ours in (precision(), values()),
+        theirs in (precision(), values()),
+        seed: u64,
+    ) {
+        let (before, other) = (of(ours.0, &ours.1), of(theirs.0, &theirs.1));
+        let (mut merged, mut bytes) = (before.clone(), before.clone());
+        let image = snapshot(&other);
+        let mut r = Reader::new(&image);
+        prop_assert_eq!(bytes.merge_snapshot(&mut r, &Limits::default()).ok(), merged.merge(&other).ok());
+        prop_assert_eq!(r.remaining(), 0);
+        assert_same(&bytes, &merged);
+        // Bytes are refused by both or by neither, and what is refused changes nothing.
+        let hostile = mutate(&image, &mut Rng(seed));
+        let mut bytes = before.clone();
+        let done = bytes.merge_snapshot(&mut Reader::new(&hostile), &Limits::default());
+        match Theta::restore(&mut Reader::new(&hostile), &Limits::default()) {
+            Ok(restored) => {
+                let mut merged = before;
+                prop_assert_eq!(done.ok(), merged.merge(&restored).ok());
+                assert_same(&bytes, &merged);
+            }
+            Err(refused) => {
+                prop_assert_eq!(done, Err(refused));
+                assert_same(&bytes, &before);
+            }
         }
     }
 
@@ -241,99 +272,6 @@ fn each_lie_is_named() {
     let mut short = make(12, 1 << 62, &[1, 2, 3]);
     short[11] = 200;
     assert_eq!(restore(short), Err(DecodeError::Truncated));
-}
-
-// ---- Accuracy ----
-
-fn drawn(rng: &mut Rng, lg_k: u8, n: u64) -> Theta {
-    let mut theta = Theta::new(lg(lg_k));
-    (0..n).for_each(|_| theta.update(rng.next() >> 1));
-    theta
-}
-
-const RUNS: u64 = 2_000;
-
-/// `RUNS` independent estimates of n: no bias, and the error of the formula, 4.5 standard deviations of mean and root
-/// mean square each: a sound sketch fails one of the 5 points with a chance under 1e-4.
-#[test]
-fn bias_and_error_are_those_of_the_formula() {
-    for (lg_k, n) in [(4, 40), (4, 2_000), (7, 200), (7, 5_000), (10, 20_000)] {
-        let (k, n) = ((1u64 << lg_k) as f64, n as f64);
-        let mut rng = Rng(u64::from(lg_k) << 32 | n as u64);
-        let errors: Vec<f64> =
-            (0..RUNS).map(|_| drawn(&mut rng, lg_k, n as u64).estimate(0.95).value / n - 1.0).collect();
-        // Of K/θ with θ the (K+1)-th of n uniform numbers.
-        let sigma = ((n - k) / (n * (k - 1.0))).sqrt();
-        assert!(sigma <= Theta::relative_error(lg(lg_k)));
-        let mean = errors.iter().sum::<f64>() / RUNS as f64;
-        let rmse = (errors.iter().map(|e| e * e).sum::<f64>() / RUNS as f64).sqrt();
-        let slack = 4.5 / (RUNS as f64).sqrt();
-        assert!(mean.abs() <= slack * sigma, "K {k}, n {n}: bias {mean} of {}", slack * sigma);
-        // The tail of 1/θ is heavy for small K: its kurtosis widens the band of the root mean square.
-        let wobble = slack * (0.5 + 4.0 / k);
-        assert!((rmse / sigma - 1.0).abs() <= wobble.max(slack), "K {k}, n {n}: error {rmse} of {sigma}");
-    }
-}
-
-/// Share of 2,000 intervals that hold the truth, at least what is stated, within 4.5 deviations of the share; and not so
-/// wide that they say nothing: of what may be missed, two fifths are.
-fn judge_coverage(name: &str, confidence: f64, misses: u64, tight: bool) {
-    let miss = 1.0 - confidence;
-    let slack = 4.5 * (miss * confidence / RUNS as f64).sqrt();
-    let share = misses as f64 / RUNS as f64;
-    assert!(share <= miss + slack, "{name} at {confidence}: {share} missed");
-    assert!(!tight || share >= 0.4 * miss - slack, "{name} at {confidence}: only {share} missed");
-}
-
-#[test]
-fn intervals_hold_the_truth_as_often_as_they_say() {
-    const CONFIDENCES: [f64; 3] = [0.8, 0.95, 0.99];
-    for (lg_k, n) in [(4, 17), (4, 40), (4, 5_000), (6, 1_000), (9, 600), (9, 10_000)] {
-        let mut rng = Rng(n << 8 | u64::from(lg_k));
-        let mut misses = [0u64; 3];
-        for _ in 0..RUNS {
-            let theta = drawn(&mut rng, lg_k, n);
-            for (missed, confidence) in misses.iter_mut().zip(CONFIDENCES) {
-                let e = theta.estimate(confidence);
-                *missed += u64::from(e.low > n as f64 || e.high < n as f64);
-            }
-        }
-        for (missed, confidence) in misses.into_iter().zip(CONFIDENCES) {
-            // With n just above a small K the truth is close to the proven bound, and less is missed.
-            judge_coverage(&format!("K 2^{lg_k}, n {n}"), confidence, missed, n >= 100);
-        }
-    }
-}
-
-/// (only a, both, only b): intersection, difference and Jaccard of random sets of these sizes.
-#[test]
-fn set_operations_hold_the_truth_as_often_as_they_say() {
-    for (only_a, both, only_b) in [(3_000u64, 3_000u64, 3_000u64), (9_000, 900, 100), (500, 20, 20_000)] {
-        for confidence in [0.8, 0.95] {
-            let mut rng = Rng(only_a << 20 | both);
-            let mut misses = [0u64; 3];
-            for _ in 0..RUNS {
-                let shared: Vec<u64> = (0..both).map(|_| rng.next() >> 1).collect();
-                let (mut a, mut b) = (drawn(&mut rng, 8, only_a), drawn(&mut rng, 8, only_b));
-                a.update_all(&shared);
-                b.update_all(&shared);
-                let jaccard = both as f64 / (only_a + both + only_b) as f64;
-                let told = [
-                    (a.intersect(&b).estimate(confidence), both as f64),
-                    (a.without(&b).estimate(confidence), only_a as f64),
-                    (a.jaccard(&b, confidence), jaccard),
-                ];
-                for (miss, (e, truth)) in misses.iter_mut().zip(told) {
-                    *miss += u64::from(e.low > truth || e.high < truth);
-                }
-            }
-            for (name, missed) in ["both", "without", "jaccard"].into_iter().zip(misses) {
-                let name = format!("{name} of {only_a}, {both}, {only_b}");
-                // Few hashes make steps so large that hardly anything is missed: only the promise is judged.
-                judge_coverage(&name, confidence, missed, both == 3_000);
-            }
-        }
-    }
 }
 
 // ---- The twin ----

@@ -15,10 +15,10 @@
 //! bits of each plane as they are; the newest bucket said is never before the true one, the oldest never after it.
 //! Each plane is sized for the busiest bucket. One that takes more raises the rate, and [`SeenRing::overfull`] names it.
 //!
-//! **Laws.** Order does not matter, and a merge equals one ring over all keys: of whole bytes once it is a filter, and
-//! before that as long as all keys of the window stay few. While exact the state is a function of the set of live (key, bucket) pairs. Whether it still is
-//! exact depends on the past: keys that have expired may have made it a filter, and it does not turn back. How far
-//! expired planes are cleared cannot be read anywhere.
+//! **Laws, of whole bytes.** While exact, and again once it is a filter, the state is a function of the head and of the
+//! set of live (key, bucket) pairs: order does not matter, and a merge equals one ring over all keys. Which of the two it
+//! is depends on the past: keys that have expired may have made it a filter, and it does not turn back. How far expired
+//! planes are cleared cannot be read anywhere.
 //!
 //! **Left out:** counting (a key is in a bucket or not), forgetting single keys, chaining: a window ends by itself, so
 //! size it for the busiest bucket. Against keys made to collide use keyed hashing.

@@ -31,8 +31,7 @@ impl Place {
     pub fn of(token: Token, shape: Shape) -> Place {
         let mixed = token.mixed();
         let mut place = Place::default();
-        let lines = MULTIPLIERS.iter().enumerate().take(usize::from(shape.lines_per_key).min(LINES));
-        for (i, multiplier) in lines {
+        for (i, multiplier) in MULTIPLIERS.iter().enumerate().take(usize::from(shape.lines_per_key)) {
             let hash = mixed.wrapping_mul(*multiplier);
             // Multiply-shift (fast-range) by the upper half; the lower half alone would not know the upper bits.
             let line = ((hash >> 32) * u64::from(shape.region)) >> 32;
@@ -262,14 +261,24 @@ impl Planes {
     }
 }
 
-/// Calls with the word of the line and the shift to the lowest plane of each position that these bits choose.
+/// Calls with the word of the line and the shift to the lowest plane of each position that these bits choose. One plain
+/// loop of known length for each number of parts.
 #[inline(always)]
-fn for_each_bit(shape: Shape, chosen: u32, mut f: impl FnMut(usize, u32)) {
+fn for_each_bit(shape: Shape, chosen: u32, f: impl FnMut(usize, u32)) {
+    match shape.lg_parts {
+        0 => for_parts::<1>(shape, chosen, f),
+        1 => for_parts::<2>(shape, chosen, f),
+        2 => for_parts::<4>(shape, chosen, f),
+        _ => for_parts::<8>(shape, chosen, f),
+    }
+}
+
+#[inline(always)]
+fn for_parts<const PARTS: u32>(shape: Shape, chosen: u32, mut f: impl FnMut(usize, u32)) {
     let lg_positions = u32::from(shape.lg_positions());
-    let mut rest = chosen;
-    for part in 0..1u32 << shape.lg_parts {
+    for part in 0..PARTS {
+        let rest = chosen >> (part * lg_positions);
         let position = part << lg_positions | rest & ((1 << lg_positions) - 1);
-        rest >>= lg_positions;
         let bit = position << shape.lg_planes;
         f((bit >> 6) as usize & 7, bit & 63);
     }

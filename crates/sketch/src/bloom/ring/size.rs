@@ -10,8 +10,8 @@
 //! window p = 1 - (1 - q)^W, at most W·q
 //! ```
 //!
-//! Few positions make uneven lines: with 16 planes one line per key would take 50 bits per key and bucket at 1 %, two
-//! take 22, four 17.5; without lines it were 16.4. So the number of lines is chosen too: the fewest that cost at most
+//! Few positions make uneven lines: with 16 planes one line per key would take 55 bits per key and bucket at 1 %, two
+//! take 22.4, four 17.7; without lines it were 16.4. So the number of lines is chosen too: the fewest that cost at most
 //! 4/3 of what the cheapest number costs. Only additions, multiplications and divisions: every machine finds the same.
 
 use super::super::size::{KEYS_MAX, RATE_MAX, RATE_MIN};

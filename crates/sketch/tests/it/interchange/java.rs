@@ -16,7 +16,7 @@ use sketch::{Limits, Token};
 const ARCHIVE: &str = "datasketches_java_generated_sk.tar.zst";
 
 /// What is read by the tests below, and of how many files.
-const READ: [(&str, usize); 9] = [
+const READ: [(&str, usize); 11] = [
     ("hll4_", 8),
     ("hll6_", 8),
     ("hll8_", 8),
@@ -25,16 +25,26 @@ const READ: [(&str, usize); 9] = [
     ("frequent_long_", 8),
     ("frequent_string_", 10),
     ("tdigest_double_", 8),
-    // Read by the tests of KLL.
-    ("kll_", 32),
+    // Read by `kll_images.rs`.
+    ("kll_double_", 8),
+    ("kll_float_", 8),
+    ("kll_long_", 8),
 ];
 
 /// What nothing here reads: array-of-doubles, array-of-strings and integer tuples, Bloom filters of another layout than
-/// ours, reservoirs, and weighted samples.
-const NOT_SUPPORTED: [(&str, usize); 6] =
-    [("aod_", 17), ("aos_", 27), ("tuple_int_", 8), ("bf_", 8), ("reservoir_", 72), ("varopt_", 11)];
+/// ours, quantiles of strings, reservoirs, and weighted samples.
+const NOT_SUPPORTED: [(&str, usize); 7] = [
+    ("kll_string_", 8),
+    ("aod_", 17),
+    ("aos_", 27),
+    ("tuple_int_", 8),
+    ("bf_", 8),
+    ("reservoir_", 72),
+    ("varopt_", 11),
+];
 
-fn archive() -> Option<BTreeMap<String, Vec<u8>>> {
+/// The files by name, without `_java.sk`.
+pub fn archive() -> Option<BTreeMap<String, Vec<u8>>> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let path = std::env::var_os("STREAMGAUGE_DATA").map_or_else(beside, PathBuf::from).join(ARCHIVE);
     let Ok(file) = std::fs::File::open(&path) else {

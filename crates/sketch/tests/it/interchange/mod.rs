@@ -1,7 +1,7 @@
 //! Images of Apache DataSketches: files that Java and C++ wrote, our own laws of what is read, and hostile bytes.
 
 mod golden;
-mod java;
+pub mod java;
 mod laws;
 
 use datasketches::hll::{HllSketch, HllType as TheirType, HllUnion};
