@@ -99,17 +99,31 @@ impl Tally {
     pub fn plus(&self, other: &Tally) -> Option<Tally> {
         let (mut ours, theirs) = (self.numbers(), other.numbers());
         for (ours, theirs) in ours.iter_mut().zip(theirs) {
-            *ours = ours.checked_add(theirs).filter(|sum| *sum <= WEIGHT_SUM_MAX)?;
+            *ours = ours.checked_add(theirs)?;
         }
-        let mut tally = Tally::of_numbers(ours);
-        tally.behind_max_us = self.behind_max_us.max(other.behind_max_us);
-        Some(tally)
+        let tally =
+            Tally { behind_max_us: self.behind_max_us.max(other.behind_max_us), ..Tally::of_numbers(ours) };
+        tally.adds_up().then_some(tally)
+    }
+
+    /// Every record was judged once, and no number is beyond any stream.
+    fn adds_up(&self) -> bool {
+        if self.numbers().iter().any(|number| *number > WEIGHT_SUM_MAX / TALLY_NUMBERS as u64) {
+            return false;
+        }
+        let judged = self.on_time + self.ahead + self.late + self.bad_total() + self.exploded_empty;
+        judged == self.read
+            && self.too_late <= self.read
+            && self.late_dropped + self.late_quarantined <= self.late
     }
 
     /// Appends all counters.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         out.push(Reason::ALL.len() as u8);
-        self.numbers().iter().chain(&[self.behind_max_us]).for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
+        self.numbers()
+            .iter()
+            .chain(&[self.behind_max_us])
+            .for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
     }
 
     /// Reads what [`Tally::snapshot`] wrote, also when there were fewer reasons for bad records then.
@@ -125,16 +139,9 @@ impl Tally {
         let mut numbers = [0; TALLY_NUMBERS];
         for number in &mut numbers[..TALLY_NUMBERS - Reason::ALL.len() + reasons] {
             *number = r.u64()?;
-            if *number > WEIGHT_SUM_MAX / TALLY_NUMBERS as u64 {
-                return Err(WRONG);
-            }
         }
         let tally = Tally { behind_max_us: r.u64()?, ..Tally::of_numbers(numbers) };
-        let judged = tally.on_time + tally.ahead + tally.late + tally.bad_total() + tally.exploded_empty;
-        if judged != tally.read || tally.late_dropped + tally.late_quarantined > tally.late {
-            return Err(WRONG);
-        }
-        Ok(tally)
+        if tally.adds_up() { Ok(tally) } else { Err(WRONG) }
     }
 
     /// What adds up; bad records last.

@@ -11,12 +11,12 @@ use crate::column::Column;
 use crate::compute::{Compute, compute, fields_of};
 use crate::doubt::{Misjudged, Spread};
 use crate::intake::Judged;
-use crate::restore::{RestoreError, Room};
+use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX};
 use crate::spec::{Measure, Source, Step};
 use arrow_array::BooleanArray;
-use sketch::{DecodeError, Limits, Reader, Token};
 use sketch::bloom::{Seen, Size, Verdict};
 use sketch::hash::Hashing;
+use sketch::{DecodeError, Limits, Reader, Token};
 use std::fmt;
 use std::sync::Arc;
 
@@ -142,6 +142,9 @@ impl Judge {
         let mut judge = Judge::new(source, program, 0);
         let mut room = Room::new(limits);
         judge.failed = r.u64()?;
+        if judge.failed > if judge.steps.is_empty() { 0 } else { WEIGHT_SUM_MAX } {
+            return Err(DecodeError::Invalid("more failures than there can be").into());
+        }
         for (_, step) in &mut judge.steps {
             let JudgeStep::Judge(filter) = step else { continue };
             let mut read = || {

@@ -33,5 +33,5 @@ pub mod time;
 
 pub use engine::Engine;
 pub use restore::RestoreError;
-pub use state::State;
 pub use sketch::{Estimate, Guarantee};
+pub use state::State;

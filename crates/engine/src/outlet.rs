@@ -58,7 +58,10 @@ impl<'a> Outlet<'a> {
     pub fn each_held(&self, question: Question, out: &mut dyn FnMut(Answer, &Cell)) {
         for (index, metric) in self.source.metrics.iter().enumerate() {
             if let Some((_, reading)) = self.verdicts.readings.iter().find(|(metric, _)| *metric == index) {
-                out(self.answer(index, Vec::new(), false, None, self.doubted(metric, reading.clone())), &NO_CELL);
+                out(
+                    self.answer(index, Vec::new(), false, None, self.doubted(metric, reading.clone())),
+                    &NO_CELL,
+                );
             }
             for by in &metric.by {
                 let Some((set, series)) = self.find(index, by, Role::Measured) else { continue };

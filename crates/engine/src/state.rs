@@ -92,7 +92,8 @@ impl State {
             return Err(Unmergeable::Verdict(metric.name.clone()));
         }
         let tally = self.tally.plus(&other.tally).ok_or(Unmergeable::TooMuch)?;
-        if self.shard.weight().saturating_add(other.shard.weight()) > WEIGHT_SUM_MAX {
+        // What was in the finest panes alone may come to stand in the total and in each of at most sixteen levels.
+        if self.shard.weight().saturating_add(other.shard.weight()) > WEIGHT_SUM_MAX / 32 {
             return Err(Unmergeable::TooMuch);
         }
         self.tally = tally;

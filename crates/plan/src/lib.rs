@@ -37,11 +37,8 @@ mod measure;
 mod pipeline;
 mod places;
 mod problem;
-<<<<<<< HEAD
-mod secret;
-=======
 mod same;
->>>>>>> 074df51 (wip: states as bytes)
+mod secret;
 pub mod size;
 
 pub use accuracy::{Accuracy, Choice};

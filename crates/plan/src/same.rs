@@ -57,7 +57,11 @@ fn source_differs(ours: &Source, theirs: &Source) -> Option<String> {
 }
 
 /// The first name that does not stand at the same place in both.
-fn one_missing<'a, T>(ours: &'a [T], theirs: &'a [T], name: impl Fn(&'a T) -> &'a String) -> Option<&'a String> {
+fn one_missing<'a, T>(
+    ours: &'a [T],
+    theirs: &'a [T],
+    name: impl Fn(&'a T) -> &'a String,
+) -> Option<&'a String> {
     let longer = if ours.len() >= theirs.len() { ours } else { theirs };
     let at = (0..longer.len()).find(|&at| ours.get(at).map(&name) != theirs.get(at).map(&name))?;
     Some(name(ours.get(at).unwrap_or(&longer[at])))
@@ -123,7 +127,11 @@ mod tests {
     fn what_is_measured_must_be_the_same_and_where_it_comes_from_need_not_be() {
         check("a.ndjson", "b.ndjson", None);
         check(r#"field = "ts""#, r#"field = "at", lateness = "1h""#, None);
-        check("unique(user)", "audience(user)", Some("metric `users` has another measure, or one of another accuracy"));
+        check(
+            "unique(user)",
+            "audience(user)",
+            Some("metric `users` has another measure, or one of another accuracy"),
+        );
         check("unique(user)", "unique(page)", Some("metric `users` reads other fields, or as another type"));
         check("users =", "people =", Some("metric `users` is not in both, or stands elsewhere"));
         check("n > 10", "n > 11", Some("metric `big` reads other fields, or as another type"));

@@ -124,7 +124,8 @@ impl Cell {
 impl Cells {
     /// Canonical bytes: the cells that are not empty, by their place in `order`.
     pub(crate) fn snapshot(&self, order: &Order, out: &mut Vec<u8>) {
-        let present = || order.groups.iter().enumerate().filter(|(_, g)| !matches!(self.get(**g), Cell::Empty));
+        let present =
+            || order.groups.iter().enumerate().filter(|(_, g)| !matches!(self.get(**g), Cell::Empty));
         write_varint(present().count() as u64, out);
         let mut gaps = Gaps::default();
         for (place, group) in present() {
@@ -144,7 +145,7 @@ impl Cells {
         gone().for_each(|(page, _)| gaps.write(page as u64, out));
     }
 
-    /// Reads what [`Cells::snapshot`] wrote to `r` and [`Cells::history`] to `h`; 
+    /// Reads what [`Cells::snapshot`] wrote to `r` and [`Cells::history`] to `h`;
     /// `order` holds the groups in the order of their keys.
     pub(crate) fn restore(
         r: &mut Reader<'_>,

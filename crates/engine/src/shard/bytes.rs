@@ -112,11 +112,12 @@ impl Shard {
         self.weights_too_large = large;
     }
 
-    /// What merging adds up, over all cells and groups.
+    /// What merging adds up, over all cells, groups and counters.
     pub(crate) fn weight(&self) -> u64 {
         let series = self.sets.iter().flat_map(|set| &set.series);
         let cells = series.flat_map(Series::cells).map(Cell::weight);
-        cells.chain(self.sets.iter().map(|set| set.groups.weight())).fold(0, u64::saturating_add)
+        let groups = self.sets.iter().map(|set| set.groups.weight());
+        cells.chain(groups).chain(self.counters()).fold(0, u64::saturating_add)
     }
 }
 
@@ -137,9 +138,9 @@ impl GroupingSet {
             let metric = source.metrics[series.metric].name.clone();
             RestoreError::Metric { metric, error }
         };
-        self.groups
-            .restore(r, h, &self.kinds, room)
-            .map_err(|error| self.series.first().map_or(RestoreError::Bytes(error.clone()), |s| named(s, error)))?;
+        self.groups.restore(r, h, &self.kinds, room).map_err(|error| {
+            self.series.first().map_or(RestoreError::Bytes(error.clone()), |s| named(s, error))
+        })?;
         let order = self.groups.order();
         let columns = source.columns();
         for series in &mut self.series {

@@ -68,7 +68,10 @@ impl fmt::Display for FileError {
                 "it is a state file of version {version}, and this program reads version {VERSION}: take a newer program"
             ),
             FileError::Damaged => {
-                write!(f, "it is a damaged state file: its checksum does not hold, so it was cut off or changed")
+                write!(
+                    f,
+                    "it is a damaged state file: its checksum does not hold, so it was cut off or changed"
+                )
             }
             FileError::Bytes(error) => write!(f, "it is a state file with parts that make no sense: {error}"),
         }

@@ -57,7 +57,8 @@ fn everything() -> Source {
 }
 
 fn batch(number: u64, events: &[Event]) -> Batch {
-    let users: StringArray = events.iter().map(|(_, user, _)| user.map(|user| format!("user {user}"))).collect();
+    let users: StringArray =
+        events.iter().map(|(_, user, _)| user.map(|user| format!("user {user}"))).collect();
     let numbers: Int64Array = events.iter().map(|(_, _, number)| *number).collect();
     let start = |row: usize| engine::batch::Place { start: row as u32 * 10, len: 9, line: 0 };
     Batch {
@@ -346,7 +347,8 @@ fn states_with_verdicts_are_kept_but_not_merged() {
         State::new(vec![shard], judge, intake.tally(), intake.watermark())
     };
     let restore = || kept(&source, &make()).restore(&source, &Limits::default()).expect("restored");
-    let (before, after) = (answers(&source, make(), Question::Total), answers(&source, restore(), Question::Total));
+    let (before, after) =
+        (answers(&source, make(), Question::Total), answers(&source, restore(), Question::Total));
     assert_eq!(after, before);
     let refused = make().absorb(&source, restore()).expect_err("a verdict").to_string();
     assert!(refused.starts_with("metric `again` is a `seen`"), "{refused}");
