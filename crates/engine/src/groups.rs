@@ -262,7 +262,7 @@ impl Groups {
     /// What merging adds up.
     pub(crate) fn weight(&self) -> u64 {
         let missed = self.entries.iter().map(|entry| entry.missed).max();
-        let outside = missed.unwrap_or(0).saturating_add(self.offset);
+        let outside = missed.unwrap_or(0).saturating_add(self.offset).saturating_add(self.folded);
         self.weights.iter().copied().fold(outside, u64::saturating_add)
     }
 

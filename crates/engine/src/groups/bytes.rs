@@ -67,6 +67,7 @@ impl Groups {
         }
         self.max = max as usize;
         self.folded = h.u64()?;
+        room.weigh(self.folded)?;
         let slots = self.slots_of(h.u8()?, live)?;
         room.take("groups", slots as u64, size_of::<Slot>())?;
         room.take("groups", live as u64, size_of::<Entry>() + size_of::<u64>())?;

@@ -51,6 +51,16 @@ impl Series {
         folded
     }
 
+    /// What merging adds up.
+    pub(crate) fn weight(&self) -> u64 {
+        let panes = || self.ladder.iter().flat_map(|rung| rung.panes.values());
+        let tables = self.total.iter().chain(panes().map(|pane| &pane.cells));
+        let cells = tables.flat_map(Cells::present).map(|(_, cell)| cell.weight());
+        let revisions = panes().flat_map(|pane| pane.revisions.values().copied());
+        let dropped = self.ladder.iter().map(|rung| rung.dropped);
+        cells.chain(revisions).chain(dropped).fold(0, u64::saturating_add)
+    }
+
     /// Reads what [`Series::snapshot`] wrote to `r` and [`Series::history`] to `h`, into a series that is empty.
     pub(crate) fn restore(
         &mut self,
@@ -91,6 +101,7 @@ impl Rung {
         }
         self.kept_from = optional_time(h)?;
         self.dropped = h.u64()?;
+        room.weigh(self.dropped)?;
         let panes = count(r, PANE_BYTES_MIN)?;
         room.take("panes", panes as u64, PANE_BYTES)?;
         for _ in 0..panes {

@@ -4,7 +4,6 @@
 //! this shard's history decides, such as what gave way to memory. Both together lose nothing.
 
 use super::{GivenWay, GroupingSet, Shard};
-use crate::cell::Cell;
 use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX, read_section, write_section};
 use crate::series::{Series, optional_time};
 use crate::spec::{Kind, Measure, Source};
@@ -114,10 +113,9 @@ impl Shard {
 
     /// What merging adds up, over all cells, groups and counters.
     pub(crate) fn weight(&self) -> u64 {
-        let series = self.sets.iter().flat_map(|set| &set.series);
-        let cells = series.flat_map(Series::cells).map(Cell::weight);
+        let series = self.sets.iter().flat_map(|set| &set.series).map(Series::weight);
         let groups = self.sets.iter().map(|set| set.groups.weight());
-        cells.chain(groups).chain(self.counters()).fold(0, u64::saturating_add)
+        series.chain(groups).chain(self.counters()).fold(0, u64::saturating_add)
     }
 }
 
