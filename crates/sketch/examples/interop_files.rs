@@ -39,7 +39,7 @@ fn write(dir: &Path) -> Result<(), Failure> {
     for path in files(&dir.join("values"))? {
         let name = name_of(&path);
         let column = Column::read(&path)?;
-        let mut images = vec![("theta", column.theta()?.export())];
+        let mut images = vec![("theta", column.theta()?.to_datasketches())];
         let distinct = column.distinct()?;
         for (suffix, hll_type) in [("hll4", HllType::Hll4), ("hll6", HllType::Hll6), ("hll8", HllType::Hll8)]
         {
@@ -74,7 +74,7 @@ fn read(dir: &Path) -> Result<(), Failure> {
                 println!("{name}\t{}\t{}\t{}", e.value, e.low, e.high);
             }
             "theta" => {
-                let mut theirs = Theta::import(&image, LgK::new(LG_K)?)?;
+                let mut theirs = Theta::from_datasketches(&image, LgK::new(LG_K)?, limits)?;
                 theirs.merge(&column.theta()?)?;
                 let e = theirs.estimate(0.999);
                 println!("{name}\t{}\t{}\t{}", e.value, e.low, e.high);

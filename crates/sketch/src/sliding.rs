@@ -337,7 +337,8 @@ impl SlidingCount {
         size_of::<SlidingCount>() + self.spans.capacity() * size_of::<Span>()
     }
 
-    /// Appends the snapshot: lossless. 39 bytes and 3 to 21 for each box.
+    /// Appends the snapshot: lossless. 39 bytes and 3 to 21 for each box. Boxes that have left the window and were not let
+    /// go yet are written as gone, which they are for every answer about the window.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         if cfg!(debug_assertions) {
             self.check_invariants();
@@ -348,11 +349,14 @@ impl SlidingCount {
         out.push(u8::from(self.head.is_some()));
         let Some(head) = self.head else { return };
         out.extend_from_slice(&head.to_le_bytes());
-        out.extend_from_slice(&self.gone.to_le_bytes());
+        let horizon = self.horizon();
+        let (live, left): (Vec<Span>, Vec<Span>) = self.spans.iter().partition(|span| span.end() >= horizon);
+        let gone = self.gone + left.iter().map(|span| span.weight).sum::<u64>();
+        out.extend_from_slice(&gone.to_le_bytes());
         out.extend_from_slice(&(self.spans_max as u32).to_le_bytes());
-        out.extend_from_slice(&(self.spans.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(live.len() as u32).to_le_bytes());
         let mut before = 0;
-        for span in &self.spans {
+        for span in &live {
             out.push(span.level);
             write_varint(span.start - before, out);
             write_varint(span.weight, out);
@@ -389,6 +393,10 @@ impl SlidingCount {
             before = start;
         }
         count.held = total - count.gone;
+        let horizon = count.horizon();
+        if count.spans.iter().any(|span| span.level <= 64 && span.end() < horizon) {
+            return Err(DecodeError::Invalid("a box before the window"));
+        }
         match count.complaint() {
             Some(complaint) => Err(DecodeError::Invalid(complaint)),
             None => Ok(count),

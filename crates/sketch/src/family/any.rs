@@ -1,16 +1,21 @@
 //! One of all sketches. The set is closed.
 
 use super::{Question, Sketch};
-use crate::bloom::{Filter, Seen};
+use crate::bloom::{Filter, Seen, SeenRing};
 use crate::codec::kind;
-use crate::countmin::{CountMin, Freq};
+use crate::countmin::{Conservative, CountMin, Freq};
+use crate::countsketch::CountSketch;
 use crate::exact::Moments;
 use crate::frequent::Counters;
 use crate::histogram::Histogram;
 use crate::hll::Distinct;
+use crate::interchange::{Cpc, TDigest};
+use crate::kll::Kll;
+use crate::minhash::MinHash;
 use crate::quantile::Quantiles;
 use crate::ring::Ring;
 use crate::sample::Sample;
+use crate::sliding::SlidingCount;
 use crate::theta::Theta;
 use crate::{DecodeError, Estimate, Health, Incompatible, Limits, MergeNote, Reader};
 
@@ -128,8 +133,24 @@ closed_set! {
     Theta(Theta) = THETA, "theta";
     /// [`Sample`].
     Sample(Sample) = SAMPLE, "sample";
+    /// [`SeenRing`].
+    SeenRing(SeenRing) = SEEN_RING, "ring of seen";
+    /// [`Conservative`].
+    Conservative(Conservative) = CONSERVATIVE, "conservative count-min";
+    /// [`CountSketch`].
+    CountSketch(CountSketch) = COUNT_SKETCH, "count sketch";
     /// A [`Ring`] of [`CountMin`].
     CountMinRing(Ring<CountMin>) = COUNT_MIN_RING, "ring of count-min";
+    /// [`SlidingCount`].
+    SlidingCount(SlidingCount) = SLIDING_COUNT, "sliding count";
+    /// [`Kll`] of doubles.
+    Kll(Kll) = KLL, "kll";
+    /// [`MinHash`].
+    MinHash(MinHash) = MIN_HASH, "minhash";
+    /// [`Cpc`].
+    Cpc(Cpc) = CPC, "cpc";
+    /// [`TDigest`].
+    TDigest(TDigest) = T_DIGEST, "t-digest";
     /// A [`Ring`] of [`Counters`].
     CountersRing(Ring<Counters>) = COUNTERS_RING, "ring of frequent counters";
     /// A [`Ring`] of [`Distinct`].

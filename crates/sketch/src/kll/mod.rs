@@ -246,6 +246,11 @@ impl<T: Value> Kll<T> {
         }
     }
 
+    /// The state of the coin: the seed of one that would fall the same from here on.
+    pub fn coin(&self) -> u64 {
+        self.coin.0
+    }
+
     /// Adds what another sketch has seen. Afterwards k is the smaller one of both, and the error that of it, for the
     /// count of both. The other's coin has no part in it. O(k).
     ///

@@ -3,8 +3,8 @@
 
 use super::table::Table;
 use super::{LgK, THETA_MAX, Theta, check_hashes, read_hashes};
-use crate::DecodeError;
 use crate::codec::Reader;
+use crate::{DecodeError, Limits};
 
 /// Constants of the DataSketches theta image (its PreambleUtil).
 mod ds {
@@ -58,7 +58,7 @@ impl From<DecodeError> for ImageError {
 impl Theta {
     /// The compact, ordered image that Apache DataSketches reads in Java, C++, Go, Python and Rust, for a reader of the
     /// same values. Canonical: the K smallest hashes. O(K log K).
-    pub fn export(&self) -> Vec<u8> {
+    pub fn to_datasketches(&self) -> Vec<u8> {
         let (hashes, theta) = self.smallest_sorted();
         let seed = ds::SEED_HASH.to_le_bytes();
         let head = |longs: u8, flags: u8, seed: [u8; 2]| {
@@ -86,8 +86,9 @@ impl Theta {
     /// them: 8 bytes for each hash, which takes at least a bit of a compressed image.
     ///
     /// # Errors
-    /// [`ImageError`]: other bytes, or other hashes.
-    pub fn import(image: &[u8], lg_k: LgK) -> Result<Theta, ImageError> {
+    /// [`ImageError`]: other bytes, K hashes beyond `limits`, or other hashes.
+    pub fn from_datasketches(image: &[u8], lg_k: LgK, limits: &Limits) -> Result<Theta, ImageError> {
+        limits.allow("theta hashes", lg_k.registers() as u64, size_of::<u64>())?;
         let r = &mut Reader::new(image);
         let head = r.bytes(8)?;
         let (flags, seed) = (head[5], u16::from_le_bytes([head[6], head[7]]));

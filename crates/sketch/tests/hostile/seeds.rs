@@ -1,18 +1,31 @@
 //! Small states of every kind, in every mode: where mutations start.
 
-use sketch::bloom::{Filter, Seen, Size};
-use sketch::countmin::{CountMin, Freq};
+use super::foreign::Format;
+use sketch::bloom::{Filter, ParquetFilter, RingSize, Seen, SeenRing, Size};
+use sketch::countmin::{Conservative, CountMin, Freq};
+use sketch::countsketch::CountSketch;
 use sketch::exact::{Moments, Number, Parts};
 use sketch::frequent::Counters;
+use sketch::hash::{self, Key};
 use sketch::histogram::Histogram;
 use sketch::hll::{Distinct, LgK};
+use sketch::interchange::{Cpc, TDigest};
+use sketch::kll::{K, Kll};
+use sketch::minhash::{self, MinHash};
 use sketch::quantile::Quantiles;
 use sketch::sample::{Sample, priority};
+use sketch::sliding::SlidingCount;
 use sketch::theta::Theta;
-use sketch::{Any, Ring, Token, hash};
+use sketch::{Any, Keyed, Ring, Token};
 
-/// Named states; the names are those of files where seeds are written down.
-pub fn all() -> Vec<(String, Any)> {
+/// Named images; the names are those of files where seeds are written down.
+pub fn all() -> Vec<(String, Vec<u8>)> {
+    let own = states().into_iter().map(|(name, sketch)| (name, sketch.to_bytes()));
+    own.chain(foreign()).collect()
+}
+
+/// Of every kind.
+fn states() -> Vec<(String, Any)> {
     let mut out: Vec<(String, Any)> = Vec::new();
     let mut add = |name: &str, sketch: Any| out.push((name.to_owned(), sketch));
     let tokens = |n: i64| (0..n).map(Token::of_i64).collect::<Vec<_>>();
@@ -50,6 +63,26 @@ pub fn all() -> Vec<(String, Any)> {
         let mut quantiles = Quantiles::new(3).expect("bits in range");
         quantiles.update_all(&values(n));
         add(&format!("quantiles-{name}"), quantiles.into());
+        let mut kll = Kll::new(K::MIN, 5);
+        kll.update_all(&values(n));
+        add(&format!("kll-{name}"), kll.into());
+        let mut digest = TDigest::new(10).expect("a k");
+        digest.update_all(&values(n));
+        add(&format!("tdigest-{name}"), digest.into());
+        let mut cpc = Cpc::new(lg(4));
+        cpc.update_all(&tokens(n));
+        add(&format!("cpc-{name}"), cpc.into());
+        let mut minhash = MinHash::new(minhash::LgK::MIN);
+        minhash.update_all(&tokens(n));
+        add(&format!("minhash-{name}"), minhash.into());
+        let mut sliding = SlidingCount::new(100, 0.25).expect("a window");
+        sliding.update_all(&(0..n as u64).map(|i| (i, i % 5)).collect::<Vec<_>>());
+        add(&format!("sliding-{name}"), sliding.into());
+        let mut cards = SeenRing::new(RingSize::per_bucket(20, 0.1, 4).expect("a size"));
+        for (i, token) in tokens(n).into_iter().enumerate() {
+            cards.update(token, i as u64 / 90);
+        }
+        add(&format!("seen-ring-{name}"), cards.into());
         let mut log = Histogram::new_log2();
         log.update_all(&values(n));
         add(&format!("histogram-log-{name}"), log.into());
@@ -58,6 +91,12 @@ pub fn all() -> Vec<(String, Any)> {
         let mut sketch = CountMin::new(4, 3);
         tokens(7).into_iter().for_each(|token| sketch.update(token, weight));
         add(&format!("countmin-{name}"), sketch.into());
+        let mut sketch = Conservative::new(4, 3);
+        tokens(7).into_iter().for_each(|token| sketch.update(token, weight));
+        add(&format!("conservative-{name}"), sketch.into());
+        let mut sketch = CountSketch::new(4, 3);
+        tokens(7).into_iter().for_each(|token| sketch.update(token, -(weight as i64)));
+        add(&format!("count-sketch-{name}"), sketch.into());
     }
     let mut counts = Ring::<CountMin>::new(4, (4, 2));
     let mut tops = Ring::<Counters>::new(4, 16);
@@ -74,13 +113,71 @@ pub fn all() -> Vec<(String, Any)> {
     let mut fixed = Histogram::new_fixed(vec![-1.0, 0.0, 10.0]).expect("bounds in order");
     fixed.update_all(&values(50));
     add("histogram-fixed", fixed.into());
-    for parts in [Parts::SUMS, Parts::SQUARES, Parts::EXTREMES, Parts::ALL] {
+    for (name, parts) in [
+        ("sums", Parts::SUMS),
+        ("squares", Parts::SQUARES),
+        ("extremes", Parts::EXTREMES),
+        ("all", Parts::ALL),
+    ] {
         let mut ints = Moments::new(Number::Int, parts);
         ints.update_all_i64(&[-5, 7, i64::MAX]);
-        add(&format!("moments-int-{parts:?}"), ints.into());
+        add(&format!("moments-int-{name}"), ints.into());
         let mut floats = Moments::new(Number::Float, parts);
         floats.update_all_f64(&[-5e-300, 7.5, 1e300, f64::NAN]);
-        add(&format!("moments-float-{parts:?}"), floats.into());
+        add(&format!("moments-float-{name}"), floats.into());
+    }
+    out
+}
+
+/// Of every format that others have, in the sizes at which their images change.
+fn foreign() -> Vec<(String, Vec<u8>)> {
+    let mut out = Vec::new();
+    for n in [0, 1, 7, 300] {
+        let mut add = |format: Format, image: Vec<u8>| {
+            out.push((format!("foreign-{format:?}-{n}").to_lowercase(), format.image(image)));
+        };
+        let tokens: Vec<Token> = (0..n).map(Token::of_i64).collect();
+        let mut hll = Distinct::new(lg(6));
+        hll.update_all(&tokens);
+        add(Format::Hll, hll.to_datasketches());
+        let mut theta = Theta::new(lg(4));
+        (0..n).for_each(|i| theta.update(hash::theta_hash_of_i64(i)));
+        add(Format::Theta, theta.to_datasketches());
+        let (mut names, mut longs) = (Counters::new(16), Counters::new(16));
+        for i in 0..n {
+            let name = (i * i % 61).to_string();
+            names.update(Token::of_str(&name), 1 + i as u64 % 3, name.as_bytes());
+            longs.update(Token::of_i64(i % 9), 2, &(i % 9).to_le_bytes());
+        }
+        add(Format::Strings, names.to_datasketches_strings());
+        add(Format::Longs, longs.to_datasketches_longs().expect("integers"));
+        let (mut doubles, mut floats) = (Kll::<f64>::new(K::MIN, 1), Kll::<f32>::new(K::MIN, 1));
+        let mut integers = Kll::<i64>::new(K::MIN, 1);
+        let mut digest = TDigest::new(10).expect("a k");
+        for i in 0..n {
+            doubles.update(i as f64);
+            floats.update(i as f32);
+            integers.update(i);
+            digest.update(i as f64);
+        }
+        add(Format::KllDoubles, doubles.to_datasketches());
+        add(Format::KllFloats, floats.to_datasketches());
+        add(Format::KllLongs, integers.to_datasketches());
+        add(Format::TDigest, digest.to_datasketches());
+        let mut cpc = Cpc::new(lg(4));
+        cpc.update_all(&tokens);
+        add(Format::Cpc, cpc.to_datasketches());
+        let mut filter = ParquetFilter::new(2);
+        for i in 0..n.min(20) {
+            filter.insert(&i.to_le_bytes());
+        }
+        add(Format::Parquet, filter.to_parquet());
+        let key = Key::of_secret(b"a secret of the seeds, no secret").expect("a key");
+        let mut keyed = Keyed::<Distinct>::new(&key, &lg(4));
+        keyed.sketch_mut(&key).expect("its key").update_all(&tokens);
+        let mut bytes = Vec::new();
+        keyed.snapshot(&mut bytes);
+        add(Format::KeyedDistinct, bytes);
     }
     out
 }

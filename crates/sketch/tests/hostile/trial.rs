@@ -3,15 +3,21 @@
 //! What is accepted is a state like any other: it has the same bytes again, obeys its invariants, merges, answers, and
 //! whatever is done to it can be written and read back.
 
+use super::foreign;
+use datasketches::cpc::CpcSketch;
 use datasketches::frequencies::FrequentItemsSketch;
 use datasketches::hll::HllSketch;
+use datasketches::kll::{KllFloat, KllSketch};
+use datasketches::tdigest::TDigestMut;
 use datasketches::theta::CompactThetaSketch;
 use sketch::countmin::LG_WIDTH_MIN;
 use sketch::exact::Number;
 use sketch::frequent::{Counters, SLOTS_MIN};
 use sketch::hll::LgK;
+use sketch::interchange::{Cpc, TDigest};
+use sketch::kll::{K, Kll, Search, VALUES_MAX};
 use sketch::quantile::{BITS, Quantiles};
-use sketch::{Any, Estimate, Limits, Question, Reader, Ring, Sketch, Token};
+use sketch::{Any, Estimate, Limits, Question, Reader, Ring, Sketch, Token, minhash};
 
 /// What decoders may build here. Small, so that a size that is only declared shows.
 pub const LIMITS: Limits = Limits::bytes(1 << 18);
@@ -19,8 +25,17 @@ pub const LIMITS: Limits = Limits::bytes(1 << 18);
 /// What the fixed parts of structures, and tables that are rounded up, may take beyond the limit.
 const SLACK_BYTES: usize = 1 << 18;
 
+/// Bytes whose first one says what they are: a kind of snapshot, or a format of others ([`foreign::Format`]). True when
+/// they were accepted.
+pub fn image(bytes: &[u8], value: u64) -> bool {
+    match bytes.split_first().and_then(|(&first, rest)| Some((foreign::Format::of(first)?, rest))) {
+        Some((format, rest)) => foreign::read(format, rest, value),
+        None => snapshot(bytes, value),
+    }
+}
+
 /// Reads a snapshot of any kind and does with it all that can be done. True when the bytes were accepted.
-pub fn snapshot(bytes: &[u8], value: u64) -> bool {
+fn snapshot(bytes: &[u8], value: u64) -> bool {
     let mut r = Reader::new(bytes);
     let Ok(sketch) = Any::restore(&mut r, &LIMITS) else { return false };
     let read = &bytes[..bytes.len() - r.remaining()];
@@ -56,7 +71,7 @@ pub fn snapshot(bytes: &[u8], value: u64) -> bool {
 }
 
 /// Any state: sound, within its memory, answers, and survives being written.
-fn live(sketch: &Any, value: u64) {
+pub fn live(sketch: &Any, value: u64) {
     sketch.check_invariants();
     let held = sketch.memory_bytes();
     assert!(held <= 4 * LIMITS.bytes_max + SLACK_BYTES, "{held} bytes held by {}", sketch.sketch_name());
@@ -101,7 +116,26 @@ fn read_out(sketch: &Any) {
             assert_eq!(both.estimate(0.95).value, t.estimate(0.95).value);
             assert!(t.without(t).estimate(0.95).value == 0.0);
         }
-        Any::Distinct(_) | Any::CountMin(_) | Any::Quantiles(_) | Any::Filter(_) | Any::Seen(_) => {}
+        Any::Kll(k) => {
+            let view = k.view();
+            let quantiles =
+                [0.0, 0.3, 1.0].map(|q| view.quantile(q, Search::Exclusive, 0.9).map(|e| e.value));
+            assert!(quantiles.is_sorted(), "{quantiles:?}");
+        }
+        Any::MinHash(m) => assert_eq!(m.jaccard(m, 0.95).value, 1.0),
+        Any::SlidingCount(s) => {
+            let (head, window) = (s.head().unwrap_or(0), s.window());
+            let part = s.between(head.saturating_sub(window / 2), head);
+            assert!(part.low <= s.last(window).high, "{part:?}");
+        }
+        Any::SeenRing(r) => {
+            let (oldest, head) = (r.oldest().unwrap_or(0), r.head().unwrap_or(0));
+            assert!(r.overfull().iter().all(|bucket| (oldest..=head).contains(bucket)));
+            assert!((0.0..=1.0).contains(&r.rate_of_bits()));
+        }
+        Any::CountSketch(c) => assert!(c.norm(0.95).low >= 0.0),
+        Any::Distinct(_) | Any::CountMin(_) | Any::Conservative(_) | Any::Quantiles(_) => {}
+        Any::Filter(_) | Any::Seen(_) | Any::Cpc(_) | Any::TDigest(_) => {}
         Any::CountMinRing(r) => r.range(r.head().unwrap_or(0)..=u64::MAX).check_invariants(),
         Any::CountersRing(r) => r.window().check_invariants(),
         Any::DistinctRing(r) => r.window().check_invariants(),
@@ -118,6 +152,12 @@ fn export(sketch: &Any) {
             let twin = FrequentItemsSketch::<String>::deserialize(&image).expect("an image of theirs");
             assert_eq!(twin.total_weight(), c.total().min(i64::MAX as u64));
         }
+        Any::Kll(k) => {
+            let twin = KllSketch::<KllFloat<f64>>::deserialize(&image).expect("an image of theirs");
+            assert_eq!(twin.n(), k.count());
+        }
+        Any::Cpc(_) => drop(CpcSketch::deserialize(&image).expect("an image of theirs")),
+        Any::TDigest(_) => drop(TDigestMut::deserialize(&image).expect("an image of theirs")),
         _ => panic!("an image that nobody reads here: {sketch:?}"),
     }
 }
@@ -163,7 +203,14 @@ fn fold(sketch: &mut Any) {
         Any::CountMinRing(r) => drop(r.merge(&Ring::new(r.span(), (LG_WIDTH_MIN, r.params().1.1)))),
         Any::CountersRing(r) => drop(r.merge(&Ring::new(r.span(), SLOTS_MIN))),
         Any::DistinctRing(r) => drop(r.merge(&Ring::new(r.span(), LgK::MIN))),
+        Any::Conservative(c) => c.fold(LG_WIDTH_MIN),
+        Any::CountSketch(c) => c.fold(LG_WIDTH_MIN),
+        Any::MinHash(m) => m.fold(minhash::LgK::MIN),
+        Any::Kll(k) => drop(k.merge(&Kll::new(K::MIN, 1))),
+        Any::Cpc(c) => drop(c.merge(&Cpc::new(LgK::MIN))),
+        Any::TDigest(t) => drop(t.merge(&TDigest::new(10).expect("a k"))),
         Any::Histogram(_) | Any::Moments(_) | Any::Filter(_) | Any::Seen(_) | Any::Sample(_) => {}
+        Any::SeenRing(_) | Any::SlidingCount(_) => {}
     }
 }
 
@@ -196,6 +243,17 @@ fn update(sketch: &mut Any, value: u64) {
         Any::CountMinRing(r) => next(r, value).iter_mut().for_each(|c| c.update(token, value)),
         Any::CountersRing(r) => next(r, value).iter_mut().for_each(|c| c.update(token, value, b"x")),
         Any::DistinctRing(r) => next(r, value).iter_mut().for_each(|d| d.update(token)),
+        Any::SeenRing(r) => drop(r.check_and_update(token, r.head().unwrap_or(0).saturating_add(value % 3))),
+        Any::Conservative(c) => c.update(token, value),
+        Any::CountSketch(c) => c.update(token, value as i64),
+        Any::SlidingCount(s) => {
+            s.update(s.head().unwrap_or(0).saturating_add(value % 3), value >> 1);
+        }
+        Any::Kll(k) if k.count() < VALUES_MAX => k.update(x),
+        Any::Kll(_) => {}
+        Any::MinHash(m) => m.update(token),
+        Any::Cpc(c) => c.update(token),
+        Any::TDigest(t) => t.update(x),
         Any::Sample(s) => {
             s.offer(value, |row| row.extend_from_slice(b"row"));
         }

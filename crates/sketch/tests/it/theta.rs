@@ -37,7 +37,7 @@ fn assert_same(a: &Theta, b: &Theta) {
     assert_eq!(a, b);
     assert_eq!(a.estimate(0.95), b.estimate(0.95));
     assert_eq!(a.is_exact(), b.is_exact());
-    assert_eq!(a.export(), b.export());
+    assert_eq!(a.to_datasketches(), b.to_datasketches());
 }
 
 // ---- Laws: whole bytes, exactly ----
@@ -192,7 +192,7 @@ proptest! {
         assert_same(&restored, &of(lg_k, before));
         restored.update_all(after);
         assert_same(&restored, &of(lg_k, &hashes));
-        assert_same(&Theta::import(&restored.export(), lg(lg_k)).unwrap(), &restored);
+        assert_same(&Theta::from_datasketches(&restored.to_datasketches(), lg(lg_k), &Limits::default()).unwrap(), &restored);
     }
 
     #[test]
@@ -207,10 +207,10 @@ proptest! {
             prop_assert!(e.low <= e.value && e.value <= e.high && e.high.is_finite(), "{:?}", e);
             snapshot(&back);
         }
-        let image = mutate(&theta.export(), &mut Rng(seed ^ 1));
-        if let Ok(back) = Theta::import(&image, lg(lg_k)) {
+        let image = mutate(&theta.to_datasketches(), &mut Rng(seed ^ 1));
+        if let Ok(back) = Theta::from_datasketches(&image, lg(lg_k), &Limits::default()) {
             snapshot(&back);
-            assert_same(&Theta::import(&back.export(), lg(lg_k)).unwrap(), &back);
+            assert_same(&Theta::from_datasketches(&back.to_datasketches(), lg(lg_k), &Limits::default()).unwrap(), &back);
         }
     }
 }
@@ -294,7 +294,7 @@ fn twin(lg_k: u8, names: &[String]) -> ThetaSketch {
 fn datasketches_reads_every_image_and_holds_the_same() {
     for (lg_k, n) in [(5, 0), (5, 1), (5, 2), (5, 32), (5, 33), (12, 4_096), (12, 4_097), (12, 100_000)] {
         let names = names(0..n);
-        let image = ours(lg_k, &names).export();
+        let image = ours(lg_k, &names).to_datasketches();
         let read = CompactThetaSketch::deserialize(&image).unwrap();
         let mut twin = twin(lg_k, &names);
         // Cut to K, theirs is the same state.
@@ -313,10 +313,16 @@ fn datasketches_reads_every_image_and_holds_the_same() {
         }
         // And back, from an image in the order of their table too, cut or not.
         for image in [twin.compact(true).serialize(), twin.compact(false).serialize()] {
-            assert_same(&Theta::import(&image, lg(lg_k)).unwrap(), &ours(lg_k, &names));
+            assert_same(
+                &Theta::from_datasketches(&image, lg(lg_k), &Limits::default()).unwrap(),
+                &ours(lg_k, &names),
+            );
         }
         let uncut = self::twin(lg_k, &names).compact(false).serialize();
-        assert_same(&Theta::import(&uncut, lg(lg_k)).unwrap(), &ours(lg_k, &names));
+        assert_same(
+            &Theta::from_datasketches(&uncut, lg(lg_k), &Limits::default()).unwrap(),
+            &ours(lg_k, &names),
+        );
     }
 }
 
@@ -324,11 +330,17 @@ fn datasketches_reads_every_image_and_holds_the_same() {
 fn a_union_over_there_is_a_merge_over_here() {
     let (a, b) = (names(0..20_000), names(10_000..30_000));
     let mut union = ThetaUnionBuilder::default().lg_k(10).build().unwrap();
-    union.update(&CompactThetaSketch::deserialize(&ours(10, &a).export()).unwrap()).unwrap();
+    union.update(&CompactThetaSketch::deserialize(&ours(10, &a).to_datasketches()).unwrap()).unwrap();
     union.update(&twin(10, &b).compact(false)).unwrap();
-    let theirs = Theta::import(&union.to_sketch(true).serialize(), lg(10)).unwrap();
+    let theirs =
+        Theta::from_datasketches(&union.to_sketch(true).serialize(), lg(10), &Limits::default()).unwrap();
     let mut merged = ours(10, &a);
-    merged.merge(&Theta::import(&twin(10, &b).compact(false).serialize(), lg(10)).unwrap()).unwrap();
+    merged
+        .merge(
+            &Theta::from_datasketches(&twin(10, &b).compact(false).serialize(), lg(10), &Limits::default())
+                .unwrap(),
+        )
+        .unwrap();
     assert_same(&merged, &ours(10, &names(0..30_000)));
     let (theirs, ours) = (theirs.estimate(0.95), merged.estimate(0.95));
     assert!(theirs.low <= ours.value && ours.value <= theirs.high, "{theirs:?}, {ours:?}");
@@ -343,16 +355,16 @@ fn doubles_hash_as_over_there() {
         sketch.update(canonical_float::from_f64(v));
         theta.update(theta_hash_of_f64(v));
     }
-    assert_eq!(theta.export(), sketch.compact(true).serialize());
+    assert_eq!(theta.to_datasketches(), sketch.compact(true).serialize());
 }
 
 #[test]
 fn foreign_bytes_are_refused_by_name() {
-    let good = of(5, &ints(0..100)).export();
+    let good = of(5, &ints(0..100)).to_datasketches();
     let with = |at: usize, value: u8| {
         let mut bytes = good.clone();
         bytes[at] = value;
-        Theta::import(&bytes, lg(5))
+        Theta::from_datasketches(&bytes, lg(5), &Limits::default())
     };
     assert!(with(0, 3).is_ok());
     let bytes = |lie| Err(ImageError::Bytes(DecodeError::Invalid(lie)));
@@ -364,7 +376,10 @@ fn foreign_bytes_are_refused_by_name() {
     assert_eq!(with(6, 0xcd), Err(ImageError::Seed { ours: 0x93cc, theirs: 0x93cd }));
     assert_eq!(with(8, 31), bytes("bytes after the end"));
     assert_eq!(with(8, 33), Err(ImageError::Bytes(DecodeError::Truncated)));
-    assert_eq!(Theta::import(&good[..7], lg(5)), Err(ImageError::Bytes(DecodeError::Truncated)));
+    assert_eq!(
+        Theta::from_datasketches(&good[..7], lg(5), &Limits::default()),
+        Err(ImageError::Bytes(DecodeError::Truncated))
+    );
 }
 
 // ---- Bytes ----
@@ -373,21 +388,21 @@ fn foreign_bytes_are_refused_by_name() {
 /// DataSketches, `theta_n0_java.sk`, `theta_n1_java.sk`, `theta_n10_java.sk`, `theta_non_empty_no_entries_java.sk`).
 #[test]
 fn small_images_are_those_of_java() {
-    assert_eq!(of(12, &[]).export(), [1, 3, 3, 0, 0, 0x1e, 0, 0]);
+    assert_eq!(of(12, &[]).to_datasketches(), [1, 3, 3, 0, 0, 0x1e, 0, 0]);
     assert_eq!(
-        of(12, &ints(0..1)).export(),
+        of(12, &ints(0..1)).to_datasketches(),
         [1, 3, 3, 0, 0, 0x3a, 0xcc, 0x93, 0xe5, 0x6b, 0x61, 0xee, 0xc8, 0x80, 0x44, 0x20]
     );
-    let ten = of(12, &ints(0..10)).export();
+    let ten = of(12, &ints(0..10)).to_datasketches();
     let head = [2, 3, 3, 0, 0, 0x1a, 0xcc, 0x93, 10, 0, 0, 0, 0, 0, 0, 0];
     let first =
         [0x15, 0xf9, 0x7d, 0xcb, 0xbd, 0x86, 0xa1, 0x05, 0x40, 0xde, 0x2e, 0xe1, 0xc9, 0xdb, 0x3d, 0x08];
     assert_eq!(ten[..32], [head, first].concat());
     let none = [3, 3, 3, 0, 0, 0x1a, 0xcc, 0x93, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x14, 0xae, 0x47, 0x01];
-    let read = Theta::import(&none, lg(12)).unwrap();
+    let read = Theta::from_datasketches(&none, lg(12), &Limits::default()).unwrap();
     let e = read.estimate(0.95);
     assert!(!read.is_empty() && e.low == 0.0 && e.value == 0.0 && e.high > 100.0, "{e:?}");
-    assert_eq!(read.export(), none);
+    assert_eq!(read.to_datasketches(), none);
 }
 
 #[test]
@@ -406,7 +421,7 @@ fn fingerprint_of_all_bytes() {
     for lg_k in [4, 7, 10, 12] {
         for n in [0, 1, 2, 16, 17, 128, 129, 1_024, 1_025, 50_000] {
             let theta = of(lg_k, &ints(0..n));
-            for byte in snapshot(&theta).into_iter().chain(theta.export()) {
+            for byte in snapshot(&theta).into_iter().chain(theta.to_datasketches()) {
                 fnv = (fnv ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
             }
         }

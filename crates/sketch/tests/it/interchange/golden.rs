@@ -130,12 +130,12 @@ fn theta_of_strings_ints_and_floats() {
     assert_eq!(files.len(), 1 + 9 + 1);
     for file in files {
         let ours = theta(8, file.theta_hashes());
-        let read = Theta::import(&file.image, lg(8)).unwrap();
+        let read = Theta::from_datasketches(&file.image, lg(8), &Limits::default()).unwrap();
         // Theirs holds more than K hashes, with a larger theta, until it is cut.
         assert_eq!(read, ours, "{}", file.name);
         // Of none and of one value the heads differ: C++ writes a seed that no hash needs, and no flag for a single one.
         if (2..=256).contains(&file.n) {
-            assert_eq!(ours.export(), file.image, "{}", file.name);
+            assert_eq!(ours.to_datasketches(), file.image, "{}", file.name);
         }
     }
 }

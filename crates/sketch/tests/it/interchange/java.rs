@@ -118,7 +118,7 @@ fn hll_of_the_integers() {
 fn theta_of_the_integers_compressed_or_not() {
     let Some(files) = archive() else { return };
     for (name, n, image) in of(&files, "theta_") {
-        let read = Theta::import(image, lg(12)).unwrap();
+        let read = Theta::from_datasketches(image, lg(12), &Limits::default()).unwrap();
         let Some(n) = n else {
             // A sample of one in a hundred that missed the one value.
             assert_eq!(name, "theta_non_empty_no_entries");
@@ -234,7 +234,11 @@ fn other_kinds_are_refused_and_not_misread() {
     for (name, image) in &files {
         let is = |prefix: &str| name.starts_with(prefix);
         assert_eq!(sketch::hll::Distinct::from_datasketches(image, limits).is_ok(), is("hll"), "{name}");
-        assert_eq!(Theta::import(image, LgK::MAX).is_ok(), is("theta"), "{name}");
+        assert_eq!(
+            Theta::from_datasketches(image, LgK::MAX, &Limits::default()).is_ok(),
+            is("theta"),
+            "{name}"
+        );
         assert_eq!(Cpc::from_datasketches(image, limits).is_ok(), is("cpc"), "{name}");
         assert_eq!(TDigest::from_datasketches(image, limits).is_ok(), is("tdigest"), "{name}");
         // Longs as strings and the other way round: a length is mistaken for an item, or for bytes that are not there.

@@ -260,9 +260,9 @@ fn compressed_theta_is_what_it_is_uncompressed() {
         users(0..n).iter().for_each(|name| twin.update(raw_bytes::from_str(name)));
         let image = twin.compact(true).serialize_compressed();
         let ours = theta(8, users(0..n).iter().map(|name| theta_hash_of_str(name)));
-        assert_eq!(Theta::import(&image, lg(8)), Ok(ours), "{n}");
+        assert_eq!(Theta::from_datasketches(&image, lg(8), &Limits::default()), Ok(ours), "{n}");
         for _ in 0..2_000 {
-            if let Ok(read) = Theta::import(&mutate(&image, &mut rng), lg(8)) {
+            if let Ok(read) = Theta::from_datasketches(&mutate(&image, &mut rng), lg(8), &Limits::default()) {
                 read.check_invariants();
             }
         }
