@@ -88,7 +88,9 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     // All sources first: a report is whole or not there at all.
     let mut measured = Vec::new();
     for (index, work) in work.iter().enumerate() {
-        let finished = work.measure(shards, None, args.save.is_some()).map_err(|error| opened.unreadable(index, error))?;
+        let finished = work
+            .measure(shards, None, args.save.is_some())
+            .map_err(|error| opened.unreadable(index, error))?;
         nothing |= note(&opened.pipeline, index, &finished, &work.quarantine);
         measured.push(finished);
     }

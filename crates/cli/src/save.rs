@@ -13,12 +13,15 @@ use std::path::{Path, PathBuf};
 /// The words of `--limit` on the command line.
 pub fn limit(text: &str) -> Result<Limits, String> {
     let bytes = plan::bytes(text)?;
-    usize::try_from(bytes).map(Limits::bytes).map_err(|_| format!("`{text}` is more than this machine can address"))
+    usize::try_from(bytes)
+        .map(Limits::bytes)
+        .map_err(|_| format!("`{text}` is more than this machine can address"))
 }
 
 /// A file with all of its bytes, no more of them than the limit allows.
 pub fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, Trouble> {
-    let unreadable = |error: io::Error| Trouble::environment(format!("cannot read `{}`: {error}", path.display()));
+    let unreadable =
+        |error: io::Error| Trouble::environment(format!("cannot read `{}`: {error}", path.display()));
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(limits.bytes_max as u64 + 1).read_to_end(&mut bytes))
@@ -35,8 +38,14 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, Trouble> {
 
 /// Writes a file in whole or not at all: beside its place first, then over to it. A file that was there and is of the same
 /// sort is replaced; another one is left alone.
-pub fn write(path: &Path, bytes: &[u8], same_sort: impl Fn(&[u8]) -> bool, sort: &str) -> Result<(), Trouble> {
-    let failed = |error: io::Error| Trouble::environment(format!("cannot write `{}`: {error}", path.display()));
+pub fn write(
+    path: &Path,
+    bytes: &[u8],
+    same_sort: impl Fn(&[u8]) -> bool,
+    sort: &str,
+) -> Result<(), Trouble> {
+    let failed =
+        |error: io::Error| Trouble::environment(format!("cannot write `{}`: {error}", path.display()));
     if may_replace(path, same_sort, sort)? {
         say(format_args!("note: `{}` was there and is replaced", path.display()));
     }
@@ -95,7 +104,8 @@ impl Loaded {
         let shown = path.display();
         let wrong = |text: String| Trouble::environment(format!("`{shown}` cannot be read: {text}"));
         let file = StateFile::read(bytes).map_err(|error: FileError| wrong(error.to_string()))?;
-        let overrides: Result<Vec<Override>, _> = file.overrides.iter().map(|text| Override::parse(text)).collect();
+        let overrides: Result<Vec<Override>, _> =
+            file.overrides.iter().map(|text| Override::parse(text)).collect();
         let overrides = overrides.map_err(|error| wrong(format!("its overrides make no sense: {error}")))?;
         let pipeline = parse(path, &file.name, &file.pipeline, &overrides).map_err(|problems| {
             wrong(format!("the pipeline it was made by is not understood here:\n{problems}"))
@@ -122,10 +132,20 @@ impl Loaded {
     }
 }
 
+/// What a question keeps, in words.
+pub fn asked(question: Question) -> String {
+    match question {
+        Question::Total => "totals over all time".into(),
+        Question::Windows { window, every } if window == every => format!("windows of {window}"),
+        Question::Windows { window, every } => format!("windows of {window} every {every}"),
+    }
+}
+
 fn hint(error: &engine::RestoreError) -> &'static str {
     use engine::RestoreError::{Bytes, Metric};
     match error {
-        Bytes(sketch::DecodeError::TooLarge { .. }) | Metric { error: sketch::DecodeError::TooLarge { .. }, .. } => {
+        Bytes(sketch::DecodeError::TooLarge { .. })
+        | Metric { error: sketch::DecodeError::TooLarge { .. }, .. } => {
             "; raise --limit if that is what it should hold"
         }
         _ => "",

@@ -28,7 +28,8 @@ impl<'a> Opened<'a> {
         let overrides: Result<Vec<Override>, _> = set.iter().map(|text| Override::parse(text)).collect();
         let overrides = overrides.map_err(Trouble::question)?;
         let text = load(verb, path)?;
-        let pipeline = parse(path, &path.display().to_string(), &text, &overrides).map_err(Trouble::settings)?;
+        let pipeline =
+            parse(path, &path.display().to_string(), &text, &overrides).map_err(Trouble::settings)?;
         Ok(Opened { path, text, overrides, pipeline })
     }
 

@@ -163,6 +163,11 @@ impl Judge {
         Ok(judge)
     }
 
+    /// The metrics with a filter, and its bytes.
+    pub(crate) fn filters_held(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.filters().map(|filter| (filter.metric, filter.seen.memory_bytes() as usize))
+    }
+
     fn filters(&self) -> impl Iterator<Item = &Filter> {
         self.steps.iter().filter_map(|(_, step)| match step {
             JudgeStep::Judge(filter) => Some(&**filter),

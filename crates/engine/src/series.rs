@@ -7,7 +7,7 @@
 
 mod bytes;
 
-use crate::cell::{Cells, Rows, What, half};
+use crate::cell::{Cell, Cells, Rows, What, half};
 use crate::groups::OTHER;
 use crate::spec::{Kind, Level, Measure, Metric, Window};
 use crate::time::{Span, Time};
@@ -242,6 +242,17 @@ impl Series {
         };
         rung.drop_before(if rung.panes.len() > 1 { kept_from } else { kept_from.plus(rung.level.size) });
         true
+    }
+
+    /// All cells that are not empty, of the total and of all panes.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = &Cell> {
+        let panes = self.ladder.iter().flat_map(|r| r.panes.values()).map(|pane| &pane.cells);
+        self.total.iter().chain(panes).flat_map(Cells::present).map(|(_, cell)| cell)
+    }
+
+    /// Panes, over all levels.
+    pub(crate) fn panes_held(&self) -> usize {
+        self.ladder.iter().map(|rung| rung.panes.len()).sum()
     }
 
     /// Accounted bytes.

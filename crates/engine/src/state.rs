@@ -9,8 +9,8 @@ use crate::intake::Tally;
 use crate::judge::Judge;
 use crate::outlet::Outlet;
 use crate::restore::{RestoreError, WEIGHT_SUM_MAX, read_section, write_section};
-use crate::series::optional_time;
-use crate::shard::Shard;
+use crate::series::{Role, Series, optional_time};
+use crate::shard::{GroupingSet, Shard};
 use crate::spec::{Measure, Source};
 use crate::time::Time;
 use sketch::{Limits, Reader};
@@ -25,6 +25,23 @@ pub struct State {
     judge: Judge,
     tally: Tally,
     watermark: Option<Time>,
+}
+
+/// What a state holds of a metric under one grouping set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// Number of the metric in its source.
+    pub metric: usize,
+    /// The columns grouped by; none for the total over all events.
+    pub by: Vec<usize>,
+    /// Groups kept apart; 1 for the total.
+    pub groups: usize,
+    /// Panes, over all levels; 0 where only the total is kept.
+    pub panes: usize,
+    /// Cells that are not empty, of the total and of all panes.
+    pub cells: usize,
+    /// Accounted bytes of the cells.
+    pub memory_bytes: usize,
 }
 
 /// Why two states do not become one.
@@ -79,6 +96,32 @@ impl State {
     /// Accounted bytes.
     pub fn memory_bytes(&self) -> usize {
         self.shard.memory_bytes() + self.judge.memory_bytes() as usize
+    }
+
+    /// What there is of each metric, by grouping set, in the order of the shard; filters of verdicts last.
+    pub fn holdings(&self) -> Vec<Holding> {
+        let of_set = |set: &GroupingSet| {
+            let (by, groups) = (set.groups.fields().to_vec(), set.groups.live().max(1));
+            let measured = set.series.iter().filter(|series| series.role == Role::Measured);
+            let holding = |series: &Series| Holding {
+                metric: series.metric,
+                by: by.clone(),
+                groups,
+                panes: series.panes_held(),
+                cells: series.cells().count(),
+                memory_bytes: series.memory_bytes(),
+            };
+            measured.map(holding).collect::<Vec<_>>()
+        };
+        let filters = self.judge.filters_held().map(|(metric, memory_bytes)| Holding {
+            metric,
+            by: Vec::new(),
+            groups: 1,
+            panes: 0,
+            cells: 1,
+            memory_bytes,
+        });
+        self.shard.sets().iter().flat_map(of_set).chain(filters).collect()
     }
 
     /// Takes in what was measured of another input of the same source. Counters add up; the watermark is the later one, as

@@ -50,6 +50,9 @@ fn source_differs(ours: &Source, theirs: &Source) -> Option<String> {
     if ours.explode != theirs.explode {
         return Some(format!("source `{name}` explodes another list"));
     }
+    if ours.hashing.agree(&theirs.hashing).is_err() {
+        return Some(format!("source `{name}` hashes its values in another way, or under another key"));
+    }
     if ours.time.is_some() != theirs.time.is_some() {
         return Some(format!("source `{name}` has event time in one of them only"));
     }
@@ -140,6 +143,11 @@ mod tests {
             r#"by = [[], ["page"]] }"#,
             r#"by = [[], ["page"]], keys = "9 + other" }"#,
             Some("metric `hits` keeps other panes or another number of groups"),
+        );
+        check(
+            "source.e",
+            "hash = \"fast\"\nsource.e",
+            Some("source `e` hashes its values in another way, or under another key"),
         );
         check("source.e", "source.f", Some("source `e` is not in both, or stands elsewhere"));
         check("        big = ", "        # big = ", Some("metric `big` is not in both, or stands elsewhere"));

@@ -1,7 +1,7 @@
 //! The bytes of series. Table in docs/FORMATS.md.
 
 use super::{Pane, Rung, Series};
-use crate::cell::{Cells, Expected, half};
+use crate::cell::{Cell, Cells, Expected, half};
 use crate::groups::Order;
 use crate::restore::{Gaps, Room, WEIGHT_SUM_MAX, count};
 use crate::spec::Kind;
@@ -53,10 +53,9 @@ impl Series {
 
     /// What merging adds up.
     pub(crate) fn weight(&self) -> u64 {
-        let panes = || self.ladder.iter().flat_map(|rung| rung.panes.values());
-        let tables = self.total.iter().chain(panes().map(|pane| &pane.cells));
-        let cells = tables.flat_map(Cells::present).map(|(_, cell)| cell.weight());
-        let revisions = panes().flat_map(|pane| pane.revisions.values().copied());
+        let cells = self.cells().map(Cell::weight);
+        let panes = self.ladder.iter().flat_map(|rung| rung.panes.values());
+        let revisions = panes.flat_map(|pane| pane.revisions.values().copied());
         let dropped = self.ladder.iter().map(|rung| rung.dropped);
         cells.chain(revisions).chain(dropped).fold(0, u64::saturating_add)
     }

@@ -298,6 +298,31 @@ fn nothing_is_built_beyond_the_limit() {
     let RestoreError::Metric { error: DecodeError::TooLarge { .. }, .. } = error else { panic!("{error}") };
 }
 
+#[test]
+fn a_state_tells_what_it_holds_of_each_metric() {
+    let levels = "10s:1d 60s:2d";
+    let source = Source {
+        time: time("0s", None),
+        ..with_fields(vec![
+            metric("n", Measure::Count, vec![vec![], vec![USER]], levels),
+            metric("users", Measure::Unique { field: USER, lg_k: 12 }, vec![vec![]], ""),
+        ])
+    };
+    // 300 seconds from second 1000 on, 40 users in turn. By 60 s the first pane holds 20 s; the last one the 30 s of the
+    // closed ones of 10 s.
+    let held = state_of(&source, &[(0, &few())]).holdings();
+    let told: Vec<_> = held.iter().map(|h| (h.metric, h.by.clone(), h.groups, h.panes, h.cells)).collect();
+    assert_eq!(
+        told,
+        [
+            (0, vec![], 1, 30 + 6, 1 + 30 + 6),
+            (1, vec![], 1, 0, 1),
+            (0, vec![USER], 40, 30 + 6, 40 + 30 * 10 + 20 + 4 * 40 + 30),
+        ]
+    );
+    assert!(held.iter().all(|h| h.memory_bytes > 0), "{held:?}");
+}
+
 fn file(source: &Source) -> StateFile {
     StateFile {
         name: "p.toml".into(),
