@@ -163,7 +163,7 @@ impl Image {
     /// What it is, in words.
     pub fn kind(&self) -> String {
         match (self.form, self.key) {
-            (Form::DataSketches(family), _) => format!("{} of Apache DataSketches", family.name()),
+            (Form::DataSketches(family), _) => format!("Apache DataSketches {}", family.name()),
             (Form::Snapshot, None) => self.held.kind().into(),
             (Form::Snapshot, Some(key)) => format!("{} under the key {key:016x}", self.held.kind()),
         }
@@ -355,28 +355,33 @@ fn datasketches(bytes: &[u8], family: Family, limits: &Limits) -> Result<Image, 
     Ok(Image { form: Form::DataSketches(family), key: None, held })
 }
 
-/// A compact image does not say its K. That of 4,096, which is the default over there, unless it holds more hashes.
+/// A compact image does not say its K. While nothing was left out it is 4,096, the default over there, or what the hashes
+/// need; afterwards the least that holds the hashes, which is at most twice what it was.
 fn theta(bytes: &[u8], limits: &Limits) -> Result<Image, String> {
-    const DEFAULT_LG_K: u8 = 12;
-    // A hash takes at least a bit of an image, and 8 bytes of one that is not compressed.
-    let hashes = bytes.len().next_power_of_two().ilog2() as u8;
     let read = |lg_k: u8| {
         let lg_k = LgK::new(lg_k).map_err(|error| error.to_string())?;
         Theta::from_datasketches(bytes, lg_k, limits).map_err(|error| error.to_string())
     };
-    let mut theta = read(DEFAULT_LG_K)?;
-    for lg_k in DEFAULT_LG_K + 1..=hashes.clamp(DEFAULT_LG_K, LG_K_MAX) {
+    let hashes = |theta: &Theta| theta.health().fill * theta.lg_k().registers() as f64;
+    let mut theta = read(LG_K_DEFAULT)?;
+    // An image of more hashes is cut to K: then a finer one holds more of them.
+    for lg_k in LG_K_DEFAULT + 1..=LG_K_MAX {
         let finer = read(lg_k)?;
-        // Half full: the coarser one holds the same hashes.
-        if finer.health().fill <= 0.5 {
+        if hashes(&finer) <= hashes(&theta) {
             break;
         }
         theta = finer;
     }
+    if !theta.is_exact() {
+        let least = (hashes(&theta).max(1.0) as usize).next_power_of_two().ilog2() as u8;
+        theta = read(least.max(LG_K_MIN))?;
+    }
     Ok(Image { form: Form::DataSketches(Family::Theta), key: None, held: Held::Any(Any::from(theta)) })
 }
 
-/// The finest theta there is.
+/// K of Theta: the least, that of sketches nobody chose one for, and the most.
+const LG_K_MIN: u8 = 4;
+const LG_K_DEFAULT: u8 = 12;
 const LG_K_MAX: u8 = 21;
 
 /// Families that have a name but no reader here.

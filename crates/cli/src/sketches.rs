@@ -77,7 +77,7 @@ pub fn sketch(args: &SketchArgs) -> Result<ExitCode, Trouble> {
 fn note_type(family: Family) {
     if let Some(types) = family.types() {
         say(format_args!(
-            "note: the image does not say what its values are; if they look wrong, try --type {types}"
+            "note: the bytes do not say what the values are; to read them otherwise: --type {types}"
         ));
     }
 }
