@@ -165,7 +165,7 @@ impl Judge {
 
     /// The metrics with a filter, and its bytes.
     pub(crate) fn filters_held(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.filters().map(|filter| (filter.metric, filter.seen.memory_bytes() as usize))
+        self.filters().map(|filter| (filter.metric, filter.seen.memory_bytes()))
     }
 
     fn filters(&self) -> impl Iterator<Item = &Filter> {

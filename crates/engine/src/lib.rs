@@ -35,3 +35,8 @@ pub use engine::Engine;
 pub use restore::RestoreError;
 pub use sketch::{Estimate, Guarantee};
 pub use state::State;
+
+/// The example of docs/states.md, run as a doc test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/states.md")]
+mod states_page {}

@@ -293,3 +293,31 @@ fn nothing_measured_is_a_state_too() {
     dir.call(&["merge", "none.sgs", "a.sgs", "-o", "c.sgs"]).expect(0, &[]);
     assert_eq!(told(&dir, "c.sgs").0, told(&dir, "a.sgs").0);
 }
+
+/// The commands of docs/states.md, as they stand there.
+#[cfg(unix)]
+#[test]
+fn the_commands_of_the_page_run() {
+    let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let file =
+        |name: &str| std::fs::read_to_string(repository.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let dir = Workdir::new();
+    dir.write("examples/flights.toml", file("examples/flights.toml"));
+    dir.write("examples/flights.csv", file("examples/flights.csv"));
+    let page = file("docs/states.md");
+    let block = |name: &str| {
+        let (_, rest) = page.split_once(&format!("```{name}\n")).expect("a block");
+        rest.split_once("```").expect("its end").0
+    };
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_streamgauge")).parent().expect("a directory");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    let script = ["-ec", block("sh")];
+    let ran =
+        std::process::Command::new("sh").args(script).current_dir(dir.path()).env("PATH", path).output();
+    let ran = ran.expect("there is a shell");
+    let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{err}");
+    assert!(out.contains(block("text")), "{out}");
+    let whole = dir.call(&["run", "--once", "examples/flights.toml"]).out;
+    assert!(out.ends_with(&whole), "{out}\n{whole}");
+}
