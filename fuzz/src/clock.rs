@@ -88,7 +88,7 @@ fn measure(
     let tally = intake.tally();
     let outlet = Outlet::new(source, state, tally, intake.watermark());
     let mut bytes = Vec::new();
-    outlet.snapshot(&mut bytes);
+    outlet.canonical(&mut bytes);
     assert!(!outlet.answers(Question::Total).is_empty());
     if let Some(level) = source.metrics[0].levels.first() {
         outlet.answers(Question::Windows { window: level.size, every: level.size });

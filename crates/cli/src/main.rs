@@ -7,12 +7,16 @@ mod check;
 mod demo;
 mod heap;
 mod hint;
+mod image;
 mod init;
 mod manual;
+mod merge;
 mod note;
 mod progress;
 mod run;
+mod save;
 mod show;
+mod sketches;
 mod work;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -47,6 +51,12 @@ enum Verb {
     /// Looks at the head of a file of events and writes a first pipeline file for it.
     #[command(after_help = init::EXAMPLES)]
     Init(init::InitArgs),
+    /// Merges saved states, or sketches of one kind, into one file.
+    #[command(after_help = merge::EXAMPLES)]
+    Merge(merge::MergeArgs),
+    /// Tells what saved states and sketches hold: numbers with bounds, kind, parameters, memory, health.
+    #[command(after_help = sketches::EXAMPLES)]
+    Sketch(sketches::SketchArgs),
     /// Writes the completions of a shell to standard output.
     #[command(after_help = manual::COMPLETIONS)]
     Completions(manual::CompletionsArgs),
@@ -62,6 +72,8 @@ fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::check(&args),
         Verb::Init(args) => init::init(&args),
+        Verb::Merge(args) => merge::merge(&args),
+        Verb::Sketch(args) => sketches::sketch(&args),
         Verb::Completions(args) => manual::completions(&args, Cli::command()),
         Verb::Man(args) => manual::man(&args, Cli::command()),
     };

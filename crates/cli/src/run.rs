@@ -2,6 +2,7 @@
 
 use crate::annotate::Events;
 use crate::note::note;
+use crate::save::{self, may_replace};
 use crate::show::{Format, Report};
 use crate::work::{Opened, Work};
 use crate::{NOTHING_MEASURED, Trouble, say};
@@ -9,6 +10,7 @@ use clap::Args;
 use engine::annotate::{Annotator, Notes};
 use engine::intake::Judged;
 use engine::spec::{Question, Source};
+use engine::state::StateFile;
 use engine::time::Span;
 use plan::{About, Pipeline};
 use runtime::Annotate;
@@ -19,6 +21,7 @@ use std::process::ExitCode;
 pub const EXAMPLES: &str = "Examples:
   streamgauge run --once shop.toml
   streamgauge run --once shop.toml --format json --every 1m
+  streamgauge run --once shop.toml --save monday.sgs
   streamgauge run --once shop.toml --annotate returning,visitors
   zcat day.gz | streamgauge run --once shop.toml --set source.events.path=- --set source.events.format=ndjson
 
@@ -49,6 +52,10 @@ pub struct RunArgs {
     /// the key there before; others: so far, for the event's group) and of fields, separated by commas. One shard.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', conflicts_with_all = ["format", "window", "every", "shards"])]
     annotate: Vec<String>,
+    /// Write the whole state to this file as well, to be looked into (`sketch`) and merged with those of other days and
+    /// places (`merge`). A state file that is there is replaced; another file is not.
+    #[arg(long, value_name = "FILE", conflicts_with = "annotate", value_hint = clap::ValueHint::FilePath)]
+    save: Option<PathBuf>,
     /// Number of shards, each with a thread of its own [default: the cores of this machine, or fewer if `memory` does not hold the totals of so many].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     shards: Option<u16>,
@@ -74,13 +81,23 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     if !args.annotate.is_empty() {
         return annotate(args, &opened, &work);
     }
+    if let Some(path) = &args.save {
+        may_replace(path, StateFile::begins, "state file")?;
+    }
     let mut nothing = false;
     // All sources first: a report is whole or not there at all.
     let mut measured = Vec::new();
     for (index, work) in work.iter().enumerate() {
-        let finished = work.measure(shards, None).map_err(|error| opened.unreadable(index, error))?;
+        let finished = work
+            .measure(shards, None, args.save.is_some())
+            .map_err(|error| opened.unreadable(index, error))?;
         nothing |= note(&opened.pipeline, index, &finished, &work.quarantine);
         measured.push(finished);
+    }
+    if let Some(path) = &args.save {
+        let states = measured.iter_mut().filter_map(|finished| finished.saved.take()).collect();
+        let file = save::file(&opened, question, states);
+        save::write(path, &file.write(), StateFile::begins, "state file")?;
     }
     let mut report = Report::start(args.format);
     measured
@@ -108,7 +125,7 @@ fn annotate(args: &RunArgs, opened: &Opened<'_>, work: &[Work<'_>]) -> Result<Ex
     let events = Events::new(work.source.format == engine::spec::Format::Ndjson);
     let write = |judged: &Judged, row: usize, notes: Notes<'_>| events.write(judged, row, &notes);
     let annotate = Annotate { annotator: &annotator, write: &write };
-    let finished = work.measure(1, Some(annotate)).map_err(|error| opened.unreadable(0, error))?;
+    let finished = work.measure(1, Some(annotate), false).map_err(|error| opened.unreadable(0, error))?;
     let nothing = note(&opened.pipeline, 0, &finished, &work.quarantine);
     events.finish().map_err(|e| Trouble::environment(format!("cannot write the events: {e}")))?;
     Ok(ExitCode::from(if nothing { NOTHING_MEASURED } else { 0 }))

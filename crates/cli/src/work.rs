@@ -5,7 +5,7 @@ use crate::note::misfit;
 use crate::progress::Progress;
 use engine::compute::Compute;
 use engine::spec::Source;
-use plan::{Input, InputKind, Override, Pipeline, SecretAt};
+use plan::{Input, InputKind, Override, Pipeline, Problems, SecretAt};
 use runtime::{Annotate, Finished, InputFile, Job, RunError};
 use std::fs::File;
 use std::io::Read;
@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub struct Opened<'a> {
     /// The file.
     pub path: &'a Path,
+    /// Its text.
+    pub text: String,
     pub overrides: Vec<Override>,
     pub pipeline: Pipeline,
 }
@@ -25,8 +27,10 @@ impl<'a> Opened<'a> {
     pub fn new(verb: &str, path: &'a Path, set: &[String]) -> Result<Opened<'a>, Trouble> {
         let overrides: Result<Vec<Override>, _> = set.iter().map(|text| Override::parse(text)).collect();
         let overrides = overrides.map_err(Trouble::question)?;
-        let pipeline = load(verb, path, &overrides)?;
-        Ok(Opened { path, overrides, pipeline })
+        let text = load(verb, path)?;
+        let pipeline =
+            parse(path, &path.display().to_string(), &text, &overrides).map_err(Trouble::settings)?;
+        Ok(Opened { path, text, overrides, pipeline })
     }
 
     /// The number of shards that was asked for, or else as many as this machine has cores and `memory` can hold; `kept` is
@@ -95,6 +99,7 @@ impl Work<'_> {
         &'a self,
         shards: usize,
         annotate: Option<Annotate<'a>>,
+        save: bool,
     ) -> Result<Finished<'a>, RunError> {
         let progress = Progress::start(&self.files);
         let job = Job {
@@ -106,6 +111,7 @@ impl Work<'_> {
             quarantine: self.quarantine.clone(),
             shards,
             memory_bytes: self.memory_bytes,
+            save,
         };
         let finished = runtime::run(job, &|status| progress.show(status));
         progress.finish();
@@ -116,19 +122,22 @@ impl Work<'_> {
 /// Bytes of the largest pipeline file that is looked at; `plan` says what is too large.
 const PIPELINE_BYTES_MAX: u64 = 2 << 20;
 
-fn load(verb: &str, path: &Path, overrides: &[Override]) -> Result<Pipeline, Trouble> {
+fn load(verb: &str, path: &Path) -> Result<String, Trouble> {
     let name = path.display().to_string();
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(PIPELINE_BYTES_MAX).read_to_end(&mut bytes))
         .map_err(|e| Trouble::environment(format!("cannot read the pipeline file `{name}`: {e}")))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
+    String::from_utf8(bytes).map_err(|_| {
         Trouble::question(format!(
             "`{name}` is not UTF-8 text: the first argument of `{verb}` is the pipeline file"
         ))
-    })?;
-    let fetch = |at: &SecretAt| secret(at, path, overrides);
-    Pipeline::parse_with(&name, &text, overrides, &fetch).map_err(Trouble::settings)
+    })
+}
+
+/// Understands the text of a pipeline that is called `name`. A secret that it names in a file is looked for beside `path`.
+pub fn parse(path: &Path, name: &str, text: &str, overrides: &[Override]) -> Result<Pipeline, Problems> {
+    Pipeline::parse_with(name, text, overrides, &|at| secret(at, path, overrides))
 }
 
 /// Bytes of the longest secret.

@@ -10,6 +10,7 @@ use crate::judge::Judge;
 use crate::outlet::Outlet;
 use crate::shard::Shard;
 use crate::spec::{Question, Source};
+use crate::state::State;
 use std::sync::Arc;
 
 /// An engine for one source: bytes in, answers out. Block n goes to shard n mod S, as in any other wiring.
@@ -105,16 +106,21 @@ impl<'a> Engine<'a> {
         self.intake.tally()
     }
 
-    /// The merged state. Partitions that are still open end here.
-    pub fn into_outlet(mut self) -> Outlet<'a> {
+    /// The merged state, ready to be asked. Partitions that are still open end here.
+    pub fn into_outlet(self) -> Outlet<'a> {
+        let source = self.source;
+        self.into_state().outlet(source)
+    }
+
+    /// The merged state, to be kept or merged with others. Partitions that are still open end here.
+    pub fn into_state(mut self) -> State {
         for judged in self.intake.finish_all() {
             self.apply(judged);
         }
         if let Some(watermark) = self.intake.boundary() {
             self.shards.iter_mut().for_each(|s| s.advance(watermark));
         }
-        Outlet::new(self.source, self.shards, self.intake.tally(), self.intake.watermark())
-            .with_verdicts(self.judge.verdicts(self.source.confidence))
+        State::new(self.shards, self.judge, self.intake.tally(), self.intake.watermark())
     }
 
     fn apply(&mut self, mut judged: Judged) {

@@ -4,12 +4,16 @@
 //! counted: a group that comes back later carries in `missed` the most that can have been folded before
 //! (the counters of `sketch::frequent`, with cells in place of names; same bound, 2 × weight / (2 × max)).
 
+mod bytes;
+
 use crate::answer::Key;
 use crate::batch::Batch;
 use crate::column::Column;
 use crate::spec::Kind;
 use arrow_array::Array;
 use sketch::hash::canonical_bits;
+
+pub(crate) use bytes::{Order, is_value};
 
 /// Number of the group that holds what was not kept apart. Also the only group of the empty grouping set.
 pub const OTHER: u32 = 0;
@@ -206,11 +210,6 @@ impl Groups {
         self.entries[group as usize].missed
     }
 
-    /// Weight and missed weight, for canonical bytes.
-    pub fn weights(&self, group: u32) -> (u64, u64) {
-        (self.weights[group as usize], self.entries[group as usize].missed)
-    }
-
     /// How many groups the answer keeps apart.
     pub fn max(&self) -> usize {
         self.max
@@ -260,11 +259,23 @@ impl Groups {
         self.weights[group as usize] + self.entries[group as usize].missed
     }
 
+    /// What merging adds up.
+    pub(crate) fn weight(&self) -> u64 {
+        let missed = self.entries.iter().map(|entry| entry.missed).max();
+        let outside = missed.unwrap_or(0).saturating_add(self.offset).saturating_add(self.folded);
+        self.weights.iter().copied().fold(outside, u64::saturating_add)
+    }
+
+    /// How many are kept apart while reading.
+    pub(crate) fn live_max(&self) -> usize {
+        (2 * self.max).max(LIVE_FLOOR)
+    }
+
     #[inline(always)]
     fn find_or_add(&mut self, key: &[u8], print: Print) -> Option<u32> {
         let group = match self.find(key, print) {
             Some(group) => group,
-            None if self.live >= (2 * self.max).max(LIVE_FLOOR) => return None,
+            None if self.live >= self.live_max() => return None,
             None => {
                 let group = self.add(key, print);
                 self.entries[group as usize].missed = self.offset;

@@ -7,8 +7,10 @@
 
 use crate::batch::{Batch, Reason};
 use crate::doubt::Misjudged;
+use crate::restore::WEIGHT_SUM_MAX;
 use crate::spec::{Later, Level, Source, TimeFrom, TimeSpec};
 use crate::time::{Span, TIME_MAX, Time};
+use sketch::{DecodeError, Reader};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Rows held back before the first agreement; then their median sets the clock.
@@ -93,11 +95,99 @@ impl Tally {
         self.bad.iter().sum()
     }
 
+    /// Both together; `None` when a number gets too large.
+    pub fn plus(&self, other: &Tally) -> Option<Tally> {
+        let (mut ours, theirs) = (self.numbers(), other.numbers());
+        for (ours, theirs) in ours.iter_mut().zip(theirs) {
+            *ours = ours.checked_add(theirs)?;
+        }
+        let tally =
+            Tally { behind_max_us: self.behind_max_us.max(other.behind_max_us), ..Tally::of_numbers(ours) };
+        tally.adds_up().then_some(tally)
+    }
+
+    /// Every record was judged once, and no number is beyond any stream.
+    fn adds_up(&self) -> bool {
+        if self.numbers().iter().any(|number| *number > WEIGHT_SUM_MAX / TALLY_NUMBERS as u64) {
+            return false;
+        }
+        let judged = self.on_time + self.ahead + self.late + self.bad_total() + self.exploded_empty;
+        judged == self.read
+            && self.too_late <= self.read
+            && self.late_dropped + self.late_quarantined <= self.late
+    }
+
+    /// Appends all counters.
+    pub fn snapshot(&self, out: &mut Vec<u8>) {
+        out.push(Reason::ALL.len() as u8);
+        self.numbers()
+            .iter()
+            .chain(&[self.behind_max_us])
+            .for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
+    }
+
+    /// Reads what [`Tally::snapshot`] wrote, also when there were fewer reasons for bad records then.
+    ///
+    /// # Errors
+    /// Numbers that do not add up.
+    pub fn restore(r: &mut Reader<'_>) -> Result<Tally, DecodeError> {
+        const WRONG: DecodeError = DecodeError::Invalid("counters that do not add up");
+        let reasons = usize::from(r.u8()?);
+        if reasons > Reason::ALL.len() {
+            return Err(WRONG);
+        }
+        let mut numbers = [0; TALLY_NUMBERS];
+        for number in &mut numbers[..TALLY_NUMBERS - Reason::ALL.len() + reasons] {
+            *number = r.u64()?;
+        }
+        let tally = Tally { behind_max_us: r.u64()?, ..Tally::of_numbers(numbers) };
+        if tally.adds_up() { Ok(tally) } else { Err(WRONG) }
+    }
+
+    /// What adds up; bad records last.
+    fn numbers(&self) -> [u64; TALLY_NUMBERS] {
+        let t = self;
+        let mut out = [0; TALLY_NUMBERS];
+        let parts = [
+            t.read,
+            t.on_time,
+            t.ahead,
+            t.late,
+            t.too_late,
+            t.late_dropped,
+            t.late_quarantined,
+            t.exploded_empty,
+        ];
+        out[..parts.len()].copy_from_slice(&parts);
+        out[parts.len()..].copy_from_slice(&t.bad);
+        out
+    }
+
+    fn of_numbers(numbers: [u64; TALLY_NUMBERS]) -> Tally {
+        let [read, on_time, ahead, late, too_late, late_dropped, late_quarantined, exploded_empty, bad @ ..] =
+            numbers;
+        Tally {
+            read,
+            on_time,
+            ahead,
+            late,
+            too_late,
+            late_dropped,
+            late_quarantined,
+            exploded_empty,
+            behind_max_us: 0,
+            bad,
+        }
+    }
+
     /// Events that entered the totals.
     pub fn accepted(&self) -> u64 {
         self.read - self.bad_total() - self.exploded_empty - self.late_dropped - self.late_quarantined
     }
 }
+
+/// Numbers of a tally that add up.
+const TALLY_NUMBERS: usize = 8 + Reason::ALL.len();
 
 /// A partition's clock with what follows from it.
 #[derive(Debug, Clone, Copy)]

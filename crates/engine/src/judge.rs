@@ -11,11 +11,12 @@ use crate::column::Column;
 use crate::compute::{Compute, compute, fields_of};
 use crate::doubt::{Misjudged, Spread};
 use crate::intake::Judged;
+use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX};
 use crate::spec::{Measure, Source, Step};
 use arrow_array::BooleanArray;
-use sketch::Token;
 use sketch::bloom::{Seen, Size, Verdict};
 use sketch::hash::Hashing;
+use sketch::{DecodeError, Limits, Reader, Token};
 use std::fmt;
 use std::sync::Arc;
 
@@ -119,6 +120,52 @@ impl Judge {
             degraded: self.filters().filter(|f| f.seen.degraded()).map(|f| f.metric).collect(),
             memory_bytes: self.memory_bytes(),
         }
+    }
+
+    /// Appends the filters and what failed.
+    pub fn snapshot(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.failed.to_le_bytes());
+        self.filters().for_each(|filter| filter.seen.snapshot(out));
+    }
+
+    /// Reads what [`Judge::snapshot`] wrote for this source, and leaves the reader behind it. The filters may grow as far
+    /// as they might before.
+    ///
+    /// # Errors
+    /// Bytes that are no filters of this source; they name the metric where it begins to differ.
+    pub fn restore(
+        source: &Source,
+        program: Option<Arc<dyn Compute>>,
+        r: &mut Reader<'_>,
+        limits: &Limits,
+    ) -> Result<Judge, RestoreError> {
+        let mut judge = Judge::new(source, program, 0);
+        let mut room = Room::new(limits);
+        judge.failed = r.u64()?;
+        if judge.failed > if judge.steps.is_empty() { 0 } else { WEIGHT_SUM_MAX } {
+            return Err(DecodeError::Invalid("more failures than there can be").into());
+        }
+        for (_, step) in &mut judge.steps {
+            let JudgeStep::Judge(filter) = step else { continue };
+            let mut read = || {
+                let seen = Seen::restore(r, &room.limits())?;
+                room.take("filters", seen.memory_bytes() as u64, 1)?;
+                if seen.size() != filter.seen.size() {
+                    return Err(DecodeError::Invalid("a filter of another size than the metric has"));
+                }
+                Ok(seen)
+            };
+            filter.seen = read().map_err(|error| RestoreError::Metric {
+                metric: source.metrics[filter.metric].name.clone(),
+                error,
+            })?;
+        }
+        Ok(judge)
+    }
+
+    /// The metrics with a filter, and its bytes.
+    pub(crate) fn filters_held(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.filters().map(|filter| (filter.metric, filter.seen.memory_bytes()))
     }
 
     fn filters(&self) -> impl Iterator<Item = &Filter> {

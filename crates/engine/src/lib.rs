@@ -24,10 +24,19 @@ pub mod groups;
 pub mod intake;
 pub mod judge;
 pub mod outlet;
+mod restore;
 pub mod series;
 pub mod shard;
 pub mod spec;
+pub mod state;
 pub mod time;
 
 pub use engine::Engine;
+pub use restore::RestoreError;
 pub use sketch::{Estimate, Guarantee};
+pub use state::State;
+
+/// The example of docs/states.md, run as a doc test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/states.md")]
+mod states_page {}

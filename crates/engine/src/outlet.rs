@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, Key, Number, Reading, describe};
 use crate::batch::Reason;
-use crate::cell::{Cell, Cells};
+use crate::cell::{Cell, Cells, NO_CELL};
 use crate::doubt::Misjudged;
 use crate::groups::OTHER;
 use crate::intake::Tally;
@@ -31,9 +31,7 @@ impl<'a> Outlet<'a> {
     /// # Panics
     /// Without shards.
     pub fn new(source: &'a Source, shards: Vec<Shard>, tally: Tally, watermark: Option<Time>) -> Outlet<'a> {
-        let mut shards = shards.into_iter();
-        let mut state = shards.next().expect("a source has at least one shard");
-        shards.for_each(|shard| state.absorb(shard));
+        let mut state = Shard::merged(shards);
         state.settle();
         let columns = source.columns();
         Outlet { source, columns, state, tally, verdicts: Verdicts::default(), complete_to: watermark }
@@ -53,9 +51,17 @@ impl<'a> Outlet<'a> {
 
     /// The same one by one: many windows of many groups need not be in memory together.
     pub fn each_answer(&self, question: Question, out: &mut dyn FnMut(Answer)) {
+        self.each_held(question, &mut |answer, _| out(answer));
+    }
+
+    /// The same with the state that each answer was read from; [`Cell::Empty`] behind counters and verdicts.
+    pub fn each_held(&self, question: Question, out: &mut dyn FnMut(Answer, &Cell)) {
         for (index, metric) in self.source.metrics.iter().enumerate() {
             if let Some((_, reading)) = self.verdicts.readings.iter().find(|(metric, _)| *metric == index) {
-                out(self.answer(index, Vec::new(), false, None, self.doubted(metric, reading.clone())));
+                out(
+                    self.answer(index, Vec::new(), false, None, self.doubted(metric, reading.clone())),
+                    &NO_CELL,
+                );
             }
             for by in &metric.by {
                 let Some((set, series)) = self.find(index, by, Role::Measured) else { continue };
@@ -120,9 +126,9 @@ impl<'a> Outlet<'a> {
         &self.verdicts
     }
 
-    /// Canonical bytes of the merged state.
-    pub fn snapshot(&self, out: &mut Vec<u8>) {
-        self.state.snapshot(out);
+    /// Canonical bytes of the merged state: to compare states.
+    pub fn canonical(&self, out: &mut Vec<u8>) {
+        self.state.canonical(out);
     }
 
     /// The reading of a `seen` metric: what it took in may itself have followed from a verdict.
@@ -148,7 +154,7 @@ impl<'a> Outlet<'a> {
             .find_map(|set| set.series.iter().find(is_it).map(|series| (set, series)))
     }
 
-    fn total(&self, set: &GroupingSet, series: &Series, out: &mut dyn FnMut(Answer)) {
+    fn total(&self, set: &GroupingSet, series: &Series, out: &mut dyn FnMut(Answer, &Cell)) {
         let offered = self.find(series.metric, set.groups.fields(), Role::Offered).map(|(_, series)| series);
         if let Some(cells) = series.total() {
             let offered: Vec<&Cells> = offered.and_then(Series::total).into_iter().collect();
@@ -172,7 +178,7 @@ impl<'a> Outlet<'a> {
         series: &Series,
         window: Span,
         every: Span,
-        out: &mut dyn FnMut(Answer),
+        out: &mut dyn FnMut(Answer, &Cell),
     ) {
         let metric = &self.source.metrics[series.metric];
         let Some(level) = Level::tiling(&metric.levels, window, every) else { return };
@@ -201,7 +207,7 @@ impl<'a> Outlet<'a> {
         panes: &[&Cells],
         offered: &[&Cells],
         window: Option<Window>,
-        out: &mut dyn FnMut(Answer),
+        out: &mut dyn FnMut(Answer, &Cell),
     ) {
         let metric = &self.source.metrics[series.metric];
         let kind = metric.measure.field().map(|f| self.columns[f].kind);
@@ -222,7 +228,7 @@ impl<'a> Outlet<'a> {
             if window.is_some() && matches!(*rest, Cell::Empty) {
                 return;
             }
-            out(self.answer(series.metric, Vec::new(), false, window, other));
+            out(self.answer(series.metric, Vec::new(), false, window, other), &rest);
             return;
         }
         let mut lost = 0;
@@ -233,17 +239,17 @@ impl<'a> Outlet<'a> {
             }
             let mut reading = read(&cell, group);
             let missed = set.groups.missed(group);
-            lost += missed;
+            lost = u64::saturating_add(lost, missed);
             if missed > 0 {
                 reading.widen(&metric.measure, missed, &other);
             }
             let values = set.groups.values(group, &set.kinds);
-            out(self.answer(series.metric, named(values), false, window, reading));
+            out(self.answer(series.metric, named(values), false, window, reading), &cell);
         }
         if !matches!(*rest, Cell::Empty) {
             other.leave_over(&metric.measure, lost);
             let nobody = vec![Key::Null; set.kinds.len()];
-            out(self.answer(series.metric, named(nobody), true, window, other));
+            out(self.answer(series.metric, named(nobody), true, window, other), &rest);
         }
     }
 
@@ -274,7 +280,7 @@ impl<'a> Outlet<'a> {
     }
 
     /// The counters of the source: totals always, reasons that are specific only when they occurred.
-    fn counters(&self, out: &mut dyn FnMut(Answer)) {
+    fn counters(&self, out: &mut dyn FnMut(Answer, &Cell)) {
         let t = &self.tally;
         let mut rows = vec![("read", t.read), ("accepted", t.accepted())];
         if self.source.time.is_some() {
@@ -304,7 +310,7 @@ impl<'a> Outlet<'a> {
         ];
         rows.extend(rare.into_iter().filter(|(_, n)| *n > 0));
         for (reason, count) in rows {
-            out(Answer {
+            let answer = Answer {
                 metric: "sg.source".into(),
                 by: vec![
                     ("source".into(), Key::String(self.source.name.clone())),
@@ -317,7 +323,8 @@ impl<'a> Outlet<'a> {
                 row_fields: Vec::new(),
                 complete_to: self.complete_to,
                 late: t.late,
-            });
+            };
+            out(answer, &NO_CELL);
         }
     }
 }

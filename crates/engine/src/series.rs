@@ -5,12 +5,16 @@
 //! closed goes into the finest level that still keeps it, directly into every coarser level that pane was merged
 //! into, and raises the revision of each cell it changes.
 
-use crate::cell::{Cells, Rows, What, half};
-use crate::groups::{Groups, OTHER};
+mod bytes;
+
+use crate::cell::{Cell, Cells, Rows, What, half};
+use crate::groups::OTHER;
 use crate::spec::{Kind, Level, Measure, Metric, Window};
 use crate::time::{Span, Time};
 use std::collections::BTreeMap;
 use std::ops::Range;
+
+pub(crate) use bytes::optional_time;
 
 /// One metric under one grouping set.
 #[derive(Debug)]
@@ -240,6 +244,17 @@ impl Series {
         true
     }
 
+    /// All cells that are not empty, of the total and of all panes.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = &Cell> {
+        let panes = self.ladder.iter().flat_map(|r| r.panes.values()).map(|pane| &pane.cells);
+        self.total.iter().chain(panes).flat_map(Cells::present).map(|(_, cell)| cell)
+    }
+
+    /// Panes, over all levels.
+    pub(crate) fn panes_held(&self) -> usize {
+        self.ladder.iter().map(|rung| rung.panes.len()).sum()
+    }
+
     /// Accounted bytes.
     pub fn memory_bytes(&self) -> usize {
         let panes = self
@@ -248,25 +263,6 @@ impl Series {
             .flat_map(|r| r.panes.values())
             .map(|p| p.cells.memory_bytes() + size_of::<Pane>());
         self.total.as_ref().map_or(0, Cells::memory_bytes) + panes.sum::<usize>()
-    }
-
-    /// Canonical bytes: totals, then panes by level and start; groups in the order of their keys, the other one last.
-    pub fn snapshot(&self, groups: &Groups, out: &mut Vec<u8>) {
-        let order: Vec<u32> = groups.sorted().into_iter().map(|(_, g)| g).chain([OTHER]).collect();
-        if let Some(cells) = &self.total {
-            order.iter().for_each(|&g| cells.get(g).snapshot(out));
-        }
-        for rung in &self.ladder {
-            out.extend_from_slice(&rung.level.size.0.to_le_bytes());
-            out.extend_from_slice(&(rung.panes.len() as u64).to_le_bytes());
-            for (start, pane) in &rung.panes {
-                out.extend_from_slice(&start.0.to_le_bytes());
-                for &group in &order {
-                    pane.cells.get(group).snapshot(out);
-                    out.extend_from_slice(&pane.revisions.get(&group).copied().unwrap_or(0).to_le_bytes());
-                }
-            }
-        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! of the input goes whole to shard n mod S, in the order of numbers; whatever S is, merged shards hold the same
 //! order-free state.
 
+mod bytes;
+
 use crate::batch::Batch;
 use crate::cell::{Cell, Columns, NO_CELL, Rows, WEIGHT_MAX, for_each_true};
 use crate::column::Column;
@@ -224,6 +226,17 @@ impl Shard {
         self.weights_too_large += other.weights_too_large;
     }
 
+    /// One shard of all of them, in order.
+    ///
+    /// # Panics
+    /// Without shards.
+    pub fn merged(shards: Vec<Shard>) -> Shard {
+        let mut shards = shards.into_iter();
+        let mut state = shards.next().expect("a source has at least one shard");
+        shards.for_each(|shard| state.absorb(shard));
+        state
+    }
+
     /// Folds the groups beyond those of the answer into the other group: the last step before reading.
     pub fn settle(&mut self) {
         for set in &mut self.sets {
@@ -267,26 +280,11 @@ impl Shard {
         self.sets.iter().map(GroupingSet::memory_bytes).sum()
     }
 
-    /// Canonical bytes of the state: equal for equal events, whatever the number of shards and the cut into blocks,
-    /// as far as the sketches are order-free (docs/FORMATS.md).
-    pub fn snapshot(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"SGS1");
-        out.extend_from_slice(&self.columns.hashing().stamp());
-        out.extend_from_slice(&self.watermark.map_or(i64::MIN, |w| w.0).to_le_bytes());
-        for set in &self.sets {
-            let sorted = set.groups.sorted();
-            out.extend_from_slice(&(sorted.len() as u32).to_le_bytes());
-            out.extend_from_slice(&set.groups.offset().to_le_bytes());
-            for (key, group) in sorted {
-                out.extend_from_slice(&(key.len() as u32).to_le_bytes());
-                out.extend_from_slice(key);
-                let (weight, missed) = set.groups.weights(group);
-                out.extend_from_slice(&weight.to_le_bytes());
-                out.extend_from_slice(&missed.to_le_bytes());
-            }
-            for series in &set.series {
-                series.snapshot(&set.groups, out);
-            }
+    /// Folds groups away until as many are left as are kept apart while reading: after many merges.
+    pub fn trim(&mut self) {
+        for set in &mut self.sets {
+            let max = set.groups.live_max();
+            set.shrink(max);
         }
     }
 

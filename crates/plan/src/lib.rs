@@ -37,6 +37,7 @@ mod measure;
 mod pipeline;
 mod places;
 mod problem;
+mod same;
 mod secret;
 pub mod size;
 
@@ -44,6 +45,7 @@ pub use accuracy::{Accuracy, Choice};
 pub use explain::{Explained, SharedSet, Stage};
 pub use expr::Program;
 pub use file::overrides::Override;
+pub use file::values::bytes;
 pub use input::{Input, InputKind};
 pub use pipeline::Pipeline;
 pub use places::About;

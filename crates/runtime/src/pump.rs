@@ -19,6 +19,7 @@ use engine::judge::Judge;
 use engine::outlet::Outlet;
 use engine::shard::Shard;
 use engine::spec::{BadPolicy, Later, Source};
+use engine::state::{Saved, State};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,8 @@ pub struct Job<'a> {
     pub shards: usize,
     /// Accounted state allowed, over all shards.
     pub memory_bytes: u64,
+    /// Whether the state is wanted as bytes.
+    pub save: bool,
 }
 
 /// Answers to single events.
@@ -79,6 +82,8 @@ pub struct Status {
 pub struct Finished<'a> {
     /// The merged state, ready to be asked.
     pub outlet: Outlet<'a>,
+    /// The same as bytes, when they were asked for.
+    pub saved: Option<Saved>,
     /// What was read and how it was judged.
     pub tally: engine::intake::Tally,
     /// Records written to the quarantine.
@@ -128,6 +133,7 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
         program: job.program,
         annotate: job.annotate,
         shards: (0..shards).map(|_| Mutex::new(Shard::new(job.kept, shard_bytes))).collect(),
+        save: job.save,
         failure: Mutex::new(None),
         bytes,
         events: AtomicU64::new(0),
@@ -156,6 +162,7 @@ struct Pump<'a, 'p> {
     desk: Mutex<Desk>,
     intake_turn: Turn,
     shards: Vec<Mutex<Shard>>,
+    save: bool,
     failure: Mutex<Option<RunError>>,
     bytes: Arc<AtomicU64>,
     events: AtomicU64,
@@ -329,10 +336,11 @@ impl<'a> Pump<'a, '_> {
             shards.iter_mut().for_each(|s| s.advance(watermark));
         }
         let tally = desk.intake.tally();
+        let state = State::new(shards, desk.judge, tally, desk.intake.watermark());
         Ok(Finished {
             quarantined: desk.quarantine.map(Quarantine::finish).transpose()?.unwrap_or(0),
-            outlet: Outlet::new(self.kept, shards, tally, desk.intake.watermark())
-                .with_verdicts(desk.judge.verdicts(self.kept.confidence)),
+            saved: self.save.then(|| Saved::of(&state, self.kept)),
+            outlet: state.outlet(self.kept),
             tally,
             first_bad: desk.first_bad,
             seen: desk.seen,

@@ -68,7 +68,7 @@ pub fn run(opened: &Opened<'_>, file: &Path, size: &SourceSize) -> Result<Sample
     }
     work.source = &counted;
     let started = Instant::now();
-    let finished = work.measure(1, None).map_err(|error| opened.unreadable(0, error))?;
+    let finished = work.measure(1, None, false).map_err(|error| opened.unreadable(0, error))?;
     let seconds = started.elapsed().as_secs_f64();
     note(&opened.pipeline, 0, &finished, &work.quarantine);
     let (tally, outlet) = (finished.tally, &finished.outlet);

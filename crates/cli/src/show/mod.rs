@@ -61,6 +61,26 @@ impl Report {
         self.note(put);
     }
 
+    /// Writes a line in front of a table.
+    pub fn line(&mut self, text: &str) {
+        if self.trouble.is_none() {
+            let put = writeln!(self.out, "{text}");
+            self.note(put);
+        }
+    }
+
+    /// Writes rows in columns, the first one to the left.
+    pub fn lines<const N: usize>(&mut self, rows: &[[String; N]]) {
+        let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
+        for row in rows {
+            let mut text = format!("  {:1$}", row[0], width(0));
+            for (i, cell) in row.iter().enumerate().skip(1) {
+                text.push_str(&format!("  {cell:>0$}", width(i)));
+            }
+            self.line(text.trim_end());
+        }
+    }
+
     /// Writes what is left.
     pub fn finish(mut self) -> io::Result<()> {
         let end = match self.format {

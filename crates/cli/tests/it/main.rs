@@ -12,4 +12,6 @@ mod manual;
 mod parquet;
 mod run;
 mod schema;
+mod sketches;
+mod states;
 mod support;

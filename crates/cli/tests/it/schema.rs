@@ -4,7 +4,7 @@ use crate::support::Workdir;
 use serde_json::{Value, json};
 
 /// The schema as it is published.
-fn schema() -> Value {
+pub fn schema() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/answer.schema.json");
     serde_json::from_str(&std::fs::read_to_string(path).expect("the schema is there"))
         .expect("the schema is JSON")

@@ -221,7 +221,7 @@ impl Reading {
             }
             // `missed` counts events, which says nothing of what they weigh.
             (Measure::Top { weight: None, .. } | Measure::Freq { weight: None, .. }, List::Items(items)) => {
-                items.iter_mut().for_each(|i| i.high += missed);
+                items.iter_mut().for_each(|i| i.high = i.high.saturating_add(missed));
             }
             // What the lost rows held is not known.
             (_, _) => self.promise_nothing(),
@@ -261,7 +261,7 @@ impl Reading {
             }
             (Measure::Top { weight: None, .. } | Measure::Freq { weight: None, .. }, List::Items(items)) => {
                 for item in items {
-                    (item.low, item.high) = (item.low.saturating_sub(wrong), item.high + wrong);
+                    (item.low, item.high) = (item.low.saturating_sub(wrong), item.high.saturating_add(wrong));
                 }
             }
             // A single event can move these by anything.

@@ -2,9 +2,11 @@
 //!
 //! The set of states is closed and matched exhaustively, so the compiler lists what a new measure must touch.
 
+mod bytes;
 mod columns;
 mod fold;
 
+pub(crate) use bytes::Expected;
 pub use columns::Columns;
 pub(crate) use columns::{NO_TOKEN, hash_column};
 pub(crate) use fold::for_each_true;
@@ -95,7 +97,7 @@ impl Cell {
         match (&mut *self, other) {
             (_, Cell::Empty) => {}
             (Cell::Empty, other) => *self = other.clone(),
-            (Cell::Count(a), Cell::Count(b)) => *a += b,
+            (Cell::Count(a), Cell::Count(b)) => *a = a.saturating_add(*b),
             (Cell::Moments(a), Cell::Moments(b)) => a.merge(b).map(drop).expect(SAME),
             (Cell::Unique(a), Cell::Unique(b)) => a.merge(b).map(drop).expect(SAME),
             (Cell::Freq(a), Cell::Freq(b)) => a.merge(b).map(drop).expect(SAME),
@@ -143,29 +145,8 @@ impl Cell {
             Cell::Sample(x) => x.memory_bytes(),
         }
     }
-
-    /// Canonical bytes: a tag, then the snapshot of the sketch (docs/FORMATS.md).
-    pub fn snapshot(&self, out: &mut Vec<u8>) {
-        match self {
-            Cell::Empty => out.push(0),
-            Cell::Count(n) => {
-                out.push(COUNT_TAG);
-                out.extend_from_slice(&n.to_le_bytes());
-            }
-            Cell::Moments(x) => x.snapshot(out),
-            Cell::Unique(x) => x.snapshot(out),
-            Cell::Freq(x) => x.snapshot(out),
-            Cell::Top(x) => x.snapshot(out),
-            Cell::Quantiles(x) => x.snapshot(out),
-            Cell::Histogram(x) => x.snapshot(out),
-            Cell::Audience(x) => x.snapshot(out),
-            Cell::Sample(x) => x.snapshot(out),
-        }
-    }
 }
 
-/// First byte of a count; sketches begin with their own kind (`sketch::codec::kind`).
-const COUNT_TAG: u8 = 128;
 /// Precision below which memory pressure folds no further: 2^8 registers are 6.5 %.
 const LG_K_FLOOR: u8 = 8;
 /// Width below which memory pressure folds no further.

@@ -71,7 +71,7 @@ fn run(source: &Source, events: &[Event], block: usize, shards: usize) -> Run {
     }
     let outlet = Outlet::new(source, state, intake.tally(), intake.watermark());
     let mut bytes = Vec::new();
-    outlet.snapshot(&mut bytes);
+    outlet.canonical(&mut bytes);
     Run { answers: outlet.answers(Question::Total), tally: intake.tally(), bytes }
 }
 

@@ -10,5 +10,6 @@ mod hashing;
 mod panes;
 mod real;
 mod regressions;
+mod state;
 mod support;
 mod verdicts;

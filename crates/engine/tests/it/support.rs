@@ -84,7 +84,7 @@ pub fn run(
     }
     let outlet = Outlet::new(source, state, intake.tally(), intake.watermark());
     let mut bytes = Vec::new();
-    outlet.snapshot(&mut bytes);
+    outlet.canonical(&mut bytes);
     Run { answers: outlet.answers(question), tally: intake.tally(), bytes }
 }
 

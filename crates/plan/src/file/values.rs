@@ -12,7 +12,10 @@ const LEVELS_MAX: usize = 16;
 const GROUPS_MAX: usize = 1_000_000;
 
 /// Reads a number of bytes: `512KiB`, `256MiB`, `2GiB`, `500MB`, `4096B`.
-pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// A sentence that says what is accepted.
+pub fn bytes(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 7] = [
         ("B", 1),
         ("KB", 1_000),

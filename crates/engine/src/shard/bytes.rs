@@ -1,0 +1,153 @@
+//! The bytes of shards: to go on later, elsewhere, or to be merged with others. Table in docs/FORMATS.md.
+//!
+//! The canonical part is a function of the events, as far as the sketches are order-free; behind it stands what only
+//! this shard's history decides, such as what gave way to memory. Both together lose nothing.
+
+use super::{GivenWay, GroupingSet, Shard};
+use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX, read_section, write_section};
+use crate::series::{Series, optional_time};
+use crate::spec::{Kind, Measure, Source};
+use sketch::{DecodeError, Limits, Reader};
+
+const MAGIC: &[u8; 4] = b"SGS2";
+/// Numbers behind the history of the grouping sets.
+const COUNTERS: usize = 7;
+
+impl Shard {
+    /// Canonical bytes of the state: equal for equal events, whatever the number of shards and the cut into blocks,
+    /// as far as the sketches are order-free (docs/FORMATS.md). To compare states; [`Shard::snapshot`] keeps them.
+    pub fn canonical(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.columns.hashing().stamp());
+        out.extend_from_slice(&self.watermark.map_or(i64::MIN, |w| w.0).to_le_bytes());
+        for set in &self.sets {
+            let order = set.groups.order();
+            set.groups.snapshot(out);
+            set.series.iter().for_each(|series| series.snapshot(&order, out));
+        }
+    }
+
+    /// Appends the whole state; [`Shard::restore`] makes of it a shard that goes on as this one would.
+    ///
+    /// `source` is what the shard was made for.
+    pub fn snapshot(&self, source: &Source, out: &mut Vec<u8>) {
+        out.extend_from_slice(MAGIC);
+        write_section(out, |out| self.canonical(out));
+        write_section(out, |out| self.history(source, out));
+    }
+
+    fn history(&self, source: &Source, out: &mut Vec<u8>) {
+        let fresh = Shard::new(source, self.budget_bytes);
+        for (set, fresh) in self.sets.iter().zip(&fresh.sets) {
+            set.groups.history(out);
+            for (series, fresh) in set.series.iter().zip(&fresh.series) {
+                series.history(series.folded(fresh), out);
+            }
+        }
+        for number in self.counters() {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+
+    fn counters(&self) -> [u64; COUNTERS] {
+        let way = self.given_way;
+        [
+            way.groups_halved,
+            way.sketches_folded,
+            way.panes_dropped,
+            way.over_budget,
+            self.blocks,
+            self.weights_negative,
+            self.weights_too_large,
+        ]
+    }
+
+    /// Reads what [`Shard::snapshot`] wrote of a shard of this source, and leaves the reader behind it. The shard may then
+    /// take `budget_bytes`, whatever it had before. Survives any bytes; builds no more than `limits` allow.
+    ///
+    /// # Errors
+    /// Bytes that are no state of this source; they name the metric where it begins to differ.
+    pub fn restore(
+        source: &Source,
+        budget_bytes: u64,
+        r: &mut Reader<'_>,
+        limits: &Limits,
+    ) -> Result<Shard, RestoreError> {
+        if r.bytes(MAGIC.len())? != MAGIC {
+            return Err(DecodeError::Invalid("not a shard of version 2").into());
+        }
+        let (mut events, mut history) = (read_section(r)?, read_section(r)?);
+        let mut shard = Shard::new(source, budget_bytes);
+        let mut room = Room::new(limits);
+        let (r, h) = (&mut events, &mut history);
+        let stamp = source.hashing.stamp();
+        let theirs = r.bytes(stamp.len())?;
+        if theirs != stamp {
+            return Err(RestoreError::Hash { ours: shown(&stamp), theirs: shown(theirs) });
+        }
+        shard.watermark = optional_time(r)?;
+        for set in &mut shard.sets {
+            set.restore(source, r, h, shard.watermark, &mut room)?;
+        }
+        let mut counters = [0; COUNTERS];
+        for counter in &mut counters {
+            *counter = h.u64()?;
+            if *counter > WEIGHT_SUM_MAX {
+                return Err(DecodeError::Invalid("a counter beyond any stream").into());
+            }
+        }
+        events.finish()?;
+        history.finish()?;
+        shard.set_counters(counters);
+        Ok(shard)
+    }
+
+    fn set_counters(&mut self, counters: [u64; COUNTERS]) {
+        let [groups_halved, sketches_folded, panes_dropped, over_budget, blocks, negative, large] = counters;
+        self.given_way = GivenWay { groups_halved, sketches_folded, panes_dropped, over_budget };
+        self.blocks = blocks;
+        // What was accounted for at the last look may have held room that a restored sketch takes only when it needs it.
+        self.looked_at_bytes = self.memory_bytes() as u64;
+        self.weights_negative = negative;
+        self.weights_too_large = large;
+    }
+
+    /// What merging adds up, over all cells, groups and counters.
+    pub(crate) fn weight(&self) -> u64 {
+        let series = self.sets.iter().flat_map(|set| &set.series).map(Series::weight);
+        let groups = self.sets.iter().map(|set| set.groups.weight());
+        series.chain(groups).chain(self.counters()).fold(0, u64::saturating_add)
+    }
+}
+
+fn shown(stamp: &[u8]) -> String {
+    stamp.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl GroupingSet {
+    fn restore(
+        &mut self,
+        source: &Source,
+        r: &mut Reader<'_>,
+        h: &mut Reader<'_>,
+        watermark: Option<crate::time::Time>,
+        room: &mut Room,
+    ) -> Result<(), RestoreError> {
+        let named = |series: &Series, error: DecodeError| {
+            let metric = source.metrics[series.metric].name.clone();
+            RestoreError::Metric { metric, error }
+        };
+        self.groups.restore(r, h, &self.kinds, room).map_err(|error| {
+            self.series.first().map_or(RestoreError::Bytes(error.clone()), |s| named(s, error))
+        })?;
+        let order = self.groups.order();
+        let columns = source.columns();
+        for series in &mut self.series {
+            let shown: Vec<Kind> = match &source.metrics[series.metric].measure {
+                Measure::Sample { fields, .. } => fields.iter().map(|&f| columns[f].kind).collect(),
+                _ => Vec::new(),
+            };
+            series.restore(r, h, &order, &shown, watermark, room).map_err(|error| named(series, error))?;
+        }
+        Ok(())
+    }
+}
