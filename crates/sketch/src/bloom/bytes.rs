@@ -2,7 +2,7 @@
 //!
 //! What follows from the size (blocks and capacity of each layer) is not written but checked.
 
-use super::{Filter, LAYERS_MAX, Layer, Layers, Seen, Size, State};
+use super::{Filter, LAYERS_MAX, Layer, Layers, Measured, Seen, Size, State};
 use crate::codec::{DecodeError, Limits, Reader, expect_head, kind};
 use crate::hll::set::TokenSet;
 
@@ -31,7 +31,7 @@ impl Seen {
                 out.extend_from_slice(&layers.variance.to_bits().to_le_bytes());
                 for layer in layers.all() {
                     out.extend_from_slice(&layer.taken.to_le_bytes());
-                    layer.filter.snapshot(out);
+                    layer.filter.filter().snapshot(out);
                 }
             }
         }
@@ -81,7 +81,11 @@ fn read_layers(r: &mut Reader<'_>, limits: &Limits, size: Size, count: usize) ->
     let mut older_pass = 1.0;
     loop {
         let taken = r.u64()?;
-        let layer = Layer { filter: Filter::restore(r, limits)?, taken, keys: size.layer_keys(older.len()) };
+        let layer = Layer {
+            filter: Measured::of(Filter::restore(r, limits)?),
+            taken,
+            keys: size.layer_keys(older.len()),
+        };
         if older.len() + 1 == count {
             let pass_min = 1.0 - size.rate_max(older.len());
             return Ok(Layers { older, newest: layer, older_pass, pass_min, misjudged, variance, last });

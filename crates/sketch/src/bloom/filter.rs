@@ -6,8 +6,8 @@
 //!
 //! **The rate is known exactly.** A key that is not in the filter finds all its bits in a block with the product over
 //! the eight words of the share of bits that are set, and each block is as likely as another. So the false-positive
-//! rate at this moment is the mean of these products. They are kept in 2^-40 as one integer sum that every insert
-//! adjusts by the one block it changes.
+//! rate at this moment is the mean of these products, of which there is one for each block, in 2^-40. Whoever wants it after
+//! every key keeps their sum beside the filter (`measured.rs`).
 //!
 //! **Law, of whole bytes:** order does not matter and a merge equals one filter over all keys.
 
@@ -28,7 +28,7 @@ const SALTS: [u32; 8] =
 /// Aligned, so that it lies in one cache line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(align(32))]
-struct Block([u32; 8]);
+pub(super) struct Block([u32; 8]);
 
 impl Block {
     /// Bits set in each word. Step by step over all words, which becomes vector instructions on every machine;
@@ -44,10 +44,22 @@ impl Block {
         x
     }
 
-    /// Sets a bit in each word; by how much the product grows, and the number of set bits. Without a branch: which words
-    /// miss their bit is a matter of chance. And without a second count: a word gains one bit or none.
+    /// Sets a bit in each word; true when one of them was not set. Without a branch: which words miss their bit is a matter
+    /// of chance.
     #[inline]
-    fn set(&mut self, bits: &[u32; 8]) -> (u64, u32) {
+    fn set(&mut self, bits: &[u32; 8]) -> bool {
+        let mut missing = 0;
+        for (word, bit) in self.0.iter_mut().zip(bits) {
+            missing |= bit & !*word;
+            *word |= bit;
+        }
+        missing != 0
+    }
+
+    /// The same; by how much the product grows, and the number of set bits. Without a second
+    /// count: a word gains one bit or none.
+    #[inline]
+    pub(super) fn set_counting(&mut self, bits: &[u32; 8]) -> (u64, u32) {
         let before = self.counts();
         let mut new = [0; 8];
         for ((new, word), bit) in new.iter_mut().zip(&mut self.0).zip(bits) {
@@ -57,14 +69,9 @@ impl Block {
         let after = array::from_fn(|i| before[i] + new[i]);
         (product(after) - product(before), new.iter().sum())
     }
-
-    /// Product of the numbers of set bits of the eight words, at most 2^40.
-    #[inline]
-    fn product(&self) -> u64 {
-        product(self.counts())
-    }
 }
 
+/// Product of the numbers of set bits of the eight words, at most 2^40.
 #[inline]
 fn product(c: [u32; 8]) -> u64 {
     // In pairs: three multiplications deep instead of seven, the first four of them one vector instruction. Four factors
@@ -90,6 +97,12 @@ impl Place {
     pub fn of_hash(hash: u64) -> Place {
         let lower = hash as u32;
         Place { upper: hash >> 32, bits: SALTS.map(|salt| 1 << (lower.wrapping_mul(salt) >> 27)) }
+    }
+
+    /// The bit of each word of the block.
+    #[inline]
+    pub fn bits(&self) -> &[u32; 8] {
+        &self.bits
     }
 }
 
@@ -140,24 +153,12 @@ impl Ahead {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
     blocks: Box<[Block]>,
-    /// Sum of the products of all blocks.
-    products: u64,
-    /// Bits set.
-    ones: u64,
-    /// What a product adds to the rate, 2^-40 over the number of blocks: no division for every new key.
-    scale: f64,
 }
 
 impl Filter {
     /// An empty filter of so many blocks of 32 bytes, at least 1 and at most [`BLOCKS_MAX`].
     pub fn new(blocks: u64) -> Filter {
-        Filter::of(vec![Block::default(); blocks.clamp(1, BLOCKS_MAX) as usize].into())
-    }
-
-    fn of(blocks: Box<[Block]>) -> Filter {
-        let (products, ones) = sums(&blocks);
-        let scale = 1.0 / (blocks.len() as f64 * (1u64 << 40) as f64);
-        Filter { blocks, products, ones, scale }
+        Filter { blocks: vec![Block::default(); blocks.clamp(1, BLOCKS_MAX) as usize].into() }
     }
 
     /// Takes in a key; true when it was certainly not in before. O(1).
@@ -211,12 +212,14 @@ impl Filter {
 
     #[inline]
     pub(super) fn insert_at(&mut self, place: &Place) -> bool {
+        self.block_mut(place).set(&place.bits)
+    }
+
+    /// The block of a key.
+    #[inline]
+    pub(super) fn block_mut(&mut self, place: &Place) -> &mut Block {
         let at = self.block_of(place.upper);
-        // Both are 0 when nothing is new.
-        let (product, ones) = self.blocks[at].set(&place.bits);
-        self.products += product;
-        self.ones += u64::from(ones);
-        ones > 0
+        &mut self.blocks[at]
     }
 
     /// Multiply-shift (fast-range): uniform for any number of blocks, without a division.
@@ -239,20 +242,31 @@ impl Filter {
                 *word |= more;
             }
         }
-        (self.products, self.ones) = sums(&self.blocks);
         Ok(MergeNote::Exact)
     }
 
-    /// The false-positive rate at this moment: exact for these bits, over keys with a random hash. O(1).
-    #[inline]
+    /// The false-positive rate at this moment: exact for these bits, over keys with a random hash. O(blocks).
     pub fn rate(&self) -> f64 {
-        // The sum is below 2^63, and a signed number converts faster.
-        self.products as i64 as f64 * self.scale
+        self.sums().0 as f64 * self.product_scale()
     }
 
-    /// Share of bits that are set; half of them when the filter is about as full as it should get.
+    /// What a product adds to the rate: 2^-40 over the number of blocks.
+    pub(super) fn product_scale(&self) -> f64 {
+        1.0 / (self.blocks.len() as f64 * (1u64 << 40) as f64)
+    }
+
+    /// Share of bits that are set; half of them when the filter is about as full as it should get. O(blocks).
     pub fn fill(&self) -> f64 {
-        self.ones as f64 / (self.blocks.len() as f64 * 256.0)
+        self.sums().1 as f64 / (self.blocks.len() as f64 * 256.0)
+    }
+
+    /// The sum of the products of all blocks, and the number of bits set. O(blocks).
+    pub(super) fn sums(&self) -> (u64, u64) {
+        let add = |(products, ones): (u64, u64), block: &Block| {
+            let counts = block.counts();
+            (products + product(counts), ones + u64::from(counts.iter().sum::<u32>()))
+        };
+        self.blocks.iter().fold((0, 0), add)
     }
 
     /// Number of blocks.
@@ -260,14 +274,9 @@ impl Filter {
         self.blocks.len()
     }
 
-    /// Bits set.
-    pub(super) fn ones(&self) -> u64 {
-        self.ones
-    }
-
-    /// True when no key is in.
+    /// True when no key is in. O(blocks) when none is, and soon false when many are.
     pub fn is_empty(&self) -> bool {
-        self.ones == 0
+        self.blocks.iter().all(|block| *block == Block::default())
     }
 
     /// What stands behind the answers: `split-block/1024` for so many blocks.
@@ -278,10 +287,10 @@ impl Filter {
     /// Bits set, and the false-positive rate; saturated beyond half of the bits, where a larger filter is the better one.
     pub fn health(&self) -> Health {
         if self.is_empty() {
-            Health::exact(0.0)
-        } else {
-            Health::with_error(self.fill(), self.rate()).saturated_when(self.fill() > 0.5)
+            return Health::exact(0.0);
         }
+        let fill = self.fill();
+        Health::with_error(fill, self.rate()).saturated_when(fill > 0.5)
     }
 
     /// Bytes held.
@@ -331,7 +340,7 @@ impl Filter {
         if !blocks.iter().all(is_possible) {
             return Err(DecodeError::Invalid("a block that is partly empty"));
         }
-        Ok(Filter::of(blocks))
+        Ok(Filter { blocks })
     }
 
     /// For tests, and before every snapshot in debug builds. O(blocks).
@@ -341,16 +350,10 @@ impl Filter {
     pub fn check_invariants(&self) {
         assert!((1..=BLOCKS_MAX).contains(&(self.blocks.len() as u64)), "a filter has blocks");
         assert!(self.blocks.iter().all(is_possible), "a key sets a bit in every word of its block");
-        assert_eq!((self.products, self.ones), sums(&self.blocks), "the rate is that of the bits");
     }
 }
 
 /// A key sets one bit in every word, so either all words hold bits or none does.
 fn is_possible(block: &Block) -> bool {
     block.0.iter().all(|&word| word != 0) || *block == Block::default()
-}
-
-fn sums(blocks: &[Block]) -> (u64, u64) {
-    let ones = |block: &Block| -> u64 { block.0.iter().map(|word| u64::from(word.count_ones())).sum() };
-    blocks.iter().fold((0, 0), |(products, all), block| (products + block.product(), all + ones(block)))
 }

@@ -25,6 +25,7 @@
 
 mod bytes;
 mod filter;
+mod measured;
 mod parquet;
 mod ring;
 mod size;
@@ -41,6 +42,7 @@ use crate::estimate::z_of;
 use crate::hll::set::TokenSet;
 use crate::{Estimate, Health, Incompatible, MergeNote, Token};
 use filter::{AHEAD, Ahead, Place};
+use measured::Measured;
 
 /// Most keys that are kept exactly: three quarters of the 2,048 slots of a table of 16 KiB.
 pub const EXACT_MAX: usize = 1_536;
@@ -98,7 +100,7 @@ enum State {
 /// One filter and the keys it was given.
 #[derive(Clone)]
 struct Layer {
-    filter: Filter,
+    filter: Measured,
     /// Keys inserted as new.
     taken: u64,
     /// Keys it is made for.
@@ -205,7 +207,7 @@ impl Seen {
             let mut newest = Layer::new(self.size, 0);
             // Every key counts as taken, also one whose bits were all set by others: that they are distinct is known.
             newest.taken = set.len() as u64;
-            set.iter().for_each(|token| _ = newest.filter.insert(token));
+            set.iter().for_each(|token| _ = newest.filter.insert_at(&Place::of(token)));
             self.state = State::Layers(Layers {
                 older: Vec::new(),
                 newest,
@@ -384,11 +386,11 @@ impl std::fmt::Debug for Seen {
 impl Layer {
     /// Empty, as layer `i` of this size.
     fn new(size: Size, i: usize) -> Layer {
-        Layer { filter: Filter::new(size.layer_blocks(i)), taken: 0, keys: size.layer_keys(i) }
+        Layer { filter: Measured::of(Filter::new(size.layer_blocks(i))), taken: 0, keys: size.layer_keys(i) }
     }
 
     fn bytes(&self) -> u64 {
-        self.filter.blocks() as u64 * BLOCK_BYTES
+        self.filter.filter().blocks() as u64 * BLOCK_BYTES
     }
 }
 
@@ -396,14 +398,14 @@ impl Layers {
     /// Newest first: it holds the most keys, and the most recent ones.
     #[inline]
     fn contains(&self, place: &Place) -> bool {
-        self.newest.filter.contains_at(place)
-            || self.older.iter().rev().any(|layer| layer.filter.contains_at(place))
+        self.newest.filter.filter().contains_at(place)
+            || self.older.iter().rev().any(|layer| layer.filter.filter().contains_at(place))
     }
 
     /// Fetches the blocks of these keys in all layers.
     #[inline]
     fn fetch(&self, ahead: &Ahead) {
-        self.all().for_each(|layer| layer.filter.fetch(ahead));
+        self.all().for_each(|layer| layer.filter.filter().fetch(ahead));
     }
 
     /// As [`Seen::check_and_insert`].
@@ -474,7 +476,8 @@ impl Layers {
     fn complaint(&self, seen: &Seen) -> Option<&'static str> {
         let first = self.older.first().unwrap_or(&self.newest);
         let sized = |(i, layer): (usize, &Layer)| {
-            layer.filter.blocks() as u64 == seen.size.layer_blocks(i) && layer.keys == seen.size.layer_keys(i)
+            layer.filter.filter().blocks() as u64 == seen.size.layer_blocks(i)
+                && layer.keys == seen.size.layer_keys(i)
         };
         let filled = |layer: &Layer| (8..=layer.taken.saturating_mul(8)).contains(&layer.filter.ones());
         let held: u64 = self.all().map(Layer::bytes).sum();

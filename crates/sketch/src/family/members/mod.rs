@@ -53,10 +53,10 @@ fn exactly(n: u64) -> Option<Estimate<f64>> {
     Some(Estimate::exact(n as f64))
 }
 
-/// A yes that is wrong at this rate.
-fn contained(yes: bool, rate: f64) -> Estimate<f64> {
-    match (yes, rate > 0.0) {
-        (true, true) => Estimate::proven(1.0, 0.0, 1.0),
+/// A no is certain, and a yes of what is exact.
+fn contained(yes: bool, exact: bool) -> Estimate<f64> {
+    match (yes, exact) {
+        (true, false) => Estimate::proven(1.0, 0.0, 1.0),
         (yes, _) => Estimate::exact(f64::from(u8::from(yes))),
     }
 }

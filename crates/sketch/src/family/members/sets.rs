@@ -157,7 +157,7 @@ impl Sketch for Filter {
 
     fn query(&self, question: &Question, _: f64) -> Option<Estimate<f64>> {
         match question {
-            Question::Contains(token) => Some(contained(self.contains(*token), self.rate())),
+            Question::Contains(token) => Some(contained(self.contains(*token), false)),
             _ => None,
         }
     }
@@ -192,7 +192,9 @@ impl Sketch for Seen {
     fn query(&self, question: &Question, confidence: f64) -> Option<Estimate<f64>> {
         match question {
             Question::Distinct => Some(self.first_times(confidence)),
-            Question::Contains(token) => Some(contained(self.contains(*token) != Verdict::New, self.rate())),
+            Question::Contains(token) => {
+                Some(contained(self.contains(*token) != Verdict::New, self.is_exact()))
+            }
             _ => None,
         }
     }
@@ -226,7 +228,7 @@ impl Sketch for SeenRing {
 
     fn query(&self, question: &Question, _: f64) -> Option<Estimate<f64>> {
         match question {
-            Question::Contains(token) => Some(contained(self.query(*token).is_known(), self.rate())),
+            Question::Contains(token) => Some(contained(self.query(*token).is_known(), self.is_exact())),
             _ => None,
         }
     }
