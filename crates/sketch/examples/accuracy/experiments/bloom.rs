@@ -1,12 +1,22 @@
 //! Membership: `bloom::Filter` against the rate that it reports, `bloom::Seen` against the number of first times.
 
 use super::points;
-use super::trials::{Covers, ErrorIs, Experiment, Promise, Reading, Series};
-use sketch::Estimate;
+use super::trials::{Covers, ErrorIs, Experiment, Promise, Reading, Rng, Series};
 use sketch::bloom::{Filter, Seen, Size, Verdict, blocks_for, expected_rate};
+use sketch::{Estimate, Token};
 
 /// Keys that were never inserted, asked for in one trial.
 const FOREIGN: u32 = 10_000;
+
+/// The share of foreign keys that are taken for known.
+pub fn foreign(rng: &mut Rng, is_known: impl Fn(Token) -> bool) -> f64 {
+    (0..FOREIGN).filter(|_| is_known(rng.token())).count() as f64 / f64::from(FOREIGN)
+}
+
+/// How far that share is off a rate, in parts of it: hits are binomial.
+pub fn scatter(rate: f64) -> f64 {
+    ((1.0 - rate) / (f64::from(FOREIGN) * rate)).sqrt()
+}
 
 /// Filters for `keys` keys at these rates, over numbers `ns` of keys in ascending order.
 pub fn filter(rates: &[f64], keys: u64, ns: &[u64]) -> Experiment {
@@ -40,12 +50,11 @@ pub fn filter(rates: &[f64], keys: u64, ns: &[u64]) -> Experiment {
                 for (point, &n) in sizes.iter().enumerate() {
                     (fed..n).for_each(|_| _ = filter.insert(rng.token()));
                     fed = n;
-                    let hits = (0..FOREIGN).filter(|_| filter.contains(rng.token())).count();
-                    let (rate, share) = (filter.rate(), hits as f64 / f64::from(FOREIGN));
-                    let formula = ((1.0 - rate) / (f64::from(FOREIGN) * rate)).sqrt();
+                    let share = foreign(rng, |token| filter.contains(token));
+                    let rate = filter.rate();
                     // Neither number has bounds of its own.
                     let point_of = |v: f64| Estimate::probabilistic(v, v, v, 0.0);
-                    let reading = record.read(point_of(share), rate, rate, formula);
+                    let reading = record.read(point_of(share), rate, rate, scatter(rate));
                     record.put(at, point, reading.also(share));
                     let planned = expected_rate(n, blocks_of);
                     let reading = record.read(point_of(rate), planned, planned, 0.0);
@@ -99,11 +108,10 @@ pub fn seen_rate(asked: &[Asked], ns: &[u64]) -> Experiment {
                 for (point, &n) in sizes.iter().enumerate() {
                     (fed..n).for_each(|_| seen.insert(rng.token()));
                     fed = n;
-                    let hits = (0..FOREIGN).filter(|_| seen.contains(rng.token()) != Verdict::New).count();
-                    let (rate, share) = (seen.rate(), hits as f64 / f64::from(FOREIGN));
-                    let formula = ((1.0 - rate) / (f64::from(FOREIGN) * rate)).sqrt();
+                    let share = foreign(rng, |token| seen.contains(token) != Verdict::New);
+                    let rate = seen.rate();
                     let told = Estimate::probabilistic(share, share, share, 0.0);
-                    let reading = record.read(told, rate, rate, formula);
+                    let reading = record.read(told, rate, rate, scatter(rate));
                     record.put(series, point, reading.also(share));
                 }
             }
