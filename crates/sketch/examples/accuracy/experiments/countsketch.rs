@@ -30,7 +30,10 @@ pub fn weights(gross: u64, keys: usize, asked: usize, confidence: f64) -> Experi
                 keys are means over those asked for.",
         formula: "A row errs by √(F/width), F the squared weights of all other keys (Charikar, Chen & Farach-Colton 2002), and \
                   so, at most, does the median of the rows. Of the norm it is 1/√(2 width) (Alon, Matias & Szegedy 1996).",
-        departs: "",
+        departs: "The bounds, by Chebyshev's inequality, hold nearly always, not only 95 % of the time. A median of five rows \
+                  errs half as much as a row on equal weights and far less on skewed ones, where most rows miss the heavy keys. \
+                  The norm of equal weights is half a percent low in rows of 64: the squares have a skewed law, with the median \
+                  below the mean. No bias is promised there.",
         axis: "width of a row",
         of: "the norm",
         also: None,

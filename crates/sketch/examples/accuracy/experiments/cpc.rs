@@ -11,13 +11,10 @@ pub type Setting = (u8, usize);
 pub fn distinct(settings: &[Setting], ns: &[u64], confidence: f64) -> Experiment {
     let (own, sizes) = (settings.to_vec(), ns.to_vec());
     let series = |&(lg_k, parts): &Setting| {
-        let promise = |n: f64| {
-            let many = n >= 20.0 * f64::from(1u32 << lg_k);
-            let error = if many { ErrorIs::Formula } else { ErrorIs::AtMostFormula };
-            Promise { bias: Some(0.0), error, coverage: Covers::AtLeast(confidence) }
-        };
+        let promise =
+            Promise { bias: Some(0.0), error: ErrorIs::AtMostFormula, coverage: Covers::AtLeast(confidence) };
         let merged = if parts > 1 { format!(", {parts} merged") } else { String::new() };
-        Series { name: format!("lg K = {lg_k}{merged}"), points: points(ns, promise) }
+        Series { name: format!("lg K = {lg_k}{merged}"), points: points(ns, |_| promise) }
     };
     Experiment {
         name: "cpc",
@@ -27,8 +24,9 @@ pub fn distinct(settings: &[Setting], ns: &[u64], confidence: f64) -> Experiment
         formula: "√(ln 2 / 2)/√K of one stream, by historic inverse probability (HIP); ln 2/√K of a merge, which has no \
                   history: Lang, *Back to the Future* (arXiv 1708.06839). The interval is that of two standard deviations, \
                   as DataSketches measured them.",
-        departs: "Two standard deviations are 95.45 %, which is why intervals asked for at 95 % hold a little more often. \
-                  Below some 10 K values the error is smaller than the formula.",
+        departs: "The formula is reached from below: the error is a third smaller at first, and still 6 % at 25 K values of one \
+                  stream. Two standard deviations are 95.45 %; with fewer values intervals are too wide and hold up to \
+                  99.9 % of the time.",
         axis: "distinct values n",
         of: "n",
         also: None,

@@ -27,7 +27,9 @@ pub fn alike(settings: &[Setting], shares: &[f64], confidence: f64) -> Experimen
         about: "One trial draws two sets of equal size with so many values in their union, and asks for Jaccard's index J.",
         formula: "√(J (1−J) / m), in parts of 1, with m = K (1 − exp(−n/K)) the bins that n values of a union reach: one \
                   permutation (Li, Owen & Zhang 2012). The interval is that of Clopper & Pearson (1934).",
-        departs: "",
+        departs: "What bins hold is drawn without replacement, so the error is below the formula where they hold much of the \
+                  union: by a third at 1,500 values and K = 1,024, where intervals hold 99.7 % of the time. Elsewhere they \
+                  hold a little more than 95 %, since agreeing bins are whole numbers.",
         axis: "share of the union in both",
         of: "1",
         also: None,
@@ -76,7 +78,9 @@ pub fn distinct(lg_ks: &[u8], ns: &[u64], confidence: f64) -> Experiment {
         about: "One trial feeds random hashes and asks on the way.",
         formula: "Exact up to ¾ K values. Then about 1/√K, precisely 1/√(K−2) once all bins are reached: the smallest hashes \
                   are the first events of K Poisson processes. The interval is Garwood's (1936).",
-        departs: "",
+        departs: "Just above ¾ K the answer is never less than ¾ K + 1 values, which are certain: that lifts it by 0.5 % at \
+                  200 values and K = 256. Up to some 5 K values the error is below the formula, by up to two fifths, and \
+                  intervals hold up to 99.96 % of the time.",
         axis: "distinct values n",
         of: "n",
         also: None,
