@@ -71,6 +71,9 @@ pub type Asked = (u64, f64, bool);
 /// A usual size, a coarse one, and one that may not grow and is overfilled.
 pub const SIZES: [Asked; 3] = [(10_000, 0.01, true), (10_000, 0.1, true), (10_000, 0.01, false)];
 
+/// A chain that grows to a hundred times its first size, where a rate that is a little off adds up.
+pub const LONG: Asked = (1_000, 0.1, true);
+
 fn name(&(keys, rate, grows): &Asked) -> String {
     format!("{} @ {} %{}", keys, rate * 100.0, if grows { "" } else { ", full" })
 }
@@ -131,14 +134,15 @@ pub fn first_times(asked: &[Asked], ns: &[u64], confidence: f64) -> Experiment {
     Experiment {
         name: "seen",
         title: "First times: `bloom::Seen`",
-        about: "One trial inserts new keys and asks on the way how many there were. Two sizes grow by further filters; the \
-                third may not (*full*) and takes ten times the keys it was made for.",
+        about: "One trial inserts new keys and asks on the way how many there were. Three sizes grow by further filters, one \
+                to a hundred times the keys it was made for; one may not (*full*).",
         formula: "Exact at first. Then a new key is misjudged with the chance p of that moment, and each key that is \
                   judged new stands for p/(1−p) that were not: standard error √(Σ p/(1−p)) over all new keys, computed here \
                   from the rates reported on the way. The interval has a certain lower end.",
-        departs: "The interval holds 97.5 % rather than 95 %, because only its upper end can fail. Where the reported rate \
-                  of a chain is too low (see the section above) the answer is too, by 0.02 % of n at ten times the size \
-                  and 10 %.",
+        departs: "The interval holds 97.5 % and more rather than 95 %, because only its upper end can fail, and as it leaves \
+                  room for this: where the reported rate of a chain is too low (see the section above) the answer is too, by \
+                  0.02 % of n at ten times the size and 10 %, and by 0.04 % at a hundred times. At half the size the error is \
+                  less than a key, and the answer is a whole number: rounding adds to it.",
         axis: "distinct keys n",
         of: "n",
         also: Some("false positives now %"),

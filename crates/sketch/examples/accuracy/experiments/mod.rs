@@ -33,7 +33,7 @@ pub fn all() -> Vec<Experiment> {
         minhash::distinct(&[8, 10], &ladder(100, 50_000), 0.95),
         bloom::filter(&[0.1, 0.01, 0.001], 10_000, &[5_000, 7_000, 10_000, 14_000, 20_000, 40_000]),
         bloom::seen_rate(&bloom::SIZES, &[5_000, 10_000, 20_000, 50_000, 100_000]),
-        bloom::first_times(&bloom::SIZES, &ladder(500, 100_000), 0.95),
+        bloom::first_times(&[bloom::SIZES.as_slice(), &[bloom::LONG]].concat(), &ladder(500, 100_000), 0.95),
         bloom_ring::rate(1_000, &[0.1, 0.01, 0.001], &[500, 700, 1_000, 1_400, 2_000, 4_000]),
         bloom_ring::keys(1_000, &[0.1, 0.01], &ladder(20, 10_000), 0.95),
         countmin::count_min(1_000_000, 100_000, 1_000, 0.95),
