@@ -27,6 +27,9 @@ logarithms, which platforms may round differently.
   an RMSE of normal errors, and 0.22 % for a coverage of 95 %. Where it is left out it is below the last digit.
 - **Bold**, with the number of standard errors: further than 4 of them from the promise. A sound sketch has a figure marked with
   a chance of 6 in 100,000 for each figure that is judged. Where only a bound is promised, better than it is not marked.
+
+Not here is what makes no statement: `Histogram` and `Moments` are exact, a `TDigest` has no bounds, a `Ring` of sketches answers
+as the merge of them does. `hll::Distinct` keeps no history, so it answers merged as it does alone; `Cpc` is the one that does not.
 ";
 
 fn marker(name: &str) -> String {

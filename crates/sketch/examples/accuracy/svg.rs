@@ -131,7 +131,8 @@ impl<'a> Panel<'a> {
         let values = self.cells().flat_map(|(_, p, t)| seen(p, t)).filter(|v| *v > 0.0);
         let (low, high) = range(values);
         let scale = Scale { low: low / 1.15, high: high * 1.15, log: true };
-        self.y_axis("error, %", scale, &log_ticks(scale), 100.0);
+        let name = format!("error, % of {}", escaped(self.e.of));
+        self.y_axis(&name, scale, &log_ticks(scale), 100.0);
         for (series, colour) in self.colours() {
             let cells = self.series(series);
             let formula = cells.iter().filter(|(_, p, _)| p.promise.error != ErrorIs::Unsaid);

@@ -2,12 +2,17 @@
 //! [`all`].
 
 pub mod bloom;
+pub mod bloom_ring;
 pub mod countmin;
+pub mod countsketch;
+pub mod cpc;
 pub mod frequent;
 pub mod hll;
 pub mod kll;
+pub mod minhash;
 pub mod quantile;
 pub mod sample;
+pub mod sliding;
 mod stream;
 pub mod theta;
 
@@ -21,16 +26,24 @@ pub fn all() -> Vec<Experiment> {
             &ladder(10, 1_000_000),
             0.95,
         ),
+        cpc::distinct(&[(10, 1), (12, 1), (10, 8), (12, 8)], &ladder(50, 100_000), 0.95),
         theta::distinct(&[10, 12], &ladder(10, 1_000_000), 0.95),
         theta::sets(12, &[0.01, 0.03, 0.1, 0.3, 0.6, 0.9].map(|share| theta::equal(100_000, share)), 0.95),
+        minhash::alike(&[(8, 10_000), (10, 10_000), (10, 1_500)], &[0.01, 0.03, 0.1, 0.3, 0.6, 0.9], 0.95),
+        minhash::distinct(&[8, 10], &ladder(100, 50_000), 0.95),
         bloom::filter(&[0.1, 0.01, 0.001], 10_000, &[5_000, 7_000, 10_000, 14_000, 20_000, 40_000]),
         bloom::seen_rate(&bloom::SIZES, &[5_000, 10_000, 20_000, 50_000, 100_000]),
-        bloom::first_times(&bloom::SIZES, &ladder(500, 100_000), 0.95),
+        bloom::first_times(&[bloom::SIZES.as_slice(), &[bloom::LONG]].concat(), &ladder(500, 100_000), 0.95),
+        bloom_ring::rate(1_000, &[0.1, 0.01, 0.001], &[500, 700, 1_000, 1_400, 2_000, 4_000]),
+        bloom_ring::keys(1_000, &[0.1, 0.01], &ladder(20, 10_000), 0.95),
         countmin::count_min(1_000_000, 100_000, 1_000, 0.95),
+        countmin::conservative(50_000, 10_000, 0.95),
+        countsketch::weights(1_000_000, 20_000, 200, 0.95),
         frequent::counters(50_000, 10_000),
         countmin::freq(50_000, 10_000, 0.95),
         quantile::quantiles(&[5, 6, 7], 10_000),
         kll::ranks(&[(100, 1), (200, 1), (400, 1), (200, 8)], &ladder(1_000, 100_000), 0.95),
+        sliding::sums(&[(0.1, 1), (0.01, 1), (0.01, 8)], 20_000, &[10, 30, 100, 300, 1_000, 3_000, 10_000]),
         sample::mean(10_000, &[10, 30, 100, 300, 1_000, 3_000]),
     ]
 }

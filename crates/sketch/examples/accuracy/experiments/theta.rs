@@ -93,7 +93,7 @@ pub fn sets(lg_k: u8, sizes: &[Sizes], confidence: f64) -> Experiment {
         departs: "The formulas of intersection and difference are upper bounds: measured is up to a third less. \
                   Wilson's interval for Jaccard's index is for draws with replacement and a little too wide.",
         axis: "share of the union in both",
-        of: "the result, for Jaccard's index of 1",
+        of: "the result (Jaccard: of 1)",
         also: None,
         series: vec![
             series("union", sized),
