@@ -12,8 +12,6 @@
 //! k = 200. See [`rank_error`] for its origin and for other confidences. A quantile is then between the values at ranks
 //! `q − e` and `q + e`. Nothing is claimed about the distance of these values: for that see [`crate::quantile`].
 //! Exact while there are at most k values, and always for count, smallest and largest.
-//! **Known fault:** with k above some 250 and between k and 10 k values it is exceeded too often, since the base is compacted
-//! every 64 values even while there is room (docs/ACCURACY.md has the figures).
 //!
 //! **Coin.** SplitMix64, seeded by the caller, its state a part of the sketch: the same operations in the same order
 //! give the same bytes, also across a snapshot. Give sketches that will be merged different seeds (from key, window and
@@ -22,8 +20,8 @@
 //! **Laws.** While exact, the state is a function of the multiset of values and the seed, byte for byte. After that
 //! order and merge tree matter: states are equal within their bounds. A merge keeps the guarantee of the smaller k.
 //!
-//! **What is faster here.** The base takes up to 64 values beside the levels, in any order, as keys that sort as
-//! integers; extremes and order are seen to once per 64. The price is up to 96 values more than DataSketches holds;
+//! **What is faster here.** The base takes what the levels leave free and at least 64 values, in any order, as keys that sort as
+//! integers; extremes and order are seen to when it is full. The price is up to 96 values more than DataSketches holds;
 //! an image for it is compacted once more where that is too much.
 //!
 //! **Left out:** weights, removal, and images of DataSketches with another m or in its updatable form.
@@ -47,11 +45,19 @@ pub const VALUES_MAX: u64 = 1 << 62;
 /// Values that the base takes at least once there are levels above it, unless k is less.
 const BASE: usize = 64;
 
-/// Values that the base takes: k while it is all there is. Then enough that sorting them and merging half of them into
-/// level 1, which takes whatever room the others leave, is worth it.
-fn room_of(k: K, alone: bool) -> usize {
+/// Values that the base takes at least: enough that sorting them and merging half of them into level 1 is worth it.
+fn room_min(k: K) -> usize {
     let k = usize::from(k.0);
-    if alone { k } else { k.min(BASE.max(k / 8)) }
+    k.min(BASE.max(k / 8))
+}
+
+/// Values that the base takes: k while it is all there is, then what the levels leave free. Each time it is emptied costs
+/// precision, so it is not emptied while there is room.
+fn room_of(k: K, levels: &Levels) -> usize {
+    if levels.is_empty() {
+        return usize::from(k.0);
+    }
+    room_min(k).max(levels.capacity().saturating_sub(levels.len()))
 }
 
 /// The size of a sketch: values kept exactly, a third of those kept in the end.
@@ -188,7 +194,7 @@ impl<T: Value> Kll<T> {
     }
 
     fn set_room(&mut self) {
-        self.room = room_of(self.k(), self.levels.is_empty());
+        self.room = room_of(self.k(), &self.levels);
     }
 
     /// Takes in a value; NaN is only counted. Amortised O(log k), mostly a push; allocates only while it grows.
@@ -277,8 +283,9 @@ impl<T: Value> Kll<T> {
             self.lift();
         }
         // Beyond what an update may leave, so that merging nothing changes nothing.
-        if self.levels.len() > self.levels.capacity() + self.room / 2 {
+        if self.levels.len() > self.levels.capacity() + room_min(self.k()) / 2 {
             self.levels.compress(&mut self.coin);
+            self.set_room();
         }
         Ok(if ours == theirs {
             MergeNote::Exact
@@ -447,7 +454,7 @@ impl<T: Value> Kll<T> {
     /// Asserts what must hold between any two calls; for tests. O(k).
     pub fn check_invariants(&self) {
         assert_eq!(self.check(), Ok(()));
-        assert_eq!(self.room, room_of(self.k(), self.levels.is_empty()));
+        assert_eq!(self.room, room_of(self.k(), &self.levels));
     }
 }
 

