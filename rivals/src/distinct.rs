@@ -7,6 +7,7 @@ use cardinality_estimator::CardinalityEstimator;
 use datasketches::hash::value::raw_bytes;
 use datasketches::hll::{HllSketch, HllType, HllUnion};
 use hyperloglockless::HyperLogLog;
+use sketch::hash::{Hashing, Key};
 use sketch::hll::{Distinct, LgK};
 use timing::Case;
 
@@ -62,6 +63,21 @@ fn hash(keys: &Keys) -> Job<'_> {
         |all| keys.hash_batches(|_, tokens| *all ^= std::hint::black_box(tokens)[0].0),
         |_| 0.0,
     );
+    let fast = Case::answering(
+        "ours: fast (XXH3), batches",
+        ROWS,
+        || 0,
+        |all| keys.hash_batches_by(&Hashing::Fast, |tokens| *all ^= std::hint::black_box(tokens)[0].0),
+        |_| 0.0,
+    );
+    let secret = Hashing::Keyed(Key::of_secret(b"sixteen bytes and more").expect("long enough"));
+    let keyed = Case::answering(
+        "ours: keyed (SipHash), batches",
+        ROWS,
+        || 0,
+        move |all| keys.hash_batches_by(&secret, |tokens| *all ^= std::hint::black_box(tokens)[0].0),
+        |_| 0.0,
+    );
     let theta = Case::answering(
         "ours: theta (MurmurHash3), batches",
         ROWS,
@@ -85,7 +101,7 @@ fn hash(keys: &Keys) -> Job<'_> {
         bar: None,
         asked: "nothing",
         right: 0.0..=0.0,
-        sides: vec![ours, theta, datasketches],
+        sides: vec![ours, fast, keyed, theta, datasketches],
     }
 }
 
@@ -118,6 +134,13 @@ fn any_hash(keys: &Keys) -> Job<'_> {
     counting(keys, Some(7.0), |exact| {
         vec![
             ours_from_names(keys, exact),
+            Case::answering(
+                "ours: fast hash, batches",
+                ROWS,
+                new_ours,
+                |hll| keys.hash_batches_by(&Hashing::Fast, |tokens| hll.update_all(tokens)),
+                move |hll| hll.estimate(0.95).value / exact - 1.0,
+            ),
             Case::answering(
                 "hyperloglockless",
                 ROWS,

@@ -8,7 +8,7 @@ use std::ops::Range;
 use datasketches::hash::value::raw_bytes;
 use datasketches::hll::Coupon;
 use sketch::Token;
-use sketch::hash::{theta_hashes_of_strings, tokens_of_strings};
+use sketch::hash::{Hashing, theta_hashes_of_strings, tokens_of_strings};
 
 /// Events of the stream.
 pub const ROWS: usize = 2_000_000;
@@ -86,6 +86,17 @@ impl Keys {
         }
     }
 
+    /// Tokens of another hash anew, a batch at a time.
+    #[inline]
+    pub fn hash_batches_by(&self, hashing: &Hashing, mut take: impl FnMut(&[Token])) {
+        let mut out = Vec::with_capacity(BATCH);
+        for from in (0..ROWS).step_by(BATCH) {
+            let to = (from + BATCH).min(ROWS);
+            hashing.tokens_of_strings(&self.bytes, &self.offsets[from..=to], &mut out);
+            take(&out);
+        }
+    }
+
     /// Theta hashes anew, a batch at a time.
     #[inline]
     pub fn theta_batches(&self, mut take: impl FnMut(&[u64])) {
@@ -100,6 +111,17 @@ impl Keys {
     /// Different names that did occur.
     pub fn distinct(&self) -> f64 {
         self.events_of.iter().filter(|&&events| events > 0).count() as f64
+    }
+
+    /// The share of values up to this one.
+    pub fn rank(&self, value: f64) -> f64 {
+        self.values.iter().filter(|&&v| v <= value).count() as f64 / ROWS as f64
+    }
+
+    /// How alike the set of all names is to that of the first half of the rows: the share of names that occur there.
+    pub fn jaccard_of_half(&self) -> f64 {
+        let half: std::collections::HashSet<&[u8]> = self.names().take(ROWS / 2).collect();
+        half.len() as f64 / self.distinct()
     }
 
     /// How many of these names are among the ten most frequent; ties with the tenth count.

@@ -14,6 +14,7 @@ mod membership;
 mod quantiles;
 mod report;
 mod sets;
+mod similarity;
 
 use std::process::ExitCode;
 
@@ -31,8 +32,15 @@ fn main() -> ExitCode {
         eprintln!("usage: streamgauge-rivals [--passes N, default 5] [--only WORD] [--format text|json]");
         return ExitCode::from(2);
     };
-    let plans =
-        [distinct::PLANS, membership::PLANS, frequency::PLANS, quantiles::PLANS, sets::PLANS, bytes::PLANS];
+    let plans = [
+        distinct::PLANS,
+        membership::PLANS,
+        frequency::PLANS,
+        quantiles::PLANS,
+        sets::PLANS,
+        similarity::PLANS,
+        bytes::PLANS,
+    ];
     let wanted = |plan: &&Plan| plan.name.to_lowercase().contains(&options.only.to_lowercase());
     let plans: Vec<&Plan> = plans.into_iter().flatten().filter(wanted).collect();
     if plans.is_empty() {

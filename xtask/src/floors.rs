@@ -31,7 +31,12 @@ const HOUSE: &[Room] = &[
     Room { package: ENGINE, may_know: &[SKETCH], pure: true, free_tests: false },
     Room { package: PLAN, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
     Room { package: RUNTIME, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
-    Room { package: "streamgauge", may_know: &[SHOP, ENGINE, PLAN, RUNTIME], pure: false, free_tests: true },
+    Room {
+        package: "streamgauge",
+        may_know: &[SKETCH, SHOP, ENGINE, PLAN, RUNTIME],
+        pure: false,
+        free_tests: true,
+    },
     Room { package: TIMING, may_know: &[], pure: false, free_tests: false },
     Room {
         package: "streamgauge-bench",

@@ -1,11 +1,12 @@
 //! `streamgauge merge`: states of one pipeline, or sketches of one kind, become one.
 
-use crate::image::{Image, Type};
+use crate::image::{self, Of};
 use crate::save::{self, Loaded};
 use crate::{Trouble, say};
 use clap::Args;
 use engine::state::{Saved, StateFile};
 use plan::size::grouped;
+use sketch::image::Unmergeable;
 use sketch::{Limits, MergeNote};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,7 +38,7 @@ pub struct MergeArgs {
     output: PathBuf,
     /// What the values of images are, where their bytes do not say: KLL (double) and frequent items (string) of DataSketches.
     #[arg(long = "type", value_enum, value_name = "TYPE")]
-    of: Option<Type>,
+    of: Option<Of>,
     /// Most bytes that a file may hold, and the state in it.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = save::limit)]
     limit: Limits,
@@ -116,17 +117,15 @@ fn absorb(ours: &mut Loaded, theirs: Loaded) -> Result<(), Trouble> {
 }
 
 fn sketches(args: &MergeArgs, first: &[u8]) -> Result<(), Trouble> {
-    let read = |path: &Path, bytes: &[u8]| {
-        Image::read(bytes, args.of, &args.limit)
-            .map_err(|error| Trouble::environment(format!("`{}` cannot be read: {error}", path.display())))
-    };
+    let read = |path: &Path, bytes: &[u8]| image::read(path, bytes, args.of, &args.limit);
     let mut ours = read(&args.files[0], first)?;
     for path in &args.files[1..] {
         let bytes = save::read(path, &args.limit)?;
         if StateFile::begins(&bytes) {
             return Err(apart(&args.files[0], path, "the first is a sketch, the second a state file"));
         }
-        match ours.merge(&read(path, &bytes)?).map_err(|error| apart(&args.files[0], path, &error))? {
+        let apart = |error: Unmergeable| apart(&args.files[0], path, &error.to_string());
+        match ours.merge(&read(path, &bytes)?).map_err(apart)? {
             MergeNote::Folded { from, to } => say(format_args!(
                 "note: with `{}` the precision is 2^{to} instead of 2^{from}: that of the coarser one",
                 path.display()

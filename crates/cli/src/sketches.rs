@@ -1,6 +1,6 @@
 //! `streamgauge sketch`: what a file of ours, or a sketch of Apache DataSketches, holds.
 
-use crate::image::{Family, Form, Image, Type};
+use crate::image::{self, Of};
 use crate::save::{self, Loaded};
 use crate::show::{Format, Report, float};
 use crate::{Trouble, say};
@@ -10,6 +10,7 @@ use engine::answer::{Answer, Item, Key, List, Number, Quantile, Reading};
 use engine::state::{Holding, StateFile};
 use plan::size::{grouped, human, percent};
 use sketch::frequent::Counted;
+use sketch::image::{Family, Form, Image, Type};
 use sketch::{Any, Estimate, Limits, Question};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,7 +42,7 @@ pub struct SketchArgs {
     format: Format,
     /// What the values of an image are, where its bytes do not say: KLL (double) and frequent items (string) of DataSketches.
     #[arg(long = "type", value_enum, value_name = "TYPE")]
-    of: Option<Type>,
+    of: Option<Of>,
     /// Most bytes that the file may hold, and what is in it.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = save::limit)]
     limit: Limits,
@@ -62,9 +63,7 @@ pub fn sketch(args: &SketchArgs) -> Result<ExitCode, Trouble> {
         let loaded = Loaded::new(&args.file, &bytes, &args.limit)?;
         tell_state(&mut report, loaded, bytes.len(), args.format);
     } else {
-        let image = Image::read(&bytes, args.of, &args.limit).map_err(|error| {
-            Trouble::environment(format!("`{}` cannot be read: {error}", args.file.display()))
-        })?;
+        let image = image::read(&args.file, &bytes, args.of, &args.limit)?;
         if let (Form::DataSketches(family), None) = (image.form, args.of) {
             note_type(family);
         }
@@ -77,7 +76,8 @@ pub fn sketch(args: &SketchArgs) -> Result<ExitCode, Trouble> {
 fn note_type(family: Family) {
     if let Some(types) = family.types() {
         say(format_args!(
-            "note: the bytes do not say what the values are; to read them otherwise: --type {types}"
+            "note: the bytes do not say what the values are; to read them otherwise: --type {}",
+            image::words(types)
         ));
     }
 }

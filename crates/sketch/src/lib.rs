@@ -39,6 +39,7 @@ pub mod hash;
 pub mod health;
 pub mod histogram;
 pub mod hll;
+pub mod image;
 pub mod interchange;
 pub mod keyed;
 pub mod kll;
