@@ -9,6 +9,7 @@ mod heap;
 mod hint;
 mod image;
 mod init;
+mod keep;
 mod manual;
 mod merge;
 mod note;

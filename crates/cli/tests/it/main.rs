@@ -10,6 +10,7 @@ mod inputs;
 mod language;
 mod manual;
 mod parquet;
+mod resume;
 mod run;
 mod schema;
 mod sketches;
