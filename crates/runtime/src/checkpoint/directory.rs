@@ -59,6 +59,12 @@ impl StateDirectory {
     /// When it cannot be made, or another program writes to it.
     pub fn open(path: &Path, codec: Codec) -> Result<StateDirectory, RunError> {
         fs::create_dir_all(path).map_err(|source| wrong("make", path, source))?;
+        // The names on the way there are durable only with the directories that hold them.
+        for holder in path.ancestors().skip(1).filter(|holder| !holder.as_os_str().is_empty()).take(2) {
+            File::open(holder)
+                .and_then(|holder| holder.sync_all())
+                .map_err(|source| wrong("make", path, source))?;
+        }
         let lock = path.join(LOCK);
         let file = File::create(&lock).map_err(|source| wrong("write to", path, source))?;
         match file.try_lock() {
