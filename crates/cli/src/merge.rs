@@ -133,7 +133,11 @@ fn sketches(args: &MergeArgs, first: &[u8]) -> Result<(), Trouble> {
             MergeNote::Exact | MergeNote::LostHip => {}
         }
     }
-    save::write(&args.output, &ours.write(), |head| ours.is_of_this_sort(head), &ours.kind())?;
+    // In whole: the head of an image says too little.
+    let there = |_: &[u8]| {
+        save::read(&args.output, &args.limit).is_ok_and(|bytes| ours.is_same_sort(&bytes, &args.limit))
+    };
+    save::write(&args.output, &ours.write(), there, &ours.kind())?;
     say(format_args!(
         "{} sketches ({}) are one in `{}`",
         args.files.len(),
