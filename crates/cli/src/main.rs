@@ -12,6 +12,7 @@ mod init;
 mod manual;
 mod merge;
 mod note;
+mod output;
 mod progress;
 mod run;
 mod save;
