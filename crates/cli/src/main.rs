@@ -13,6 +13,7 @@ mod keep;
 mod manual;
 mod merge;
 mod note;
+mod output;
 mod progress;
 mod run;
 mod save;

@@ -3,7 +3,8 @@
 use crate::annotate::Events;
 use crate::keep::{self, Kept};
 use crate::note::note;
-use crate::save::{self, may_replace};
+use crate::output::{self, may_replace};
+use crate::save;
 use crate::show::{Format, Report};
 use crate::work::{How, Opened, Work};
 use crate::{NOTHING_MEASURED, Trouble, say};
@@ -11,7 +12,6 @@ use clap::Args;
 use engine::annotate::{Annotator, Notes};
 use engine::intake::Judged;
 use engine::spec::{Question, Source};
-use engine::state::StateFile;
 use engine::time::Span;
 use plan::{About, Pipeline};
 use runtime::Annotate;
@@ -101,7 +101,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
         return annotate(args, &opened, &work);
     }
     if let Some(path) = &args.save {
-        may_replace(path, StateFile::begins, "state file")?;
+        may_replace(path, &output::STATE)?;
     }
     let mut nothing = false;
     // All sources first: a report is whole or not there at all.
@@ -123,16 +123,19 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
         nothing |= note(&opened.pipeline, index, &finished, &work.quarantine);
         measured.push(finished);
     }
-    if let Some(path) = &args.save {
+    let saved = args.save.as_ref().map_or(Ok(()), |path| {
         let states = measured.iter_mut().filter_map(|finished| finished.saved.take()).collect();
         let file = save::file(&opened, question, states);
-        save::write(path, &file.write(), StateFile::begins, "state file")?;
-    }
+        output::write(path, &file.write(), &output::STATE)
+    });
     let mut report = Report::start(args.format);
     measured
         .iter()
         .for_each(|finished| finished.outlet.each_answer(question, &mut |answer| report.put(answer)));
-    report.finish().map_err(|e| Trouble::environment(format!("cannot write the report: {e}")))?;
+    let reported = report.finish().map_err(|e| Trouble::environment(format!("cannot write the report: {e}")));
+    // What was measured is told, saved or not.
+    saved?;
+    reported?;
     Ok(ExitCode::from(if nothing { NOTHING_MEASURED } else { 0 }))
 }
 

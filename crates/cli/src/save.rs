@@ -1,13 +1,13 @@
 //! State files in and out: what `run --save` writes, and what `merge` and `sketch` read back.
 
+use crate::Trouble;
 use crate::work::{Opened, parse};
-use crate::{Trouble, say};
 use engine::spec::{Question, Source};
 use engine::state::{FileError, Saved, State, StateFile};
 use plan::{Override, Pipeline};
 use sketch::Limits;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// The words of `--limit` on the command line.
@@ -34,51 +34,6 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, Trouble> {
         )));
     }
     Ok(bytes)
-}
-
-/// Writes a file in whole or not at all: beside its place first, then over to it. A file that was there and is of the same
-/// sort is replaced; another one is left alone.
-pub fn write(
-    path: &Path,
-    bytes: &[u8],
-    same_sort: impl Fn(&[u8]) -> bool,
-    sort: &str,
-) -> Result<(), Trouble> {
-    let failed =
-        |error: io::Error| Trouble::environment(format!("cannot write `{}`: {error}", path.display()));
-    if may_replace(path, same_sort, sort)? {
-        say(format_args!("note: `{}` was there and is replaced", path.display()));
-    }
-    let name = path.file_name().ok_or_else(|| failed(io::Error::other("it is no name of a file")))?;
-    let mut beside = name.to_os_string();
-    beside.push(format!(".{}.part", std::process::id()));
-    let beside = path.with_file_name(beside);
-    let put = || -> io::Result<()> {
-        let mut file = File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    put().map_err(|error| {
-        // What is left of it is of no use; that it cannot be removed either changes nothing.
-        let _ = fs::remove_file(&beside);
-        failed(error)
-    })
-}
-
-/// Whether something is there; an error when it is of another sort.
-pub fn may_replace(path: &Path, same_sort: impl Fn(&[u8]) -> bool, sort: &str) -> Result<bool, Trouble> {
-    let mut head = Vec::new();
-    match File::open(path).and_then(|file| file.take(64).read_to_end(&mut head)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Ok(0) => Ok(true),
-        Ok(_) if same_sort(&head) => Ok(true),
-        Ok(_) => Err(Trouble::environment(format!(
-            "`{}` is there and is no {sort}: it is not replaced. Name another file, or remove it",
-            path.display()
-        ))),
-        Err(error) => Err(Trouble::environment(format!("cannot write `{}`: {error}", path.display()))),
-    }
 }
 
 /// What the states that `run` measured look like as a file.

@@ -64,7 +64,7 @@ pub fn sketch(args: &SketchArgs) -> Result<ExitCode, Trouble> {
         tell_state(&mut report, loaded, bytes.len(), args.format);
     } else {
         let image = image::read(&args.file, &bytes, args.of, &args.limit)?;
-        if let (Form::DataSketches(family), None) = (image.form, args.of) {
+        if let (Form::DataSketches(family), None) = (image.form(), args.of) {
             note_type(family);
         }
         tell_image(&mut report, &image, &args.file, bytes.len(), args.format);
@@ -197,7 +197,7 @@ fn readings(image: &Image) -> Vec<(&'static str, Reading)> {
         );
         out.extend(any.query(&Question::Sum, CONFIDENCE).map(|sum| ("sum", of(sum, false))));
         out.extend(
-            entries(any, image.form)
+            entries(any, image.form())
                 .map(|(what, list)| (what, Reading { sketch: Some(name.clone()), ..list })),
         );
     }

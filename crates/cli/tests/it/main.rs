@@ -9,6 +9,7 @@ mod init;
 mod inputs;
 mod language;
 mod manual;
+mod outputs;
 mod parquet;
 mod resume;
 mod run;

@@ -234,7 +234,7 @@ fn files_that_are_no_states_are_refused_with_a_reason() {
         ("newer.sgs", "version 9, and this program reads version 1: take a newer program"),
         ("empty.sgs", "it is empty"),
         ("none.sgs", "cannot read `none.sgs`"),
-        ("p.toml", "neither a state file (run --save), nor a sketch"),
+        ("p.toml", "neither a sketch of this program nor an image of Apache DataSketches, nor a state file"),
     ] {
         dir.call(&["sketch", file]).expect(3, &[file, words]);
         dir.call(&["merge", "a.sgs", file, "-o", "c.sgs"])

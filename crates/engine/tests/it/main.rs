@@ -10,6 +10,7 @@ mod hashing;
 mod panes;
 mod real;
 mod regressions;
+mod samples;
 mod state;
 mod support;
 mod verdicts;
