@@ -305,6 +305,7 @@ impl<'a> Outlet<'a> {
             ("weight_negative", self.state.weights_negative()),
             ("weight_too_large", self.state.weights_too_large()),
             ("verdict_null", self.verdicts.failed),
+            ("verdict_unknown", self.verdicts.unjudged),
             ("verdict_degraded", self.verdicts.degraded.len() as u64),
             ("exploded_empty", t.exploded_empty),
         ];

@@ -1,5 +1,6 @@
 //! What to measure, as data. Validated once, at the door (`plan`), into types that cannot be wrong.
 
+use crate::judge::recent::RecentSize;
 use crate::time::{Span, Time};
 use sketch::hash::Hashing;
 
@@ -115,6 +116,17 @@ impl Source {
     pub fn last_uncertain(&self, metric: &Metric) -> Option<usize> {
         let first = self.first_uncertain();
         metric.columns().filter(|&c| c >= first).max()
+    }
+
+    /// Lengths of the buckets of verdicts that forget, where `ahead` says what may move them on: those must be told of the
+    /// watermark.
+    pub(crate) fn guarded_buckets(&self) -> impl Iterator<Item = Span> + '_ {
+        let limited = self.time.as_ref().is_some_and(|time| time.ahead.is_some());
+        let bucket = |metric: &Metric| match metric.measure {
+            Measure::Seen { keys, rate, keep, .. } => RecentSize::of(self, keys, rate, keep?).ok(),
+            _ => None,
+        };
+        self.metrics.iter().filter(move |_| limited).filter_map(bucket).map(|size| size.bucket)
     }
 
     /// Number of the first column that a verdict may have decided; all behind it are of that kind.
@@ -430,6 +442,8 @@ pub enum Measure {
         keys: u64,
         /// False-positive rate with that many keys, in (0, 1).
         rate: f64,
+        /// How far back in event time; `None` is for ever. Then `keys` are those within so much.
+        keep: Option<Span>,
     },
     /// Number of distinct values, in a form that sets can be made of.
     Audience {
@@ -471,6 +485,14 @@ impl Measure {
     pub fn weight(&self) -> Option<usize> {
         match self {
             Measure::Freq { weight, .. } | Measure::Top { weight, .. } => *weight,
+            _ => None,
+        }
+    }
+
+    /// How long it remembers, when it is a `seen` that forgets.
+    pub fn forgets_after(&self) -> Option<Span> {
+        match self {
+            Measure::Seen { keep, .. } => *keep,
             _ => None,
         }
     }

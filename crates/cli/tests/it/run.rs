@@ -230,6 +230,39 @@ fn windows_tumble_and_slide() {
 }
 
 #[test]
+fn a_seen_that_forgets_finds_a_key_new_again() {
+    // After 299 seconds it is known; 400 seconds later it is not; what is as late as that nobody can judge.
+    let events = "{\"ts\": 1000, \"k\": \"a\"}\n{\"ts\": 1299, \"k\": \"a\"}\n{\"ts\": 1699, \"k\": \"a\"}\n\
+                  {\"ts\": 1700, \"k\": \"b\"}\n{\"ts\": 1000, \"k\": \"a\"}\n";
+    let metrics = "again = { measure = \"seen(k)\", size = \"1k @ 1%\", keep = \"5m\" }\n\
+                   n = { measure = \"count()\", by = [[\"again\"]] }";
+    let dir = Workdir::with("d.ndjson", events, TIME, metrics);
+    let answers = dir.json(&[]);
+    assert_eq!(shown(&answers, "again"), ["=3"]);
+    let again = answers.iter().find(|answer| answer["metric"] == "again").expect("a report");
+    let bounds = (&again["low"], &again["high"], &again["guarantee"], &again["sketch"]);
+    assert_eq!(bounds, (&3.into(), &4.into(), &"proven".into(), &"hash-map".into()));
+    let mut groups: Vec<(String, String)> = answers
+        .iter()
+        .filter(|answer| answer["metric"] == "n")
+        .map(|answer| (answer["by"]["again"].to_string(), answer["value"].to_string()))
+        .collect();
+    groups.sort();
+    let want = [("false", "3"), ("null", "1"), ("true", "1")].map(|(by, n)| (by.to_string(), n.to_string()));
+    assert_eq!(groups, want);
+    let unknown = answers.iter().find(|answer| answer["by"]["reason"] == "verdict_unknown").expect("counted");
+    assert_eq!(unknown["value"], 1);
+    // A state with it is kept and shown, and not merged.
+    dir.run(&["--save", "a.sgs"]).expect(0, &[]);
+    let shown_again = dir.call(&["sketch", "a.sgs"]);
+    shown_again.expect(0, &[]);
+    assert!(shown_again.out.contains("again"), "{}", shown_again.out);
+    dir.write("d.ndjson", "{\"ts\": 5000, \"k\": \"a\"}\n");
+    dir.run(&["--save", "b.sgs"]).expect(0, &[]);
+    dir.call(&["merge", "a.sgs", "b.sgs", "-o", "c.sgs"]).expect(2, &["is a `seen`"]);
+}
+
+#[test]
 fn a_metric_keeps_what_it_says() {
     let dir = Workdir::with(
         "d.ndjson",

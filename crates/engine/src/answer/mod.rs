@@ -8,7 +8,7 @@ use crate::time::Time;
 use sketch::Guarantee;
 
 pub use describe::describe;
-pub(crate) use describe::{counted_item, seen};
+pub(crate) use describe::{counted_item, seen, seen_recently};
 
 /// The value of a `by` field.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]

@@ -9,6 +9,7 @@ mod groups;
 mod hashing;
 mod panes;
 mod real;
+mod recent;
 mod regressions;
 mod state;
 mod support;
