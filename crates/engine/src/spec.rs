@@ -518,8 +518,9 @@ pub enum Question {
 }
 
 impl Question {
-    /// The source with only what this question can ask of it: for totals the total alone, for windows the one level
-    /// whose panes tile them. Metrics without panes, and rings without a total, stay as they are.
+    /// The source with only what this question can ask of it: for totals the total alone, for windows the level whose
+    /// panes tile them, and the coarser ones that are kept longer. Metrics without panes, and rings without a total, stay
+    /// as they are.
     ///
     /// # Errors
     /// The name of the first metric that has panes, none of which tile the windows.
@@ -532,7 +533,7 @@ impl Question {
                 Question::Windows { window, every } => {
                     let level =
                         Level::tiling(&metric.levels, window, every).ok_or_else(|| metric.name.clone())?;
-                    metric.levels = vec![level];
+                    metric.levels = level.and_longer(&metric.levels).collect();
                     metric.total = false;
                 }
             }
@@ -548,6 +549,25 @@ impl Level {
         let tiles = |l: &&Level| window.0 % l.size.0 == 0 && every.0 % l.size.0 == 0;
         let whole = levels.iter().rev().find(|l| tiles(l) && l.keep >= window);
         whole.or_else(|| levels.iter().rev().find(tiles)).copied()
+    }
+
+    /// This level, and of its ladder the coarser ones that are each kept longer than the one before: what they answer, the
+    /// finer one has forgotten.
+    pub fn and_longer(self, ladder: &[Level]) -> impl Iterator<Item = Level> + '_ {
+        let mut last = self;
+        let longer = ladder.iter().copied().filter(move |level| {
+            let longer = level.size > last.size && level.keep > last.keep;
+            if longer {
+                last = *level;
+            }
+            longer
+        });
+        std::iter::once(self).chain(longer)
+    }
+
+    /// The start of the first pane that is still kept at this watermark.
+    pub fn first_kept(&self, watermark: Time) -> Time {
+        watermark.minus(self.size).minus(self.keep).floor_to(self.size).plus(self.size)
     }
 
     /// Whether the pane of this level that holds `t` is still kept at this watermark.

@@ -1,7 +1,7 @@
 //! What `run --once` reports of good and of mixed input.
 
 use crate::support::{Workdir, counter, gz, shown, xz, zst};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Runs over one file and compares the answers of metrics `a`, `b`, ... in this order.
 fn check(file: &str, bytes: impl AsRef<[u8]>, source: &str, metrics: &[(&str, &[&str])]) -> Vec<Value> {
@@ -260,6 +260,35 @@ fn a_seen_that_forgets_finds_a_key_new_again() {
     dir.write("d.ndjson", "{\"ts\": 5000, \"k\": \"a\"}\n");
     dir.run(&["--save", "b.sgs"]).expect(0, &[]);
     dir.call(&["merge", "a.sgs", "b.sgs", "-o", "c.sgs"]).expect(2, &["is a `seen`"]);
+}
+
+#[test]
+fn minutes_that_are_gone_are_answered_by_ten_minutes_which_say_so() {
+    let dir = Workdir::with(
+        "d.ndjson",
+        "{\"ts\": 0}\n{\"ts\": 60}\n{\"ts\": 600}\n{\"ts\": 1800}\n{\"ts\": 1860}\n{\"ts\": 10}\n",
+        TIME,
+        "n = { measure = \"count()\", panes = [\"1m:5m\", \"10m:1d\"] }",
+    );
+    let answers = dir.json(&["--every", "1m"]);
+    let of = |answer: &&Value| answer["metric"] == "n";
+    let told: Vec<_> =
+        answers.iter().filter(of).map(|a| [&a["start"], &a["end"], &a["value"], &a["resolution"]]).collect();
+    let at = |minute: &str| json!(format!("1970-01-01T00:{minute}:00Z"));
+    let (ten, none) = (json!("10m"), Value::Null);
+    assert_eq!(
+        told,
+        [
+            [&at("00"), &at("10"), &json!(3), &ten],
+            [&at("10"), &at("20"), &json!(1), &ten],
+            [&at("30"), &at("31"), &json!(1), &none],
+            [&at("31"), &at("32"), &json!(1), &none],
+        ]
+    );
+    let ran = dir.run(&["--every", "1m"]);
+    ran.expect(0, &[]);
+    assert!(ran.out.contains("1970-01-01T00:00:00Z (10m)"), "{}", ran.out);
+    assert!(!ran.err.contains("older than `keep`"), "nothing is lost: {}", ran.err);
 }
 
 #[test]

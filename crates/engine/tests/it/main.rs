@@ -11,6 +11,7 @@ mod panes;
 mod real;
 mod recent;
 mod regressions;
+mod retention;
 mod state;
 mod support;
 mod verdicts;
