@@ -221,7 +221,7 @@ fn restrict(pipeline: &Pipeline, index: usize, question: Question) -> Result<Sou
     })?;
     if let Question::Windows { window, .. } = question {
         for metric in &kept.metrics {
-            if let Some(level) = metric.levels.last().filter(|l| l.keep < window) {
+            if let Some(level) = metric.levels.first().filter(|l| l.keep < window) {
                 say(format_args!(
                     "warning: `{}` keeps its panes for {}, so hardly a window of {window} is whole; raise `keep` in `panes`",
                     metric.name, level.keep

@@ -226,10 +226,11 @@ impl Intake {
         let mut reach: Vec<Level> = ladders().filter_map(|l| l.last().copied()).collect();
         reach.sort_by_key(|l| (l.size, l.keep));
         reach.dedup();
+        let guarded = source.guarded_buckets();
         Intake {
             time: source.time.clone(),
             reach,
-            grain: ladders().flatten().map(|l| gcd(l.size, l.keep)).reduce(gcd),
+            grain: ladders().flatten().map(|l| gcd(l.size, l.keep)).chain(guarded).reduce(gcd),
             partitions: BTreeMap::new(),
             watermark: None,
             records: 0,

@@ -1,11 +1,13 @@
 //! The machine of verdicts: it says of every event whether its key was there before.
 //!
 //! It stands behind the intake and before the shards, and sees batches in the order of the intake, so a verdict never
-//! depends on the number of shards or workers. Each `seen` metric is one filter over all events. Its verdict is a column
-//! that later steps, filters and groups use; an expression that fails on such a column gives null there, because the
-//! event has been accepted already, and is counted.
+//! depends on the number of shards or workers. Each `seen` metric is one filter over all events, or over those of the last
+//! time ([`recent`]). Its verdict is a column that later steps, filters and groups use; an expression that fails on such
+//! a column gives null there, because the event has been accepted already, and is counted.
 
-use crate::answer::Reading;
+pub mod recent;
+
+use crate::answer::{self, Reading};
 use crate::cell::{NO_TOKEN, hash_column};
 use crate::column::Column;
 use crate::compute::{Compute, compute, fields_of};
@@ -13,7 +15,9 @@ use crate::doubt::{Misjudged, Spread};
 use crate::intake::Judged;
 use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX};
 use crate::spec::{Measure, Source, Step};
+use crate::time::{Span, Time};
 use arrow_array::BooleanArray;
+use recent::{Recent, RecentSize};
 use sketch::bloom::{Seen, Size, Verdict};
 use sketch::hash::Hashing;
 use sketch::{DecodeError, Limits, Reader, Token};
@@ -42,7 +46,19 @@ struct Filter {
     spread: Spread,
     field: usize,
     filter: Option<usize>,
-    seen: Seen,
+    keys: Keys,
+    /// What an event may be ahead of the watermark as shards see it and still move on what is remembered.
+    ahead: Option<Span>,
+    /// The watermark of the last mark, when `ahead` is limited.
+    watermark: Option<Time>,
+}
+
+/// The keys that a filter remembers.
+enum Keys {
+    /// All that ever came.
+    Forever(Seen),
+    /// Those of the last `keep`.
+    Recent(Recent),
 }
 
 /// What the verdicts came to, for the answers.
@@ -54,6 +70,8 @@ pub struct Verdicts {
     pub misjudged: Vec<Misjudged>,
     /// Expressions that failed on a verdict and gave null.
     pub failed: u64,
+    /// Events that got no verdict, because what they look back on is forgotten already.
+    pub unjudged: u64,
     /// Metrics whose filter took more keys than memory allows at its rate.
     pub degraded: Vec<usize>,
     /// Accounted bytes of all filters.
@@ -76,14 +94,16 @@ impl Judge {
     }
 
     /// Bytes that the verdicts of a source may take of its `memory_bytes`: the filters as asked for, and half of what
-    /// is left to grow into.
+    /// is left to grow into. One that forgets does not grow.
     pub fn share_of(source: &Source, memory_bytes: u64) -> u64 {
-        let sizes = source.metrics.iter().filter_map(|metric| match metric.measure {
-            Measure::Seen { keys, rate, .. } => Some(size(keys, rate).filter_bytes()),
+        let filters = source.metrics.iter().filter_map(|metric| match metric.measure {
+            Measure::Seen { keys, rate, keep, .. } => Some((Keys::new(source, keys, rate, keep), keep)),
             _ => None,
         });
-        let (filters, asked) = sizes.fold((0u64, 0u64), |(n, sum), bytes| (n + 1, sum + bytes));
-        if filters == 0 { 0 } else { asked + memory_bytes.saturating_sub(asked) / 2 }
+        let (grow, asked) = filters.fold((false, 0u64), |(grow, sum), (keys, keep)| {
+            (grow || keep.is_none(), sum.saturating_add(keys.filter_bytes()))
+        });
+        if grow { asked.saturating_add(memory_bytes.saturating_sub(asked) / 2) } else { asked }
     }
 
     /// Adds the verdicts and what depends on them to a batch.
@@ -108,16 +128,17 @@ impl Judge {
 
     /// Accounted bytes.
     pub fn memory_bytes(&self) -> u64 {
-        self.filters().map(|filter| filter.seen.memory_bytes() as u64).sum()
+        self.filters().map(|filter| filter.keys.memory_bytes() as u64).sum()
     }
 
     /// Reads the filters out; `confidence` is that of the bounds.
     pub fn verdicts(&self, confidence: f64) -> Verdicts {
         Verdicts {
-            readings: self.filters().map(|f| (f.metric, crate::answer::seen(&f.seen, confidence))).collect(),
+            readings: self.filters().map(|f| (f.metric, f.keys.reading(confidence))).collect(),
             misjudged: self.filters().map(Filter::misjudged).collect(),
             failed: self.failed,
-            degraded: self.filters().filter(|f| f.seen.degraded()).map(|f| f.metric).collect(),
+            unjudged: self.filters().map(|f| f.keys.unjudged()).fold(0, u64::saturating_add),
+            degraded: self.filters().filter(|f| f.keys.degraded()).map(|f| f.metric).collect(),
             memory_bytes: self.memory_bytes(),
         }
     }
@@ -125,7 +146,7 @@ impl Judge {
     /// Appends the filters and what failed.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.failed.to_le_bytes());
-        self.filters().for_each(|filter| filter.seen.snapshot(out));
+        self.filters().for_each(|filter| filter.keys.snapshot(out));
     }
 
     /// Reads what [`Judge::snapshot`] wrote for this source, and leaves the reader behind it. The filters may grow as far
@@ -148,14 +169,11 @@ impl Judge {
         for (_, step) in &mut judge.steps {
             let JudgeStep::Judge(filter) = step else { continue };
             let mut read = || {
-                let seen = Seen::restore(r, &room.limits())?;
-                room.take("filters", seen.memory_bytes() as u64, 1)?;
-                if seen.size() != filter.seen.size() {
-                    return Err(DecodeError::Invalid("a filter of another size than the metric has"));
-                }
-                Ok(seen)
+                let keys = filter.keys.restore(r, &room.limits())?;
+                room.take("filters", keys.memory_bytes() as u64, 1)?;
+                Ok(keys)
             };
-            filter.seen = read().map_err(|error| RestoreError::Metric {
+            filter.keys = read().map_err(|error| RestoreError::Metric {
                 metric: source.metrics[filter.metric].name.clone(),
                 error,
             })?;
@@ -165,7 +183,7 @@ impl Judge {
 
     /// The metrics with a filter, and its bytes.
     pub(crate) fn filters_held(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.filters().map(|filter| (filter.metric, filter.seen.memory_bytes()))
+        self.filters().map(|filter| (filter.metric, filter.keys.memory_bytes()))
     }
 
     fn filters(&self) -> impl Iterator<Item = &Filter> {
@@ -175,14 +193,17 @@ impl Judge {
         })
     }
 
-    /// Divides memory: to each filter its size and an equal part of the rest.
+    /// Divides memory: to each filter its size, and to each that grows an equal part of the rest.
     fn share(&mut self, memory_bytes: u64) {
-        let asked: u64 = self.filters().map(|filter| filter.seen.size().filter_bytes()).sum();
-        let spare = memory_bytes.saturating_sub(asked) / self.filters().count().max(1) as u64;
+        let asked: u64 = self.filters().map(|filter| filter.keys.filter_bytes()).sum();
+        let grow = self.filters().filter(|filter| matches!(filter.keys, Keys::Forever(_))).count();
+        let spare = memory_bytes.saturating_sub(asked) / grow.max(1) as u64;
         for (_, step) in &mut self.steps {
-            if let JudgeStep::Judge(filter) = step {
-                let size = filter.seen.size();
-                filter.seen = Seen::new(size, size.filter_bytes() + spare);
+            if let JudgeStep::Judge(filter) = step
+                && let Keys::Forever(seen) = &mut filter.keys
+            {
+                let size = seen.size();
+                *seen = Seen::new(size, size.filter_bytes() + spare);
             }
         }
     }
@@ -191,7 +212,7 @@ impl Judge {
 impl Filter {
     fn new(source: &Source, metric: usize) -> Filter {
         let spec = &source.metrics[metric];
-        let Measure::Seen { field, keys, rate } = spec.measure else {
+        let Measure::Seen { field, keys, rate, keep } = spec.measure else {
             unreachable!("verdicts come from `seen`");
         };
         let follows = source.last_uncertain(spec).is_some();
@@ -200,37 +221,128 @@ impl Filter {
             Some(_) => Spread::Key,
             None => Spread::Once,
         };
-        let seen = Seen::new(size(keys, rate), 0);
-        Filter { metric, column: source.column_of_verdict(metric), spread, field, filter: spec.filter, seen }
+        let keys = Keys::new(source, keys, rate, keep);
+        // Shards are told of the watermark on a grain that is no longer than a bucket: up to so much behind it.
+        let ahead = source.time.as_ref().and_then(|time| {
+            let Keys::Recent(recent) = &keys else { return None };
+            Some(Span(time.ahead?.0.saturating_add(time.lateness.0).saturating_add(recent.size().bucket.0)))
+        });
+        let column = source.column_of_verdict(metric);
+        Filter { metric, column, spread, field, filter: spec.filter, keys, ahead, watermark: None }
     }
 
     fn misjudged(&self) -> Misjudged {
-        Misjudged { column: self.column, rate: self.seen.rate(), spread: self.spread }
+        Misjudged { column: self.column, rate: self.keys.rate_max(), spread: self.spread }
     }
 
-    /// One verdict per row: null where there is no key. Rows that are left out, and those that the filter of the metric
+    /// One verdict per row: null where there is no key, or nobody can know. Rows that are left out, and those that the filter of the metric
     /// leaves out, are told but not taken in.
     fn judge(&mut self, judged: &Judged, hashing: &Hashing, tokens: &mut Vec<Token>) -> BooleanArray {
         let batch = &judged.batch;
         hash_column(hashing, &batch.columns[self.field], tokens);
         let wanted = self.filter.map(|column| &batch.columns[column]);
         let mut left_out = judged.left_out.iter().copied().peekable();
+        let mut marks = judged.marks.iter().peekable();
+        self.watermark = self.watermark.max(judged.before);
         let verdict = |(row, token): (usize, &Token)| {
             let left_out = left_out.next_if_eq(&(row as u32)).is_some();
+            while let Some(mark) = marks.next_if(|mark| mark.row <= row) {
+                self.watermark = self.watermark.max(Some(mark.watermark));
+            }
             if *token == NO_TOKEN {
                 return None;
             }
             let enters = !left_out && wanted.is_none_or(|column| column.is_true(row));
-            let verdict =
-                if enters { self.seen.check_and_insert(*token) } else { self.seen.contains(*token) };
-            Some(verdict != Verdict::New)
+            match &mut self.keys {
+                Keys::Forever(seen) if enters => Some(seen.check_and_insert(*token) != Verdict::New),
+                Keys::Forever(seen) => Some(seen.contains(*token) != Verdict::New),
+                Keys::Recent(recent) => {
+                    let time = batch.times.get(row).copied().unwrap_or(Time(0));
+                    let limit =
+                        self.watermark.zip(self.ahead).map(|(watermark, ahead)| watermark.plus(ahead));
+                    recent.judge(*token, time, limit.unwrap_or(Time(i64::MAX)), enters)
+                }
+            }
         };
         tokens.iter().enumerate().map(verdict).collect()
     }
 }
 
-fn size(keys: u64, rate: f64) -> Size {
-    Size::new(keys, rate).expect("sizes were validated with the pipeline file")
+impl Keys {
+    fn new(source: &Source, keys: u64, rate: f64, keep: Option<Span>) -> Keys {
+        const VALIDATED: &str = "sizes were validated with the pipeline file";
+        match keep {
+            None => Keys::Forever(Seen::new(Size::new(keys, rate).expect(VALIDATED), 0)),
+            Some(keep) => {
+                Keys::Recent(Recent::new(RecentSize::of(source, keys, rate, keep).expect(VALIDATED)))
+            }
+        }
+    }
+
+    /// Bytes of the filter that was asked for.
+    fn filter_bytes(&self) -> u64 {
+        match self {
+            Keys::Forever(seen) => seen.size().filter_bytes(),
+            Keys::Recent(recent) => recent.size().ring.filter_bytes(),
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Keys::Forever(seen) => seen.memory_bytes(),
+            Keys::Recent(recent) => recent.memory_bytes(),
+        }
+    }
+
+    /// The most that a verdict given so far is wrong with.
+    fn rate_max(&self) -> f64 {
+        match self {
+            Keys::Forever(seen) => seen.rate(),
+            Keys::Recent(recent) => recent.rate_max(),
+        }
+    }
+
+    fn degraded(&self) -> bool {
+        match self {
+            Keys::Forever(seen) => seen.degraded(),
+            Keys::Recent(recent) => recent.degraded(),
+        }
+    }
+
+    fn unjudged(&self) -> u64 {
+        match self {
+            Keys::Forever(_) => 0,
+            Keys::Recent(recent) => recent.unjudged(),
+        }
+    }
+
+    fn reading(&self, confidence: f64) -> Reading {
+        match self {
+            Keys::Forever(seen) => answer::seen(seen, confidence),
+            Keys::Recent(recent) => answer::seen_recently(recent, confidence),
+        }
+    }
+
+    fn snapshot(&self, out: &mut Vec<u8>) {
+        match self {
+            Keys::Forever(seen) => seen.snapshot(out),
+            Keys::Recent(recent) => recent.snapshot(out),
+        }
+    }
+
+    /// Keys of the same size, out of what [`Keys::snapshot`] wrote.
+    fn restore(&self, r: &mut Reader<'_>, limits: &Limits) -> Result<Keys, DecodeError> {
+        match self {
+            Keys::Forever(ours) => {
+                let seen = Seen::restore(r, limits)?;
+                if seen.size() != ours.size() {
+                    return Err(DecodeError::Invalid("a filter of another size than the metric has"));
+                }
+                Ok(Keys::Forever(seen))
+            }
+            Keys::Recent(ours) => Ok(Keys::Recent(Recent::restore(ours.size(), r, limits)?)),
+        }
+    }
 }
 
 impl fmt::Debug for Judge {

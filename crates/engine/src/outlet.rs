@@ -110,10 +110,11 @@ impl<'a> Outlet<'a> {
         self.state.sets().iter().map(|s| s.groups.folded()).sum()
     }
 
-    /// Panes dropped because they were older than their `keep`, of the metric that dropped most.
+    /// Panes dropped because they were older than their `keep`, where no coarser level has them, of the metric that dropped
+    /// most.
     pub fn panes_dropped(&self) -> u64 {
         let series = self.state.sets().iter().flat_map(|s| &s.series);
-        series.map(|s| s.dropped().map(|(_, n)| n).sum()).max().unwrap_or(0)
+        series.filter_map(|s| s.dropped().last()).map(|(_, n)| n).max().unwrap_or(0)
     }
 
     /// Accounted bytes of the merged state, with the filters of verdicts.
@@ -180,21 +181,58 @@ impl<'a> Outlet<'a> {
         every: Span,
         out: &mut dyn FnMut(Answer, &Cell),
     ) {
-        let metric = &self.source.metrics[series.metric];
-        let Some(level) = Level::tiling(&metric.levels, window, every) else { return };
-        let panes = series.panes(level.size);
-        let offered_series =
-            self.find(series.metric, set.groups.fields(), Role::Offered).map(|(_, series)| series);
-        let offered = offered_series.map(|series| series.panes(level.size)).unwrap_or_default();
-        for start in window_starts(panes.keys().copied(), window, every) {
-            let asked = Window { start, end: start.plus(window) };
-            // Without what was offered nothing bounds the wrong verdicts: memory may have taken either.
-            let kept = |series: &Series| series.retains(asked, level.size);
-            if !kept(series) || !offered_series.is_none_or(kept) {
+        let levels = &self.source.metrics[series.metric].levels;
+        let Some(level) = Level::tiling(levels, window, every) else { return };
+        let offered = self.find(series.metric, set.groups.fields(), Role::Offered).map(|(_, series)| series);
+        // Without what was offered nothing bounds the wrong verdicts: memory may have taken either.
+        let first_kept = |size: Span| series.first_kept(size).max(offered.and_then(|s| s.first_kept(size)));
+        // From the level that was asked for to the ones that remember longer: each answers what starts before the first
+        // window of the one before.
+        let mut parts: Vec<Part> = Vec::new();
+        let mut before = None;
+        for level in level.and_longer(levels) {
+            let mut part = Part::of(level, window, every, before);
+            part.from = first_kept(level.size);
+            if let (Some(finer), Some(before)) = (parts.last_mut(), before) {
+                let aligned = part.aligned(before);
+                if !series.panes(level.size).keys().any(|start| *start < aligned) {
+                    break;
+                }
+                (finer.from, part.before) = (Some(aligned), Some(aligned));
+            }
+            before = part.from;
+            parts.push(part);
+            if before.is_none() {
+                break;
+            }
+        }
+        for part in parts.iter().rev() {
+            self.part(set, series, offered, part, out);
+        }
+    }
+
+    /// The windows that the panes of one level answer.
+    fn part(
+        &self,
+        set: &GroupingSet,
+        series: &Series,
+        offered: Option<&Series>,
+        part: &Part,
+        out: &mut dyn FnMut(Answer, &Cell),
+    ) {
+        let panes = series.panes(part.size);
+        let offered = offered.map(|series| series.panes(part.size)).unwrap_or_default();
+        for start in window_starts(panes.keys().copied(), part.window, part.every) {
+            if part.from.is_some_and(|from| start < from) || part.before.is_some_and(|before| start >= before)
+            {
                 continue;
             }
+            let asked = Window { start, end: start.plus(part.window) };
+            let resolved = &mut |answer: Answer, cell: &Cell| {
+                out(Answer { resolution: part.resolution, ..answer }, cell);
+            };
             let cells = within(&panes, asked);
-            self.groups(set, series, &cells, &within(&offered, asked), Some(asked), out);
+            self.groups(set, series, &cells, &within(&offered, asked), Some(asked), resolved);
         }
     }
 
@@ -272,6 +310,7 @@ impl<'a> Outlet<'a> {
             other,
             start: window.map(|w| w.start),
             end: window.map(|w| w.end),
+            resolution: None,
             reading,
             row_fields,
             complete_to: self.complete_to,
@@ -305,6 +344,7 @@ impl<'a> Outlet<'a> {
             ("weight_negative", self.state.weights_negative()),
             ("weight_too_large", self.state.weights_too_large()),
             ("verdict_null", self.verdicts.failed),
+            ("verdict_unknown", self.verdicts.unjudged),
             ("verdict_degraded", self.verdicts.degraded.len() as u64),
             ("exploded_empty", t.exploded_empty),
         ];
@@ -319,6 +359,7 @@ impl<'a> Outlet<'a> {
                 other: false,
                 start: None,
                 end: None,
+                resolution: None,
                 reading: Reading::exact(Some(Number::Int(i128::from(count)))),
                 row_fields: Vec::new(),
                 complete_to: self.complete_to,
@@ -326,6 +367,36 @@ impl<'a> Outlet<'a> {
             };
             out(answer, &NO_CELL);
         }
+    }
+}
+
+/// The windows that the panes of one level answer.
+struct Part {
+    size: Span,
+    window: Span,
+    every: Span,
+    /// Starts of windows begin here; `None` is with time itself.
+    from: Option<Time>,
+    /// They end here: from there on a finer level answers.
+    before: Option<Time>,
+    /// Length of its panes, when they are not those of the windows asked for.
+    resolution: Option<Span>,
+}
+
+impl Part {
+    /// The windows asked for, or of a level that is coarser than they are, the next longer ones that its panes tile.
+    fn of(level: Level, window: Span, every: Span, finer: Option<Time>) -> Part {
+        let up = |span: Span, to: Span| Span((span.0 as u64).div_ceil(to.0 as u64) as i64 * to.0);
+        let every = up(every, level.size);
+        let window = up(window, every);
+        let resolution = finer.map(|_| level.size);
+        Part { size: level.size, window, every, from: None, before: None, resolution }
+    }
+
+    /// The first start of a window that is not before this.
+    fn aligned(&self, time: Time) -> Time {
+        let start = time.floor_to(self.every);
+        if start < time { start.plus(self.every) } else { start }
     }
 }
 

@@ -9,7 +9,7 @@ mod bytes;
 
 use crate::cell::{Cell, Cells, Rows, What, half};
 use crate::groups::OTHER;
-use crate::spec::{Kind, Level, Measure, Metric, Window};
+use crate::spec::{Kind, Level, Measure, Metric};
 use crate::time::{Span, Time};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -96,7 +96,8 @@ impl Series {
         for rung in &mut self.ladder {
             let start = start.floor_to(rung.level.size);
             let closed = watermark.is_some_and(|w| start.plus(rung.level.size) <= w);
-            if rung.keeps(start, watermark) {
+            let kept = rung.keeps(start, watermark);
+            if kept {
                 let pane = rung.panes.entry(start).or_default();
                 pane.cells.fold(what, rows, range.clone());
                 if closed {
@@ -105,7 +106,7 @@ impl Series {
                     }
                 }
             }
-            if !closed {
+            if !closed && kept {
                 // The coarser levels will get it when this pane closes.
                 break;
             }
@@ -178,8 +179,10 @@ impl Series {
             for (start, pane) in &theirs.panes {
                 ours.panes.entry(*start).or_default().merge(pane, Some(map));
             }
-            if let Some(from) = ours.kept_from.max(theirs.kept_from) {
-                ours.drop_before(from);
+        }
+        for (index, theirs) in other.ladder.iter().enumerate() {
+            if let Some(from) = self.ladder[index].kept_from.max(theirs.kept_from) {
+                self.drop_before(index, from);
             }
         }
     }
@@ -196,8 +199,7 @@ impl Series {
         for rung in self.ladder.iter().take_while(|r| r.level.size <= size) {
             let own = rung.level.size == size;
             for (start, pane) in &rung.panes {
-                let merged_up = rung.closed_to.is_some_and(|w| start.plus(rung.level.size) <= w);
-                if own || !merged_up {
+                if own || !rung.merged_up(*start) {
                     out.entry(start.floor_to(size)).or_default().push(&pane.cells);
                 }
             }
@@ -205,9 +207,10 @@ impl Series {
         out
     }
 
-    /// Whether every pane of this window at this level is still kept.
-    pub fn retains(&self, window: Window, size: Span) -> bool {
-        self.ladder.iter().find(|r| r.level.size == size).is_some_and(|r| r.keeps(window.start, r.closed_to))
+    /// The start of the oldest pane of this level that is kept; `None` while all of them are.
+    pub fn first_kept(&self, size: Span) -> Option<Time> {
+        let rung = self.ladder.iter().find(|r| r.level.size == size)?;
+        rung.closed_to.map(|watermark| rung.level.first_kept(watermark)).max(rung.kept_from)
     }
 
     /// The start of the oldest pane that is whole in every level, when older ones were dropped to stay within memory.
@@ -234,14 +237,34 @@ impl Series {
     /// Drops the oldest quarter of the panes of the level that has most, as if its `keep` were shorter; false when
     /// there are none.
     pub fn drop_oldest(&mut self) -> bool {
-        let Some(rung) = self.ladder.iter_mut().max_by_key(|r| r.panes.len()) else { return false };
+        let most = |&index: &usize| self.ladder[index].panes.len();
+        let Some(index) = (0..self.ladder.len()).max_by_key(most) else { return false };
+        let rung = &self.ladder[index];
         let Some(&kept_from) =
             rung.panes.keys().nth(rung.panes.len().div_ceil(4)).or(rung.panes.keys().last())
         else {
             return false;
         };
-        rung.drop_before(if rung.panes.len() > 1 { kept_from } else { kept_from.plus(rung.level.size) });
+        let from = if rung.panes.len() > 1 { kept_from } else { kept_from.plus(rung.level.size) };
+        self.drop_before(index, from);
         true
+    }
+
+    /// Drops the panes of a level that start before this. Those that the next coarser level has not got yet go there, so
+    /// that it is whole.
+    fn drop_before(&mut self, index: usize, from: Time) {
+        let (fine, coarse) = self.ladder.split_at_mut(index + 1);
+        let rung = &mut fine[index];
+        let kept = rung.panes.split_off(&from);
+        let dropped = std::mem::replace(&mut rung.panes, kept);
+        rung.kept_from = rung.kept_from.max(Some(from));
+        let Some(coarse) = coarse.first_mut() else { return };
+        for (start, pane) in dropped.iter().filter(|(start, _)| !rung.merged_up(**start)) {
+            let start = start.floor_to(coarse.level.size);
+            if coarse.kept_from.is_none_or(|from| start >= from) {
+                coarse.panes.entry(start).or_default().merge(pane, None);
+            }
+        }
     }
 
     /// All cells that are not empty, of the total and of all panes.
@@ -273,9 +296,9 @@ impl Rung {
             && self.kept_from.is_none_or(|from| start >= from)
     }
 
-    fn drop_before(&mut self, from: Time) {
-        self.panes = self.panes.split_off(&from);
-        self.kept_from = self.kept_from.max(Some(from));
+    /// Whether the pane that starts here is a part of the next coarser one already.
+    fn merged_up(&self, start: Time) -> bool {
+        self.closed_to.is_some_and(|w| start.plus(self.level.size) <= w)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What to measure, as data. Validated once, at the door (`plan`), into types that cannot be wrong.
 
+use crate::judge::recent::RecentSize;
 use crate::time::{Span, Time};
 use sketch::hash::Hashing;
 
@@ -115,6 +116,17 @@ impl Source {
     pub fn last_uncertain(&self, metric: &Metric) -> Option<usize> {
         let first = self.first_uncertain();
         metric.columns().filter(|&c| c >= first).max()
+    }
+
+    /// Lengths of the buckets of verdicts that forget, where `ahead` says what may move them on: those must be told of the
+    /// watermark.
+    pub(crate) fn guarded_buckets(&self) -> impl Iterator<Item = Span> + '_ {
+        let limited = self.time.as_ref().is_some_and(|time| time.ahead.is_some());
+        let bucket = |metric: &Metric| match metric.measure {
+            Measure::Seen { keys, rate, keep, .. } => RecentSize::of(self, keys, rate, keep?).ok(),
+            _ => None,
+        };
+        self.metrics.iter().filter(move |_| limited).filter_map(bucket).map(|size| size.bucket)
     }
 
     /// Number of the first column that a verdict may have decided; all behind it are of that kind.
@@ -430,6 +442,8 @@ pub enum Measure {
         keys: u64,
         /// False-positive rate with that many keys, in (0, 1).
         rate: f64,
+        /// How far back in event time; `None` is for ever. Then `keys` are those within so much.
+        keep: Option<Span>,
     },
     /// Number of distinct values, in a form that sets can be made of.
     Audience {
@@ -475,6 +489,14 @@ impl Measure {
         }
     }
 
+    /// How long it remembers, when it is a `seen` that forgets.
+    pub fn forgets_after(&self) -> Option<Span> {
+        match self {
+            Measure::Seen { keep, .. } => *keep,
+            _ => None,
+        }
+    }
+
     /// Whether it keeps whole rows.
     pub fn samples_rows(&self) -> bool {
         matches!(self, Measure::Sample { .. })
@@ -496,8 +518,9 @@ pub enum Question {
 }
 
 impl Question {
-    /// The source with only what this question can ask of it: for totals the total alone, for windows the one level
-    /// whose panes tile them. Metrics without panes, and rings without a total, stay as they are.
+    /// The source with only what this question can ask of it: for totals the total alone, for windows the level whose
+    /// panes tile them, and the coarser ones that are kept longer. Metrics without panes, and rings without a total, stay
+    /// as they are.
     ///
     /// # Errors
     /// The name of the first metric that has panes, none of which tile the windows.
@@ -510,7 +533,7 @@ impl Question {
                 Question::Windows { window, every } => {
                     let level =
                         Level::tiling(&metric.levels, window, every).ok_or_else(|| metric.name.clone())?;
-                    metric.levels = vec![level];
+                    metric.levels = level.and_longer(&metric.levels).collect();
                     metric.total = false;
                 }
             }
@@ -526,6 +549,25 @@ impl Level {
         let tiles = |l: &&Level| window.0 % l.size.0 == 0 && every.0 % l.size.0 == 0;
         let whole = levels.iter().rev().find(|l| tiles(l) && l.keep >= window);
         whole.or_else(|| levels.iter().rev().find(tiles)).copied()
+    }
+
+    /// This level, and of its ladder the coarser ones that are each kept longer than the one before: what they answer, the
+    /// finer one has forgotten.
+    pub fn and_longer(self, ladder: &[Level]) -> impl Iterator<Item = Level> + '_ {
+        let mut last = self;
+        let longer = ladder.iter().copied().filter(move |level| {
+            let longer = level.size > last.size && level.keep > last.keep;
+            if longer {
+                last = *level;
+            }
+            longer
+        });
+        std::iter::once(self).chain(longer)
+    }
+
+    /// The start of the first pane that is still kept at this watermark.
+    pub fn first_kept(&self, watermark: Time) -> Time {
+        watermark.minus(self.size).minus(self.keep).floor_to(self.size).plus(self.size)
     }
 
     /// Whether the pane of this level that holds `t` is still kept at this watermark.

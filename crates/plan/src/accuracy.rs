@@ -122,11 +122,12 @@ impl Accuracy {
             Measure::Audience { lg_k, .. } => {
                 (format!("theta/{lg_k}"), "the count", self.audience_error(*lg_k))
             }
-            Measure::Seen { keys, rate, .. } => {
+            Measure::Seen { keys, rate, keep, .. } => {
+                let kind = if keep.is_some() { "bloom-ring" } else { "bloom" };
                 let choice = |reached| Choice {
                     source: source.into(),
                     metric: metric.into(),
-                    sketch: format!("bloom/{keys}"),
+                    sketch: format!("{kind}/{keys}"),
                     of: "new keys",
                     asked: *rate,
                     reached,

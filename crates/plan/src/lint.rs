@@ -8,7 +8,7 @@ use crate::accuracy::Choice;
 use crate::pipeline::Pipeline;
 use crate::places::About;
 use crate::problem::{Place, Placed, Problem, Problems};
-use crate::size::{SeriesSize, SourceSize, grouped, human, percent, words};
+use crate::size::{Forgetting, SeriesSize, SourceSize, grouped, human, percent, words};
 use engine::spec::{Field, Kind, Later, Measure, Metric, Source, TimeFrom};
 use engine::time::{SECOND, Span};
 
@@ -263,7 +263,9 @@ impl Lint<'_> {
                 );
                 self.warn(about, message, "1 % takes 11.4 bits a key, 0.1 % 18.1");
             }
-            if filter.layers == 1 {
+            if let Some(forgets) = &filter.forgets {
+                self.forgetting(about, &filter.metric, forgets);
+            } else if filter.layers == 1 {
                 let message = format!(
                     "`{}` has no room to grow: its filter takes {} of {}, and with more than {} keys its rate of false \
                      positives rises",
@@ -274,6 +276,18 @@ impl Lint<'_> {
                 );
                 self.warn(about, message, "raise `memory`, or make `size` as large as it can become");
             }
+        }
+    }
+
+    /// Buckets that `lateness` has made so long that a key may be remembered for twice as long as asked.
+    fn forgetting(&mut self, about: About, metric: &str, forgets: &Forgetting) {
+        let span = |text: &str| text.parse().unwrap_or(Span(0));
+        if span(&forgets.forgotten_after).0 / 2 > span(&forgets.keep).0 {
+            let message = format!(
+                "`{metric}` may remember a key for {}, because `lateness` makes its buckets {} long",
+                forgets.forgotten_after, forgets.bucket
+            );
+            self.warn(about, message, "a shorter `lateness`, or a longer `keep`");
         }
     }
 }

@@ -15,9 +15,12 @@ use crate::measure::What;
 use crate::places::{About, Places, SourcePlaces};
 use crate::problem::{Placed, Problem, Problems, listed};
 use crate::secret::{self, Fetch};
+use engine::judge::recent::RecentSize;
 use engine::spec::{
     BadPolicy, Field, Format, Kind, Later, Level, Measure, Metric, Source, Spec, TimeFrom, TimeSpec,
 };
+use engine::time::Span;
+use sketch::bloom::Size;
 use sketch::hash::Hashing;
 use std::sync::Arc;
 
@@ -316,8 +319,9 @@ impl Builder<'_> {
             }
             What::Histogram { bounds } => Measure::Histogram { field, bounds: bounds.clone() },
             What::Seen => {
-                let size = metric.size.as_ref()?.value;
-                Measure::Seen { field, keys: size.keys(), rate: size.rate() }
+                let size = metric.size.as_ref()?;
+                let keep = self.forgets_after(metric, size, problems)?;
+                Measure::Seen { field, keys: size.value.keys(), rate: size.value.rate(), keep }
             }
             What::Sample { k } => {
                 let named: Vec<usize> =
@@ -326,6 +330,35 @@ impl Builder<'_> {
                 Measure::Sample { fields, k: *k }
             }
         })
+    }
+
+    /// After how long a `seen` forgets; `Some(None)` is never.
+    fn forgets_after(
+        &self,
+        metric: &MetricTable,
+        size: &Placed<Size>,
+        problems: &mut Problems,
+    ) -> Option<Option<Span>> {
+        let Some(Placed { value: Keep::Ring(keep), place }) = &metric.keep else { return Some(None) };
+        let Some(time) = &self.source.time else {
+            // What is wrong with a `time` that is there has been said.
+            if !self.source.has_time {
+                let name = &self.source.name.value;
+                let message =
+                    format!("source `{name}` has no `time`, so nothing says how long ago a key came");
+                let hint = "add time = { field = \"ts\" } to the source, or keep = \"forever\"";
+                problems.push(Problem::at(place, message).hint(hint));
+            }
+            return None;
+        };
+        let (keys, rate) = (size.value.keys(), size.value.rate());
+        if let Err(why) = RecentSize::new(keys, rate, *keep, time.value.lateness) {
+            let problem =
+                Problem::at(&size.place, format!("with `keep` this is too much for one filter: {why}"));
+            problems.push(problem.hint("`size` says how many keys come within `keep`"));
+            return None;
+        }
+        Some(Some(*keep))
     }
 
     /// What a sample shows when it does not say: every column with a name.

@@ -98,6 +98,15 @@ fn seen(out: &mut String, filter: &FilterSize) {
         human(*classic_bytes),
         percent(filter.rate_then),
     );
+    if let Some(forgets) = &filter.forgets {
+        let _ = writeln!(
+            out,
+            "    remembers a key for {} at least and for less than {}, in {} buckets of {}; with more keys within {} it reports \
+             `degraded`, and the rate rises",
+            forgets.keep, forgets.forgotten_after, forgets.buckets, forgets.bucket, forgets.keep
+        );
+        return;
+    }
     let filters = if *layers == 1 {
         "it alone".into()
     } else {

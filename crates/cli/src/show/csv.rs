@@ -11,8 +11,7 @@ use engine::answer::{
 use serde::Serialize;
 use std::io::{self, Write};
 
-const HEADER: &str =
-    "metric,by,other,start,end,entry,value,low,high,confidence,guarantee,exact,complete_to,late,sketch";
+const HEADER: &str = "metric,by,other,start,end,entry,value,low,high,confidence,guarantee,exact,complete_to,late,sketch,resolution";
 
 /// Writes the names of the columns.
 pub fn header(out: &mut impl Write) -> io::Result<()> {
@@ -76,6 +75,7 @@ fn line(out: &mut impl Write, answer: &Answer, [entry, value, low, high]: &[Stri
         time(answer.complete_to),
         answer.late.to_string(),
         reading.sketch.clone().unwrap_or_default(),
+        answer.resolution.map(|size| size.to_string()).unwrap_or_default(),
     ];
     writeln!(out, "{}", cells.map(|c| quoted(&c)).join(","))
 }

@@ -57,10 +57,12 @@ fn rows(answer: &Answer) -> Vec<[String; 4]> {
     } else {
         answer.by.iter().map(|(_, v)| shown(v)).collect::<Vec<_>>().join(" · ")
     };
+    // A window of another length than the one asked for says so.
+    let coarse = answer.resolution.map(|size| format!(" ({size})")).unwrap_or_default();
     let label = match answer.start {
         None => group,
-        Some(start) if group.is_empty() => start.to_string(),
-        Some(start) => format!("{start}  {group}"),
+        Some(start) if group.is_empty() => format!("{start}{coarse}"),
+        Some(start) => format!("{start}{coarse}  {group}"),
     };
     let sketch = sketch(reading);
     let entries = entries(reading);

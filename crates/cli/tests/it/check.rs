@@ -56,6 +56,19 @@ fn nothing_is_opened_and_every_metric_has_its_row() {
 }
 
 #[test]
+fn a_seen_that_forgets_says_for_how_long_it_remembers() {
+    let dir = Workdir::new();
+    let metrics = "dup = { measure = \"seen(id)\", size = \"100k @ 0.1%\", keep = \"5m\" }";
+    dir.pipeline(&format!("path = \"nowhere.ndjson\"\n{TIMED}"), metrics);
+    let ran = dir.call(&["check", "p.toml"]);
+    ran.expect(0, &[]);
+    let told = "remembers a key for 5m at least and for less than 330s, in 12 buckets of 30s";
+    assert!(ran.out.contains(told), "{}", ran.out);
+    let forgets = &check(&dir, &[])["sources"][0]["filters"][0]["forgets"];
+    assert_eq!(forgets, &json!({ "keep": "5m", "bucket": "30s", "forgotten_after": "330s", "buckets": 12 }));
+}
+
+#[test]
 fn problems_are_those_of_run() {
     let dir = Workdir::new();
     dir.pipeline("path = \"a.ndjson\"", "n = \"cuont()\"");

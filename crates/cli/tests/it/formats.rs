@@ -67,8 +67,8 @@ fn expected(answer: &Value) -> Vec<Vec<String>> {
         text(&answer["start"]),
         text(&answer["end"]),
     ];
-    let tail =
-        ["confidence", "guarantee", "exact", "complete_to", "late", "sketch"].map(|key| text(&answer[key]));
+    let tail = ["confidence", "guarantee", "exact", "complete_to", "late", "sketch", "resolution"]
+        .map(|key| text(&answer[key]));
     entries.into_iter().map(|entry| head.iter().chain(&entry).chain(&tail).cloned().collect()).collect()
 }
 
@@ -91,7 +91,7 @@ fn json_ndjson_and_csv_say_the_same() {
             run("ndjson").lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
         assert_eq!(json, lines);
         let rows = csv(&run("csv"));
-        let header = "metric,by,other,start,end,entry,value,low,high,confidence,guarantee,exact,complete_to,late,sketch";
+        let header = "metric,by,other,start,end,entry,value,low,high,confidence,guarantee,exact,complete_to,late,sketch,resolution";
         assert_eq!(rows[0].join(","), header);
         let cells = |rows: &[Vec<String>]| -> Vec<Vec<String>> {
             rows.iter().map(|row| row.iter().map(|cell| same(cell)).collect()).collect()

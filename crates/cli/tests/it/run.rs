@@ -1,7 +1,7 @@
 //! What `run --once` reports of good and of mixed input.
 
 use crate::support::{Workdir, counter, gz, shown, xz, zst};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Runs over one file and compares the answers of metrics `a`, `b`, ... in this order.
 fn check(file: &str, bytes: impl AsRef<[u8]>, source: &str, metrics: &[(&str, &[&str])]) -> Vec<Value> {
@@ -227,6 +227,68 @@ fn windows_tumble_and_slide() {
         (&"1970-01-01T00:00:00Z".into(), &"1970-01-01T00:01:00Z".into())
     );
     assert_eq!((&window["complete_to"], &window["late"]), (&"1970-01-01T00:03:05Z".into(), &1.into()));
+}
+
+#[test]
+fn a_seen_that_forgets_finds_a_key_new_again() {
+    // After 299 seconds it is known; 400 seconds later it is not; what is as late as that nobody can judge.
+    let events = "{\"ts\": 1000, \"k\": \"a\"}\n{\"ts\": 1299, \"k\": \"a\"}\n{\"ts\": 1699, \"k\": \"a\"}\n\
+                  {\"ts\": 1700, \"k\": \"b\"}\n{\"ts\": 1000, \"k\": \"a\"}\n";
+    let metrics = "again = { measure = \"seen(k)\", size = \"1k @ 1%\", keep = \"5m\" }\n\
+                   n = { measure = \"count()\", by = [[\"again\"]] }";
+    let dir = Workdir::with("d.ndjson", events, TIME, metrics);
+    let answers = dir.json(&[]);
+    assert_eq!(shown(&answers, "again"), ["=3"]);
+    let again = answers.iter().find(|answer| answer["metric"] == "again").expect("a report");
+    let bounds = (&again["low"], &again["high"], &again["guarantee"], &again["sketch"]);
+    assert_eq!(bounds, (&3.into(), &4.into(), &"proven".into(), &"hash-map".into()));
+    let mut groups: Vec<(String, String)> = answers
+        .iter()
+        .filter(|answer| answer["metric"] == "n")
+        .map(|answer| (answer["by"]["again"].to_string(), answer["value"].to_string()))
+        .collect();
+    groups.sort();
+    let want = [("false", "3"), ("null", "1"), ("true", "1")].map(|(by, n)| (by.to_string(), n.to_string()));
+    assert_eq!(groups, want);
+    let unknown = answers.iter().find(|answer| answer["by"]["reason"] == "verdict_unknown").expect("counted");
+    assert_eq!(unknown["value"], 1);
+    // A state with it is kept and shown, and not merged.
+    dir.run(&["--save", "a.sgs"]).expect(0, &[]);
+    let shown_again = dir.call(&["sketch", "a.sgs"]);
+    shown_again.expect(0, &[]);
+    assert!(shown_again.out.contains("again"), "{}", shown_again.out);
+    dir.write("d.ndjson", "{\"ts\": 5000, \"k\": \"a\"}\n");
+    dir.run(&["--save", "b.sgs"]).expect(0, &[]);
+    dir.call(&["merge", "a.sgs", "b.sgs", "-o", "c.sgs"]).expect(2, &["is a `seen`"]);
+}
+
+#[test]
+fn minutes_that_are_gone_are_answered_by_ten_minutes_which_say_so() {
+    let dir = Workdir::with(
+        "d.ndjson",
+        "{\"ts\": 0}\n{\"ts\": 60}\n{\"ts\": 600}\n{\"ts\": 1800}\n{\"ts\": 1860}\n{\"ts\": 10}\n",
+        TIME,
+        "n = { measure = \"count()\", panes = [\"1m:5m\", \"10m:1d\"] }",
+    );
+    let answers = dir.json(&["--every", "1m"]);
+    let of = |answer: &&Value| answer["metric"] == "n";
+    let told: Vec<_> =
+        answers.iter().filter(of).map(|a| [&a["start"], &a["end"], &a["value"], &a["resolution"]]).collect();
+    let at = |minute: &str| json!(format!("1970-01-01T00:{minute}:00Z"));
+    let (ten, none) = (json!("10m"), Value::Null);
+    assert_eq!(
+        told,
+        [
+            [&at("00"), &at("10"), &json!(3), &ten],
+            [&at("10"), &at("20"), &json!(1), &ten],
+            [&at("30"), &at("31"), &json!(1), &none],
+            [&at("31"), &at("32"), &json!(1), &none],
+        ]
+    );
+    let ran = dir.run(&["--every", "1m"]);
+    ran.expect(0, &[]);
+    assert!(ran.out.contains("1970-01-01T00:00:00Z (10m)"), "{}", ran.out);
+    assert!(!ran.err.contains("older than `keep`"), "nothing is lost: {}", ran.err);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{Item, Key, List, Number, Quantile, Reading};
 use crate::cell::Cell;
 use crate::groups::read_value;
+use crate::judge::recent::Recent;
 use crate::spec::{Kind, Measure};
 use sketch::bloom::Seen;
 use sketch::countmin::Freq;
@@ -86,6 +87,15 @@ pub fn seen(seen: &Seen, confidence: f64) -> Reading {
         fill: Some(seen.fill()),
         false_positive_rate: Some(seen.rate()),
         ..counted(seen.first_times(confidence), seen.sketch_name())
+    }
+}
+
+/// The same of one that forgets.
+pub fn seen_recently(recent: &Recent, confidence: f64) -> Reading {
+    Reading {
+        fill: Some(recent.fill()),
+        false_positive_rate: Some(recent.rate()),
+        ..counted(recent.first_times(confidence), recent.sketch_name())
     }
 }
 

@@ -52,6 +52,9 @@ impl Serialize for Answer {
         }
         map.serialize_entry("start", &self.start.map(|t| t.to_string()))?;
         map.serialize_entry("end", &self.end.map(|t| t.to_string()))?;
+        if let Some(resolution) = self.resolution {
+            map.serialize_entry("resolution", &resolution.to_string())?;
+        }
         map.serialize_entry("value", &reading.value)?;
         map.serialize_entry("low", &reading.low)?;
         map.serialize_entry("high", &reading.high)?;

@@ -4,11 +4,11 @@ mod describe;
 pub mod json;
 
 use crate::column::Column;
-use crate::time::Time;
+use crate::time::{Span, Time};
 use sketch::Guarantee;
 
 pub use describe::describe;
-pub(crate) use describe::{counted_item, seen};
+pub(crate) use describe::{counted_item, seen, seen_recently};
 
 /// The value of a `by` field.
 #[derive(Debug, Clone, PartialEq, PartialOrd)]
@@ -47,6 +47,9 @@ pub struct Answer {
     pub start: Option<Time>,
     /// First instant after the window.
     pub end: Option<Time>,
+    /// The panes that the window is made of, when those of the windows asked for are no longer kept: it is longer than they, or
+    /// there are fewer of them.
+    pub resolution: Option<Span>,
     /// What was measured.
     pub reading: Reading,
     /// Names of the values of [`List::Rows`]; empty for other measures.

@@ -16,7 +16,7 @@ use engine::judge::Judge;
 use engine::shard::Shard;
 use engine::spec::{Field, Kind, Measure, Metric, Question, Source, Step};
 use engine::state::Saved;
-use engine::time::{SECOND, Time};
+use engine::time::{SECOND, Span, Time};
 use peak_alloc::PeakAlloc;
 use sketch::Limits;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -102,11 +102,15 @@ fn panes() -> Source {
 }
 
 fn verdicts() -> Source {
+    let keep = Some(Span(60 * SECOND));
     let mut source = of_fields(vec![
-        metric("again", Measure::Seen { field: USER, keys: 20, rate: 0.1 }, vec![vec![]], ""),
+        metric("again", Measure::Seen { field: USER, keys: 20, rate: 0.1, keep: None }, vec![vec![]], ""),
         metric("returning", Measure::Count, vec![vec![], vec![USER]], ""),
+        metric("lately", Measure::Seen { field: USER, keys: 20, rate: 0.1, keep }, vec![vec![]], ""),
+        metric("just", Measure::Seen { field: NUMBER, keys: 20_000, rate: 0.1, keep }, vec![vec![]], ""),
     ]);
-    source.steps = vec![Step::Judge { metric: 0 }];
+    source.time = time("7s", Some("1h"));
+    source.steps = vec![Step::Judge { metric: 0 }, Step::Judge { metric: 2 }, Step::Judge { metric: 3 }];
     source.metrics[1].filter = Some(source.column_of_verdict(0));
     source
 }

@@ -34,7 +34,7 @@ fn pipeline(hashing: Hashing) -> Source {
         .collect();
     metrics.push(of("top", Measure::Top { field: 0, k: 3, counters: 512, weight: None }));
     metrics.push(of("freq", Measure::Freq { field: 0, lg_width: 12, depth: 4, hot: 64, weight: None }));
-    metrics.push(of("seen", Measure::Seen { field: 1, keys: 40_000, rate: 0.01 }));
+    metrics.push(of("seen", Measure::Seen { field: 1, keys: 40_000, rate: 0.01, keep: None }));
     Source {
         fields: vec![
             field("user", Kind::String),

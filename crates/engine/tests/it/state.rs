@@ -355,7 +355,7 @@ fn a_state_file_is_read_as_it_was_written_and_every_flipped_bit_is_seen() {
 #[test]
 fn states_with_verdicts_are_kept_but_not_merged() {
     let mut source = with_fields(vec![
-        metric("again", Measure::Seen { field: USER, keys: 100, rate: 0.01 }, vec![vec![]], ""),
+        metric("again", Measure::Seen { field: USER, keys: 100, rate: 0.01, keep: None }, vec![vec![]], ""),
         metric("returning", Measure::Count, vec![vec![]], ""),
     ]);
     source.steps = vec![Step::Judge { metric: 0 }];

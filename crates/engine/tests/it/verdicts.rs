@@ -54,7 +54,7 @@ fn watched(keys: u64, rate: f64, where_flag: bool, later: Later) -> Source {
     let count = |name, filter| Metric { filter, ..metric(name, Measure::Count, vec![vec![]], "60s:1d") };
     let seen = |name, field, filter| Metric {
         filter,
-        ..metric(name, Measure::Seen { field, keys, rate }, vec![vec![]], "")
+        ..metric(name, Measure::Seen { field, keys, rate, keep: None }, vec![vec![]], "")
     };
     let mut metrics = vec![
         seen("again", USER, where_flag.then_some(FLAG)),

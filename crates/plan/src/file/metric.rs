@@ -146,7 +146,7 @@ fn read_table(metric: &mut MetricTable, mut section: Section<'_>, problems: &mut
     check_verdict(metric, lacks_size, by_place, keys_place.as_ref(), problems);
 }
 
-/// A `seen` metric is one filter over all events.
+/// A `seen` metric is one filter over all events, or those of the last time.
 fn check_verdict(
     metric: &MetricTable,
     lacks_size: bool,
@@ -169,10 +169,6 @@ fn check_verdict(
             let name = &metric.name.value;
             problems.push(problem.hint(format!("group what uses it: count() filter (where not {name})")));
         }
-    }
-    if let Some(Placed { value: Keep::Ring(_), place }) = &metric.keep {
-        let problem = Problem::at(place, "a `seen` that forgets is not supported by this version");
-        problems.push(problem.label("not built yet").hint("keep = \"forever\""));
     }
     if lacks_size {
         let problem =

@@ -17,6 +17,7 @@ use crate::places::About;
 use crate::problem::Problems;
 use cell::{Cells, value_bytes};
 use engine::judge::Judge;
+use engine::judge::recent::RecentSize;
 use engine::spec::{Field, Kind, Level, Measure, Metric, Question, Source};
 use engine::time::Span;
 use serde::Serialize;
@@ -115,6 +116,21 @@ pub struct FilterSize {
     pub layers: usize,
     /// Keys that they hold together within the rate. With more the last one fills up, and its rate rises (`degraded`).
     pub keys_max: u64,
+    /// How it forgets; `None` when it does not.
+    pub forgets: Option<Forgetting>,
+}
+
+/// How a `seen` forgets: `keys` are then those within `keep`, and the filter does not grow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Forgetting {
+    /// A key is remembered at least so long.
+    pub keep: String,
+    /// Length of a bucket of event time.
+    pub bucket: String,
+    /// A key is forgotten before so much has passed.
+    pub forgotten_after: String,
+    /// Buckets held, with those for `lateness`.
+    pub buckets: u8,
 }
 
 /// A table of groups; metrics that group the same events by the same fields share one.
@@ -180,6 +196,11 @@ impl SourceSize {
         sum(self.filters.iter().map(|filter| filter.bytes))
     }
 
+    /// Whether a filter may grow into what is left of the memory.
+    fn filters_grow(&self) -> bool {
+        self.filters.iter().any(|filter| filter.forgets.is_none())
+    }
+
     /// Bytes of the totals without groups, each full: these never give way, and every shard has its own.
     pub fn certain_total_bytes(&self) -> u64 {
         sum(self.series.iter().filter(|s| s.by.is_empty()).map(|s| s.total_bytes))
@@ -225,7 +246,7 @@ impl SourceSize {
     pub fn need(&self, shards: usize) -> Need {
         let filters = self.filter_bytes();
         let totals = self.certain_total_bytes().saturating_mul(shards.max(1) as u64);
-        let halved = if filters == 0 { 1 } else { 2 };
+        let halved = if self.filters_grow() { 2 } else { 1 };
         let in_all = |bytes: u64| bytes.saturating_mul(shards.max(1) as u64).saturating_mul(halved);
         let totals_of = self.series.iter().filter(|s| s.by.is_empty());
         let of_series = totals_of.map(|s| (in_all(s.total_bytes), s.index));
@@ -244,7 +265,7 @@ impl SourceSize {
         let filters = self.filter_bytes();
         let left = self.memory_bytes.saturating_sub(filters);
         // Filters grow into half of the rest; a shard has its share of the other half.
-        let of_shard = (if self.filters.is_empty() { left } else { left / 2 }) / shards.max(1) as u64;
+        let of_shard = (if self.filters_grow() { left / 2 } else { left }) / shards.max(1) as u64;
         let state = self.worst_bytes() - filters;
         if state <= of_shard {
             return None;
@@ -425,30 +446,62 @@ impl Sizer<'_> {
     }
 
     fn filter(&self, index: usize, metric: &Metric, memory_bytes: u64) -> Option<FilterSize> {
-        let Measure::Seen { keys, rate, .. } = metric.measure else { return None };
-        let size = Size::new(keys, rate).ok()?;
-        let all = self.source.metrics.iter().filter_map(|other| match other.measure {
-            Measure::Seen { keys, rate, .. } => Some(Size::new(keys, rate).ok()?.filter_bytes()),
-            _ => None,
-        });
-        let (count, asked) = all.fold((0, 0), |(n, sum), bytes| (n + 1, sum + bytes));
-        let spare = Judge::share_of(self.source, memory_bytes).saturating_sub(asked) / count;
-        let bytes_max = size.filter_bytes() + spare;
-        let (layers, keys_max) = grown(size, bytes_max);
-        Some(FilterSize {
+        let Measure::Seen { keys, rate, keep, .. } = metric.measure else { return None };
+        let filter = FilterSize {
             metric: metric.name.clone(),
             index,
             measure: words(metric, self.columns),
             keys,
             rate,
-            bytes: size.filter_bytes(),
+            bytes: 0,
             classic_bytes: (keys as f64 * (1.0 / rate).ln() / std::f64::consts::LN_2.powi(2) / 8.0).ceil()
                 as u64,
-            rate_then: bloom::expected_rate(keys, size.filter_bytes() / bloom::BLOCK_BYTES),
-            bytes_max,
-            layers,
-            keys_max,
-        })
+            rate_then: rate,
+            bytes_max: 0,
+            layers: 1,
+            keys_max: keys,
+            forgets: None,
+        };
+        if let Some(keep) = keep {
+            let recent = RecentSize::of(self.source, keys, rate, keep).ok()?;
+            let bytes = recent.ring.filter_bytes();
+            return Some(FilterSize {
+                bytes,
+                bytes_max: bytes,
+                forgets: Some(forgetting(keep, recent)),
+                ..filter
+            });
+        }
+        let size = Size::new(keys, rate).ok()?;
+        let bytes = size.filter_bytes();
+        let bytes_max = bytes + self.spare(memory_bytes);
+        let (layers, keys_max) = grown(size, bytes_max);
+        let rate_then = bloom::expected_rate(keys, bytes / bloom::BLOCK_BYTES);
+        Some(FilterSize { bytes, rate_then, bytes_max, layers, keys_max, ..filter })
+    }
+
+    /// Bytes that each filter which grows may take beyond what was asked for.
+    fn spare(&self, memory_bytes: u64) -> u64 {
+        let all = self.source.metrics.iter().filter_map(|metric| match metric.measure {
+            Measure::Seen { keys, rate, keep: None, .. } => {
+                Some((1, Size::new(keys, rate).ok()?.filter_bytes()))
+            }
+            Measure::Seen { keys, rate, keep: Some(keep), .. } => {
+                Some((0, RecentSize::of(self.source, keys, rate, keep).ok()?.ring.filter_bytes()))
+            }
+            _ => None,
+        });
+        let (grow, asked) = all.fold((0u64, 0u64), |(n, sum), (grows, bytes)| (n + grows, sum + bytes));
+        Judge::share_of(self.source, memory_bytes).saturating_sub(asked) / grow.max(1)
+    }
+}
+
+fn forgetting(keep: Span, recent: RecentSize) -> Forgetting {
+    Forgetting {
+        keep: keep.to_string(),
+        bucket: recent.bucket.to_string(),
+        forgotten_after: recent.forgotten_after().to_string(),
+        buckets: recent.ring.buckets(),
     }
 }
 

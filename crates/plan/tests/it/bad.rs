@@ -322,7 +322,6 @@ fn verdicts() {
         ("again = { measure = \"seen(id)\", size = «\"1Q @ 1%\" }", "not a size", "as in"),
         ("again = { measure = \"seen(id)\", size = «\"0 @ 1%\" }", "keys", ""),
         ("again = { measure = \"seen(id)\", size = «\"9000M @ 1%\" }", "", ""),
-        ("again = { measure = \"seen(id)\", size = \"1k @ 1%\", keep = «\"5m\" }", "forgets", "forever"),
         (
             "again = { measure = \"seen(id)\", size = \"1k @ 1%\", «by = [\"a\"] }",
             "without `by`",
@@ -349,6 +348,17 @@ fn verdicts() {
     let late = "source.events = { path = \"e.ndjson\", time = { field = «\"t\" }, derive = { t = \"case when again then x else y end\" } }\n\
                 metric.again = { measure = \"seen(x)\", size = \"1k @ 1%\" }\n";
     check(late, "depends on a verdict", "the record alone");
+    let forgets = |time: &str, keys: &str, keep: &str| {
+        format!(
+            "source.events = {{ path = \"e.ndjson\"{time} }}\n\
+             metric.again = {{ measure = \"seen(x)\", size = {keys} @ 1%\", keep = {keep}\" }}\n"
+        )
+    };
+    let untimed = forgets("", "\"1k", "«\"5m");
+    check(&untimed, "has no `time`, so nothing says how long ago a key came", "keep = \"forever\"");
+    let late = ", time = { field = \"t\", lateness = \"10m\" }";
+    check(&forgets(late, "«\"100M", "\"10s"), "too much for one filter", "within `keep`");
+    check(&forgets(late, "\"1M", "«\"0s"), "", "");
 }
 
 #[test]

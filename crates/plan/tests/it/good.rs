@@ -122,6 +122,20 @@ fn defaults_need_no_words() {
 }
 
 #[test]
+fn a_seen_remembers_for_ever_or_for_as_long_as_it_keeps() {
+    let keep = |keep: &str| {
+        let source = "kind = \"file\"\npath = \"a.csv\"\ntime = { field = \"t\" }";
+        let pipeline = one(source, &format!("{{ measure = \"seen(x)\", size = \"1k @ 1%\"{keep} }}"));
+        let metric = &pipeline.spec.sources[0].metrics[0];
+        assert_eq!((metric.levels.len(), metric.total), (0, true), "it has no panes");
+        metric.measure.forgets_after()
+    };
+    assert_eq!(keep(""), None);
+    assert_eq!(keep(", keep = \"forever\""), None);
+    assert_eq!(keep(", keep = \"5m\"").map(|keep| keep.to_string()).as_deref(), Some("5m"));
+}
+
+#[test]
 fn formats_and_their_shapes() {
     let shape = |delimiter, quoted, columns: Option<&[&str]>| {
         let columns = columns.map(|names| names.iter().map(|name| name.to_string()).collect());

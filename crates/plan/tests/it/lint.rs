@@ -105,6 +105,11 @@ fn what_is_doubtful_is_told_where_it_stands_and_its_neighbour_is_not() {
         "k = { measure = 'seen(a)', size = '1M @ 1%' }",
         Some((6, "no room to grow")),
     );
+    // One that forgets does not grow; buckets that lateness makes long are told.
+    let recent = |keep| format!("k = {{ measure = 'seen(a)', size = '1M @ 1%', keep = '{keep}' }}");
+    let late = |by| TIMED.replace("2s", by);
+    check("memory = '5MiB'", &late("1m"), &recent("5m"), None);
+    check("", &late("1h"), &recent("45s"), Some((6, "may remember a key for 2m, because `lateness`")));
 }
 
 #[test]

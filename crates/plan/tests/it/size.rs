@@ -4,6 +4,7 @@ use crate::parse;
 use engine::batch::Block;
 use engine::decode::Decoder;
 use engine::intake::Intake;
+use engine::judge::Judge;
 use engine::shard::Shard;
 use engine::spec::{Question, Source};
 use plan::Pipeline;
@@ -242,6 +243,29 @@ fn a_filter_grows_as_was_reckoned() {
         assert!((0.95..1.05 + rate).contains(&share), "{n} keys until degraded: {filter:?}");
         assert!((seen.memory_bytes() as u64) < filter.bytes_max + 1_024);
     }
+}
+
+#[test]
+fn a_filter_that_forgets_takes_what_was_reckoned() {
+    let pipeline = timed(", lateness = '1m'", "k = { measure = 'seen(s)', size = '20k @ 1%', keep = '5m' }");
+    let source = &pipeline.spec.sources[0];
+    let filter = &pipeline.sizes()[0].filters[0];
+    let forgets = filter.forgets.clone().expect("it forgets");
+    let told =
+        (forgets.keep.as_str(), forgets.bucket.as_str(), forgets.forgotten_after.as_str(), forgets.buckets);
+    assert_eq!(told, ("5m", "30s", "330s", 13));
+    let (mut decoder, mut intake) = (Decoder::new(source, None).expect("a decoder"), Intake::new(source));
+    let mut judge = Judge::new(source, None, 0);
+    // Twenty thousand keys in five minutes.
+    let bytes: String = (0..40_000).map(|i| format!("{{\"ts\":{},\"s\":\"k{i}\"}}\n", i * 3 / 200)).collect();
+    let block = Block { partition: 0, number: 0, first_byte: 0, bytes: bytes.as_bytes(), arrival: None };
+    intake.push(decoder.decode(&block)).iter_mut().for_each(|judged| judge.apply(judged));
+    let held = judge.memory_bytes();
+    assert!((filter.bytes..filter.bytes + 1_024).contains(&held), "{held} and {filter:?}");
+    assert!(judge.verdicts(0.95).degraded.is_empty(), "{filter:?}");
+    // It has its bytes and no more, so half of the memory is not set aside for growth.
+    assert_eq!((filter.bytes_max, filter.layers), (filter.bytes, 1));
+    assert_eq!(pipeline.sizes()[0].need(1).bytes, filter.bytes);
 }
 
 #[test]
