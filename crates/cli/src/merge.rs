@@ -31,7 +31,7 @@ Exit codes: 0 merged; 2 the files do not go together; 3 a file cannot be read or
 /// The words behind `merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// State files (`run --save`) of one pipeline, or sketches of one kind. Two at least.
+    /// State files (`run --save`) of one pipeline, or sketches of one kind; one of them may be `-`, standard input. Two at least.
     #[arg(required = true, num_args = 2.., value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     files: Vec<PathBuf>,
     /// Where the result goes. A file of the same sort that is there is replaced, one of the inputs included.
@@ -83,11 +83,12 @@ impl<'a> Inputs<'a> {
 }
 
 fn states<'a>(args: &'a MergeArgs, mut inputs: Inputs<'a>, first: &[u8]) -> Result<(), Trouble> {
+    image::note_type(&args.files[0], None, args.of);
     let mut ours = Loaded::new(&args.files[0], first, &args.limit)?;
     for path in &args.files[1..] {
         let bytes = inputs.read(path)?;
         if !StateFile::begins(&bytes) {
-            return Err(apart(&ours.path, path, "the first is a state file, the second is none"));
+            return Err(apart(&ours.path, path, "the first is a state file, the second is not"));
         }
         absorb(&mut ours, Loaded::new(path, &bytes, &args.limit)?)?;
     }
@@ -128,6 +129,9 @@ fn absorb(ours: &mut Loaded, theirs: Loaded) -> Result<(), Trouble> {
 fn sketches<'a>(args: &'a MergeArgs, mut inputs: Inputs<'a>, first: &[u8]) -> Result<(), Trouble> {
     let read = |path: &Path, bytes: &[u8]| image::read(path, bytes, args.of, &args.limit);
     let mut ours = read(&args.files[0], first)?;
+    if args.of.is_some() {
+        image::note_type(&args.files[0], Some(ours.form()), args.of);
+    }
     for path in &args.files[1..] {
         let bytes = inputs.read(path)?;
         if StateFile::begins(&bytes) {

@@ -157,7 +157,7 @@ pub fn parse(path: &Path, name: &str, text: &str, overrides: &[Override]) -> Res
 const SECRET_BYTES_MAX: u64 = 64 << 10;
 
 /// The secret behind `hash_key`. A file is looked for as those of sources are.
-fn secret(at: &SecretAt, pipeline: &Path, overrides: &[Override]) -> Result<Vec<u8>, String> {
+pub fn secret(at: &SecretAt, pipeline: &Path, overrides: &[Override]) -> Result<Vec<u8>, String> {
     match at {
         SecretAt::Env(name) => match std::env::var_os(name) {
             Some(value) => Ok(value.into_encoded_bytes()),
