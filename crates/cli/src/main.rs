@@ -9,6 +9,7 @@ mod heap;
 mod hint;
 mod image;
 mod init;
+mod inspect;
 mod keep;
 mod manual;
 mod merge;
@@ -59,6 +60,9 @@ enum Verb {
     /// Tells what saved states and sketches hold: numbers with bounds, kind, parameters, memory, health.
     #[command(after_help = sketches::EXAMPLES)]
     Sketch(sketches::SketchArgs),
+    /// Tells what a state directory holds: commit, read positions, late and bad counts, sizes, metrics.
+    #[command(after_help = inspect::EXAMPLES)]
+    Inspect(inspect::InspectArgs),
     /// Writes the completions of a shell to standard output.
     #[command(after_help = manual::COMPLETIONS)]
     Completions(manual::CompletionsArgs),
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Verb::Init(args) => init::init(&args),
         Verb::Merge(args) => merge::merge(&args),
         Verb::Sketch(args) => sketches::sketch(&args),
+        Verb::Inspect(args) => inspect::inspect(&args),
         Verb::Completions(args) => manual::completions(&args, Cli::command()),
         Verb::Man(args) => manual::man(&args, Cli::command()),
     };

@@ -7,7 +7,8 @@ use crate::show::{Format, Report, float};
 use clap::Args;
 use engine::Guarantee;
 use engine::answer::{Answer, Item, Key, List, Number, Quantile, Reading};
-use engine::state::{Holding, StateFile};
+use engine::spec::Source;
+use engine::state::{Holding, State, StateFile};
 use plan::size::{grouped, human, percent};
 use sketch::frequent::Counted;
 use sketch::image::{Family, Form, Image, Type};
@@ -89,36 +90,38 @@ fn tell_state(report: &mut Report, loaded: Loaded, file_bytes: usize, format: Fo
     }
     let mut told = Vec::new();
     for (source, state) in kept.iter().zip(states) {
-        let columns = source.columns();
-        let name = |holding: &Holding| source.metrics[holding.metric].name.clone();
-        let by = |holding: &Holding| {
-            holding.by.iter().map(|&field| columns[field].path.as_str()).collect::<Vec<_>>().join(", ")
-        };
-        let mut holdings = state.holdings();
-        holdings.sort_by_key(|holding| holding.metric);
-        if format == Format::Table {
-            report.line(&format!(
-                "\nsource {}: {} in memory",
-                source.name,
-                human(state.memory_bytes() as u64)
-            ));
-            report.lines(&holdings_table(&holdings, name, by));
-            report.line("");
-        } else {
-            for holding in &holdings {
-                let who = [("source", source.name.clone()), ("metric", name(holding)), ("by", by(holding))];
-                let numbers = [
-                    ("groups", holding.groups),
-                    ("panes", holding.panes),
-                    ("cells", holding.cells),
-                    ("memory_bytes", holding.memory_bytes),
-                ];
-                told.extend(numbers.map(|(what, n)| fact("sg.state", &who, what, n as f64, None)));
-            }
-        }
+        told.extend(tell_holdings(report, source, &state, format));
         state.outlet(source).each_answer(file.question, &mut |answer| report.put(answer));
     }
     told.into_iter().for_each(|answer| report.put(answer));
+}
+
+/// What a state holds of each metric: a table, or the facts that come after the answers.
+pub fn tell_holdings(report: &mut Report, source: &Source, state: &State, format: Format) -> Vec<Answer> {
+    let columns = source.columns();
+    let name = |holding: &Holding| source.metrics[holding.metric].name.clone();
+    let by = |holding: &Holding| {
+        holding.by.iter().map(|&field| columns[field].path.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let mut holdings = state.holdings();
+    holdings.sort_by_key(|holding| holding.metric);
+    if format == Format::Table {
+        report.line(&format!("\nsource {}: {} in memory", source.name, human(state.memory_bytes() as u64)));
+        report.lines(&holdings_table(&holdings, name, by));
+        report.line("");
+        return Vec::new();
+    }
+    let facts = |holding: &Holding| {
+        let who = [("source", source.name.clone()), ("metric", name(holding)), ("by", by(holding))];
+        let numbers = [
+            ("groups", holding.groups),
+            ("panes", holding.panes),
+            ("cells", holding.cells),
+            ("memory_bytes", holding.memory_bytes),
+        ];
+        numbers.map(|(what, n)| fact("sg.state", &who, what, n as f64, None))
+    };
+    holdings.iter().flat_map(facts).collect()
 }
 
 fn holdings_table(
@@ -289,7 +292,7 @@ fn answer(metric: &str, by: Vec<(String, Key)>, reading: Reading) -> Answer {
 }
 
 /// A number about the file itself, in the shape of the counters of a source.
-fn fact(metric: &str, who: &[(&str, String)], what: &str, value: f64, sketch: Option<String>) -> Answer {
+pub fn fact(metric: &str, who: &[(&str, String)], what: &str, value: f64, sketch: Option<String>) -> Answer {
     let text = |(name, value): &(&str, String)| (name.to_string(), Key::String(value.clone()));
     let mut by: Vec<(String, Key)> = who.iter().map(text).collect();
     by.push(("what".into(), Key::String(what.into())));

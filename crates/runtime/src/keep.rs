@@ -7,7 +7,8 @@ use crate::resume::Plan;
 use engine::intake::Intake;
 use engine::judge::Judge;
 use engine::shard::Shard;
-use engine::spec::Format;
+use engine::spec::{Format, Source};
+use engine::state::State;
 use sketch::{Limits, Reader};
 use std::time::Duration;
 
@@ -35,6 +36,23 @@ pub struct Resumed {
     pub records: u64,
     /// Later commits that are damaged, in sentences.
     pub damaged: Vec<String>,
+}
+
+impl Restored {
+    /// The state of a source as it was committed, to be asked.
+    ///
+    /// # Errors
+    /// When it is not a state of this source, in words.
+    pub fn state(&self, source: &Source, limits: &Limits) -> Result<State, String> {
+        let text = |error: engine::RestoreError| error.to_string();
+        let intake =
+            whole(&self.manifest.intake, |r| Intake::restore(source, r).map_err(|error| error.to_string()))?;
+        let judge = whole(&self.judge, |r| Judge::restore(source, None, r, limits).map_err(text))?;
+        let shard =
+            |bytes: &Vec<u8>| whole(bytes, |r| Shard::restore(source, u64::MAX, r, limits).map_err(text));
+        let shards = self.shards.iter().map(shard).collect::<Result<Vec<Shard>, String>>()?;
+        Ok(State::new(shards, judge, intake.tally(), intake.watermark()))
+    }
 }
 
 /// What a run begins with: nothing, or the state that was kept.

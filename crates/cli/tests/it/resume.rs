@@ -316,3 +316,31 @@ fn a_state_belongs_to_its_pipeline_and_to_one_run() {
     let (windows, _) = go_on(&dir, "s", &["--every", "1m"]);
     assert_eq!(windows, dir.json(&["--every", "1m"]));
 }
+
+#[test]
+fn inspect_tells_what_a_directory_holds_and_changes_nothing() {
+    let dir = dir(&events(0, 2_000));
+    let (totals, _) = go_on(&dir, "s", &["--shards", "2"]);
+    let before = files(&dir, "s");
+    let ran = dir.call(&["inspect", "s"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for part in [
+        "pipeline p.toml, commit 1",
+        "2 shards",
+        "2,000 read",
+        "20 bad",
+        "e.ndjson  read up to",
+        "to its end",
+    ] {
+        assert!(ran.out.contains(part), "`{part}` is not in:\n{}", ran.out);
+    }
+    let ran = dir.call(&["inspect", "s", "--format", "json"]);
+    let (facts, answers): (Vec<Value>, Vec<Value>) =
+        ran.answers().into_iter().partition(|answer| answer["metric"] == "sg.state");
+    assert_eq!(answers, totals);
+    let lines = facts.iter().find(|fact| fact["by"]["what"] == "lines").expect("a fact");
+    assert_eq!(lines["value"], 2_000);
+    assert_eq!(files(&dir, "s"), before);
+    dir.call(&["inspect", "nowhere"]).expect(3, &["cannot read the state directory `nowhere`"]);
+    dir.call(&["inspect", "."]).expect(3, &["is no state directory", "run --state"]);
+}

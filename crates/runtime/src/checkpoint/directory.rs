@@ -21,8 +21,8 @@ const PART: &str = ".part";
 pub struct StateDirectory {
     path: PathBuf,
     codec: Codec,
-    /// Held as long as this lives.
-    _lock: File,
+    /// Held as long as this lives; none where nothing is written.
+    _lock: Option<File>,
     /// The last commit.
     last: Option<Manifest>,
 }
@@ -74,7 +74,17 @@ impl StateDirectory {
             }
             Err(fs::TryLockError::Error(source)) => return Err(wrong("lock", path, source)),
         }
-        Ok(StateDirectory { path: path.to_path_buf(), codec, _lock: file, last: None })
+        Ok(StateDirectory { path: path.to_path_buf(), codec, _lock: Some(file), last: None })
+    }
+
+    /// Reads the last commit of a directory without writing there, also while a run does.
+    ///
+    /// # Errors
+    /// As [`StateDirectory::restore`].
+    pub fn look(path: &Path) -> Result<Option<Restored>, RunError> {
+        let mut directory =
+            StateDirectory { path: path.to_path_buf(), codec: Codec::None, _lock: None, last: None };
+        directory.restore()
     }
 
     /// Reads the last commit; `None` when there has never been one.

@@ -1,0 +1,178 @@
+//! `streamgauge inspect`: what a state directory holds, and how far each input was read.
+
+use crate::Trouble;
+use crate::show::{Format, Report};
+use crate::sketches::{fact, tell_holdings};
+use crate::work::parse;
+use clap::Args;
+use engine::answer::Answer;
+use engine::intake::Tally;
+use engine::spec::{Question, Source};
+use engine::time::Time;
+use plan::Override;
+use plan::size::{grouped, human};
+use runtime::checkpoint::{Manifest, Restored, StateDirectory};
+use sketch::Limits;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Shown below the options.
+pub const EXAMPLES: &str = "Examples:
+  streamgauge run --once shop.toml --state state
+  streamgauge inspect state
+  streamgauge inspect state --format json
+
+It reads the last commit of every source and writes nothing, so it may be used while a run goes on. Of each source it tells
+the commit, how far each file was read, what was late or bad, the size on disk, the metrics with their groups, panes and
+bytes, and the totals.
+
+Exit codes: 0 told; 3 the directory cannot be read, holds no state, or a damaged one.";
+
+/// The words behind `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A state directory (`run --state`).
+    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    directory: PathBuf,
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// Runs the command.
+pub fn inspect(args: &InspectArgs) -> Result<ExitCode, Trouble> {
+    let sources = sources(&args.directory)?;
+    let mut report = Report::start(args.format);
+    let mut told = Vec::new();
+    for path in sources {
+        let restored = StateDirectory::look(&path).map_err(Trouble::environment)?;
+        let Some(restored) = restored else {
+            return Err(Trouble::environment(format!(
+                "`{}` holds no commit yet: a run that ends, or goes on long enough, writes one",
+                path.display()
+            )));
+        };
+        told.extend(tell(&mut report, &path, &restored, args.format)?);
+    }
+    told.into_iter().for_each(|answer| report.put(answer));
+    report.finish().map_err(|error| Trouble::environment(format!("cannot write the report: {error}")))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The directories of the sources.
+fn sources(directory: &Path) -> Result<Vec<PathBuf>, Trouble> {
+    let shown = directory.display();
+    let entries = std::fs::read_dir(directory).map_err(|error| {
+        Trouble::environment(format!("cannot read the state directory `{shown}`: {error}"))
+    })?;
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("lock").is_file())
+        .collect();
+    found.sort();
+    if found.is_empty() {
+        return Err(Trouble::environment(format!(
+            "`{shown}` is no state directory: those are made by `run --state DIR` and hold a directory for each source"
+        )));
+    }
+    Ok(found)
+}
+
+fn tell(
+    report: &mut Report,
+    path: &Path,
+    restored: &Restored,
+    format: Format,
+) -> Result<Vec<Answer>, Trouble> {
+    let manifest = &restored.manifest;
+    let source = source(path, manifest)?;
+    let state = restored
+        .state(&source, &Limits::bytes(usize::MAX))
+        .map_err(|why| Trouble::environment(format!("`{}` cannot be read: {why}", path.display())))?;
+    restored.damaged.iter().for_each(|why| crate::say(format_args!("WARNING: {why}")));
+    if format == Format::Table {
+        head(report, path, manifest, &state.tally());
+    }
+    let mut told = tell_holdings(report, &source, &state, format);
+    if format != Format::Table {
+        told.extend(facts(manifest));
+    }
+    state.outlet(&source).each_answer(Question::Total, &mut |answer| report.put(answer));
+    Ok(told)
+}
+
+/// The source as the pipeline says that the state holds with it.
+fn source(path: &Path, manifest: &Manifest) -> Result<Source, Trouble> {
+    let about = &manifest.about;
+    let wrong = |why: String| Trouble::environment(format!("`{}` cannot be read: {why}", path.display()));
+    let overrides: Result<Vec<Override>, _> =
+        about.overrides.iter().map(|text| Override::parse(text)).collect();
+    let overrides = overrides.map_err(|error| wrong(format!("its overrides make no sense: {error}")))?;
+    let pipeline = parse(path, &about.name, &about.pipeline, &overrides).map_err(|problems| {
+        wrong(format!("the pipeline it was made by is not understood here:\n{problems}"))
+    })?;
+    let source = pipeline.spec.sources.into_iter().find(|source| source.name == about.source);
+    source.ok_or_else(|| wrong(format!("its pipeline has no source `{}`", about.source)))
+}
+
+fn head(report: &mut Report, path: &Path, manifest: &Manifest, tally: &Tally) {
+    let about = &manifest.about;
+    let written = i64::try_from(manifest.written_us).map_or_else(|_| "?".into(), |us| Time(us).to_string());
+    report.line(&format!(
+        "{}: pipeline {}, commit {} of {written}",
+        path.display(),
+        about.name,
+        manifest.number
+    ));
+    let (disk, raw) = sizes(manifest);
+    let ratio = raw as f64 / disk.max(1) as f64;
+    report.line(&format!(
+        "  on disk    {} in {} segments, unpacked {} ({ratio:.1} times as large); {} shards",
+        human(disk),
+        manifest.segments.len(),
+        human(raw),
+        manifest.shards()
+    ));
+    report.line(&format!(
+        "  records    {} read: {} on time, {} late, {} ahead, {} bad",
+        grouped(tally.read),
+        grouped(tally.on_time),
+        grouped(tally.late),
+        grouped(tally.ahead),
+        grouped(tally.bad_total())
+    ));
+    for position in &manifest.positions {
+        let end = if position.finished { "to its end" } else { "not to its end" };
+        report.line(&format!(
+            "  {}  read up to {} (line {}), {end}",
+            position.path,
+            grouped(position.next),
+            grouped(position.lines)
+        ));
+    }
+}
+
+fn sizes(manifest: &Manifest) -> (u64, u64) {
+    let sum = |of: fn(&runtime::checkpoint::Segment) -> u64| manifest.segments.iter().map(of).sum();
+    (sum(|segment| segment.bytes), sum(|segment| segment.raw_bytes))
+}
+
+fn facts(manifest: &Manifest) -> Vec<Answer> {
+    let who = [("source", manifest.about.source.clone())];
+    let (disk, raw) = sizes(manifest);
+    let numbers = [
+        ("commit", manifest.number),
+        ("disk_bytes", disk),
+        ("unpacked_bytes", raw),
+        ("shards", manifest.shards() as u64),
+        ("blocks", manifest.next_block),
+    ];
+    let mut out: Vec<Answer> =
+        numbers.map(|(what, n)| fact("sg.state", &who, what, n as f64, None)).into_iter().collect();
+    for position in &manifest.positions {
+        let who = [("source", manifest.about.source.clone()), ("file", position.path.clone())];
+        let numbers = [("next", position.next), ("lines", position.lines)];
+        out.extend(numbers.map(|(what, n)| fact("sg.state", &who, what, n as f64, None)));
+    }
+    out
+}
