@@ -1,6 +1,7 @@
 //! `streamgauge merge`: states of one pipeline, or sketches of one kind, become one.
 
 use crate::image::{self, Of};
+use crate::output::{self, Sort};
 use crate::save::{self, Loaded};
 use crate::{Trouble, say};
 use clap::Args;
@@ -30,7 +31,7 @@ Exit codes: 0 merged; 2 the files do not go together; 3 a file cannot be read or
 /// The words behind `merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// State files (`run --save`) of one pipeline, or sketches of one kind. Two at least.
+    /// State files (`run --save`) of one pipeline, or sketches of one kind; one of them may be `-`, standard input. Two at least.
     #[arg(required = true, num_args = 2.., value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     files: Vec<PathBuf>,
     /// Where the result goes. A file of the same sort that is there is replaced, one of the inputs included.
@@ -46,46 +47,55 @@ pub struct MergeArgs {
 
 /// Runs the command.
 pub fn merge(args: &MergeArgs) -> Result<ExitCode, Trouble> {
-    let first = save::read(&args.files[0], &args.limit)?;
-    warn_of_twins(args)?;
+    output::may_write(&args.output)?;
+    let mut inputs = Inputs { limit: &args.limit, seen: Vec::new() };
+    let first = inputs.read(&args.files[0])?;
     if StateFile::begins(&first) {
-        states(args, &first)?
+        states(args, inputs, &first)?
     } else {
-        sketches(args, &first)?
+        sketches(args, inputs, &first)?
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The same bytes twice are counted twice, which is hardly what is meant.
-fn warn_of_twins(args: &MergeArgs) -> Result<(), Trouble> {
-    let mut seen: Vec<((u64, u64), &Path)> = Vec::new();
-    for path in &args.files {
-        let sum = sketch::hash::murmur3_x64_128(&save::read(path, &args.limit)?, 0);
-        if let Some((_, twin)) = seen.iter().find(|(other, _)| *other == sum) {
+/// The inputs, each of which can be read but once: it may be a pipe.
+struct Inputs<'a> {
+    limit: &'a Limits,
+    /// What was read, by its sum.
+    seen: Vec<((u64, u64), &'a Path)>,
+}
+
+impl<'a> Inputs<'a> {
+    /// All bytes of a file. The same bytes twice are counted twice, which is hardly what is meant.
+    fn read(&mut self, path: &'a Path) -> Result<Vec<u8>, Trouble> {
+        let bytes = save::read(path, self.limit)?;
+        let sum = sketch::hash::murmur3_x64_128(&bytes, 0);
+        if let Some((_, twin)) = self.seen.iter().find(|(other, _)| *other == sum) {
             say(format_args!(
                 "warning: `{}` and `{}` hold the same: what they count is counted twice",
                 twin.display(),
                 path.display()
             ));
         }
-        seen.push((sum, path));
+        self.seen.push((sum, path));
+        Ok(bytes)
     }
-    Ok(())
 }
 
-fn states(args: &MergeArgs, first: &[u8]) -> Result<(), Trouble> {
+fn states<'a>(args: &'a MergeArgs, mut inputs: Inputs<'a>, first: &[u8]) -> Result<(), Trouble> {
+    image::note_type(&args.files[0], None, args.of);
     let mut ours = Loaded::new(&args.files[0], first, &args.limit)?;
     for path in &args.files[1..] {
-        let bytes = save::read(path, &args.limit)?;
+        let bytes = inputs.read(path)?;
         if !StateFile::begins(&bytes) {
-            return Err(apart(&ours.path, path, "the first is a state file, the second is none"));
+            return Err(apart(&ours.path, path, "the first is a state file, the second is not"));
         }
         absorb(&mut ours, Loaded::new(path, &bytes, &args.limit)?)?;
     }
     let sources =
         ours.kept.iter().zip(&ours.states).map(|(source, state)| Saved::of(state, source)).collect();
     let file = StateFile { sources, ..ours.file };
-    save::write(&args.output, &file.write(), StateFile::begins, "state file")?;
+    output::write(&args.output, &file.write(), &output::STATE)?;
     let events: u64 = ours.states.iter().map(|state| state.tally().accepted()).sum();
     say(format_args!(
         "{} states of {} events are one in `{}`",
@@ -116,11 +126,14 @@ fn absorb(ours: &mut Loaded, theirs: Loaded) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn sketches(args: &MergeArgs, first: &[u8]) -> Result<(), Trouble> {
+fn sketches<'a>(args: &'a MergeArgs, mut inputs: Inputs<'a>, first: &[u8]) -> Result<(), Trouble> {
     let read = |path: &Path, bytes: &[u8]| image::read(path, bytes, args.of, &args.limit);
     let mut ours = read(&args.files[0], first)?;
+    if args.of.is_some() {
+        image::note_type(&args.files[0], Some(ours.form()), args.of);
+    }
     for path in &args.files[1..] {
-        let bytes = save::read(path, &args.limit)?;
+        let bytes = inputs.read(path)?;
         if StateFile::begins(&bytes) {
             return Err(apart(&args.files[0], path, "the first is a sketch, the second a state file"));
         }
@@ -133,7 +146,10 @@ fn sketches(args: &MergeArgs, first: &[u8]) -> Result<(), Trouble> {
             MergeNote::Exact | MergeNote::LostHip => {}
         }
     }
-    save::write(&args.output, &ours.write(), |head| ours.is_of_this_sort(head), &ours.kind())?;
+    // In whole: the head of an image says too little. A file beyond the limit is cut off, and so is none.
+    let bytes_max = args.limit.bytes_max.saturating_add(1);
+    let is = |there: &[u8]| ours.is_same_sort(there, &args.limit);
+    output::write(&args.output, &ours.write(), &Sort { name: &ours.kind(), bytes_max, is: &is })?;
     say(format_args!(
         "{} sketches ({}) are one in `{}`",
         args.files.len(),

@@ -281,6 +281,7 @@ pub fn misfit(pipeline: &Pipeline, index: usize, error: &RunError) -> Option<Str
         | RunError::Pattern { .. }
         | RunError::Directory(_)
         | RunError::Twice(_)
+        | RunError::NotAgain(_)
         | RunError::QuarantineIsRead(_) => (About::Path, error.to_string(), None),
         RunError::Header { .. }
         | RunError::Read { .. }
@@ -289,6 +290,11 @@ pub fn misfit(pipeline: &Pipeline, index: usize, error: &RunError) -> Option<Str
         | RunError::LongHeader(_)
         | RunError::NotParquet { .. }
         | RunError::Parquet { .. }
+        | RunError::State { .. }
+        | RunError::StateInUse(_)
+        | RunError::StateDamaged { .. }
+        | RunError::StateOfAnother { .. }
+        | RunError::Changed { .. }
         | RunError::Quarantine { .. } => return None,
     };
     Some(pipeline.problem(index, about, message, hint).to_string())

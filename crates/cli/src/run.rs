@@ -1,17 +1,18 @@
 //! `streamgauge run`: sources to their end, then every metric on standard output; everything else on standard error.
 
 use crate::annotate::Events;
+use crate::keep::{self, Kept};
 use crate::note::note;
-use crate::save::{self, may_replace};
+use crate::output::{self, may_replace};
+use crate::save;
 use crate::show::{Format, Report};
-use crate::work::{Opened, Work};
+use crate::work::{How, Opened, Work};
 use crate::{NOTHING_MEASURED, Trouble, say};
 use clap::Args;
 use engine::annotate::{Annotator, Notes};
 use engine::days::{DAY, Zone};
 use engine::intake::Judged;
 use engine::spec::{Question, Source};
-use engine::state::StateFile;
 use engine::time::Span;
 use plan::{About, Pipeline};
 use runtime::Annotate;
@@ -23,6 +24,7 @@ pub const EXAMPLES: &str = "Examples:
   streamgauge run --once shop.toml
   streamgauge run --once shop.toml --format json --every 1m
   streamgauge run --once shop.toml --save monday.sgs
+  streamgauge run --once shop.toml --state state
   streamgauge run --once shop.toml --annotate returning,visitors
   zcat day.gz | streamgauge run --once shop.toml --set source.events.path=- --set source.events.format=ndjson
 
@@ -61,9 +63,17 @@ pub struct RunArgs {
     /// places (`merge`). A state file that is there is replaced; another file is not.
     #[arg(long, value_name = "FILE", conflicts_with = "annotate", value_hint = clap::ValueHint::FilePath)]
     save: Option<PathBuf>,
-    /// Number of shards, each with a thread of its own [default: the cores of this machine, or fewer if `memory` does not hold the totals of so many].
+    /// Keep the state in this directory, and go on from what it holds: a run that was interrupted, however it was, goes on
+    /// without losing or doubling a record, and one over files that have grown or joined reads only what is new. The
+    /// whole ladder of panes is kept, whatever is asked now.
+    #[arg(long, value_name = "DIR", conflicts_with = "annotate", value_hint = clap::ValueHint::DirPath)]
+    state: Option<PathBuf>,
+    /// Number of shards, the parts of the state [default: those of --state, else the cores of this machine, or fewer if `memory` does not hold the totals of so many].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     shards: Option<u16>,
+    /// Number of threads, at most one for each shard; the answers do not depend on it [default: one for each shard].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), conflicts_with = "annotate")]
+    workers: Option<u16>,
 }
 
 /// Runs the command. Whatever can be judged before the first byte is read is judged first.
@@ -76,9 +86,18 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     let question = question(args)?;
     let opened = Opened::new("run", &args.pipeline, &args.set)?;
     let kept = (0..opened.pipeline.spec.sources.len())
-        .map(|index| Ok((index, restrict(&opened.pipeline, index, question)?)))
+        .map(|index| {
+            let asked = restrict(&opened.pipeline, index, question)?;
+            // A state that is kept can be asked anything later.
+            let whole = || opened.pipeline.spec.sources[index].clone();
+            Ok((index, if args.state.is_some() { whole() } else { asked }))
+        })
         .collect::<Result<Vec<(usize, Source)>, Trouble>>()?;
     let shards = opened.shards(args.shards, &kept)?;
+    let mut states = kept
+        .iter()
+        .map(|(index, _)| args.state.as_ref().map(|path| Kept::open(&opened, *index, path)).transpose())
+        .collect::<Result<Vec<Option<Kept>>, Trouble>>()?;
     let work = kept
         .into_iter()
         .map(|(index, kept)| Ok(opened.work(index, kept, opened.files(index)?)))
@@ -87,28 +106,41 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
         return annotate(args, &opened, &work);
     }
     if let Some(path) = &args.save {
-        may_replace(path, StateFile::begins, "state file")?;
+        may_replace(path, &output::STATE)?;
     }
     let mut nothing = false;
     // All sources first: a report is whole or not there at all.
     let mut measured = Vec::new();
-    for (index, work) in work.iter().enumerate() {
-        let finished = work
-            .measure(shards, None, args.save.is_some())
-            .map_err(|error| opened.unreadable(index, error))?;
+    for ((index, work), state) in work.iter().enumerate().zip(&mut states) {
+        let shards = match (args.shards, state.as_ref().and_then(Kept::shards)) {
+            (None, Some(shards)) => shards,
+            _ => shards,
+        };
+        let how = How {
+            shards,
+            workers: args.workers.map_or(shards, usize::from),
+            save: args.save.is_some(),
+            keep: state.as_mut().map(Kept::keep),
+            annotate: None,
+        };
+        let finished = work.measure(how).map_err(|error| opened.unreadable(index, error))?;
+        keep::note(&work.source.name, &finished);
         nothing |= note(&opened.pipeline, index, &finished, &work.quarantine);
         measured.push(finished);
     }
-    if let Some(path) = &args.save {
+    let saved = args.save.as_ref().map_or(Ok(()), |path| {
         let states = measured.iter_mut().filter_map(|finished| finished.saved.take()).collect();
         let file = save::file(&opened, question, states);
-        save::write(path, &file.write(), StateFile::begins, "state file")?;
-    }
+        output::write(path, &file.write(), &output::STATE)
+    });
     let mut report = Report::start(args.format);
     measured
         .iter()
         .for_each(|finished| finished.outlet.each_answer(question, &mut |answer| report.put(answer)));
-    report.finish().map_err(|e| Trouble::environment(format!("cannot write the report: {e}")))?;
+    let reported = report.finish().map_err(|e| Trouble::environment(format!("cannot write the report: {e}")));
+    // What was measured is told, saved or not.
+    saved?;
+    reported?;
     Ok(ExitCode::from(if nothing { NOTHING_MEASURED } else { 0 }))
 }
 
@@ -130,7 +162,9 @@ fn annotate(args: &RunArgs, opened: &Opened<'_>, work: &[Work<'_>]) -> Result<Ex
     let events = Events::new(work.source.format == engine::spec::Format::Ndjson);
     let write = |judged: &Judged, row: usize, notes: Notes<'_>| events.write(judged, row, &notes);
     let annotate = Annotate { annotator: &annotator, write: &write };
-    let finished = work.measure(1, Some(annotate), false).map_err(|error| opened.unreadable(0, error))?;
+    let finished = work
+        .measure(How { shards: 1, annotate: Some(annotate), ..How::default() })
+        .map_err(|error| opened.unreadable(0, error))?;
     let nothing = note(&opened.pipeline, 0, &finished, &work.quarantine);
     events.finish().map_err(|e| Trouble::environment(format!("cannot write the events: {e}")))?;
     Ok(ExitCode::from(if nothing { NOTHING_MEASURED } else { 0 }))

@@ -1,13 +1,15 @@
 //! State files in and out: what `run --save` writes, and what `merge` and `sketch` read back.
 
-use crate::work::{Opened, parse};
-use crate::{Trouble, say};
+use crate::Trouble;
+use crate::work::{Opened, secret};
 use engine::spec::{Question, Source};
 use engine::state::{FileError, Saved, State, StateFile};
-use plan::{Override, Pipeline};
+use plan::{Override, Pipeline, SecretAt};
 use sketch::Limits;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use sketch::hash::SECRET_BYTES_MIN;
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// The words of `--limit` on the command line.
@@ -18,14 +20,29 @@ pub fn limit(text: &str) -> Result<Limits, String> {
         .map_err(|_| format!("`{text}` is more than this machine can address"))
 }
 
-/// A file with all of its bytes, no more of them than the limit allows.
+/// A file with all of its bytes, no more of them than the limit allows; `-` is standard input.
 pub fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, Trouble> {
-    let unreadable =
-        |error: io::Error| Trouble::environment(format!("cannot read `{}`: {error}", path.display()));
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(limits.bytes_max as u64 + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
+    let most = limits.bytes_max as u64 + 1;
+    let read = if path == Path::new("-") {
+        io::stdin().lock().take(most).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::NotFound => "; look at the name, or write a state there first: run --save",
+            io::ErrorKind::IsADirectory => "; name the files in it",
+            _ => "",
+        };
+        Trouble::environment(format!("cannot read `{}`: {error}{advice}", path.display()))
+    })?;
+    if bytes.is_empty() {
+        return Err(Trouble::environment(format!(
+            "`{}` cannot be read: it is empty; leave it out, or write it again",
+            path.display()
+        )));
+    }
     if bytes.len() > limits.bytes_max {
         let limit = limits.bytes_max;
         return Err(Trouble::environment(format!(
@@ -34,51 +51,6 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, Trouble> {
         )));
     }
     Ok(bytes)
-}
-
-/// Writes a file in whole or not at all: beside its place first, then over to it. A file that was there and is of the same
-/// sort is replaced; another one is left alone.
-pub fn write(
-    path: &Path,
-    bytes: &[u8],
-    same_sort: impl Fn(&[u8]) -> bool,
-    sort: &str,
-) -> Result<(), Trouble> {
-    let failed =
-        |error: io::Error| Trouble::environment(format!("cannot write `{}`: {error}", path.display()));
-    if may_replace(path, same_sort, sort)? {
-        say(format_args!("note: `{}` was there and is replaced", path.display()));
-    }
-    let name = path.file_name().ok_or_else(|| failed(io::Error::other("it is no name of a file")))?;
-    let mut beside = name.to_os_string();
-    beside.push(format!(".{}.part", std::process::id()));
-    let beside = path.with_file_name(beside);
-    let put = || -> io::Result<()> {
-        let mut file = File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    put().map_err(|error| {
-        // What is left of it is of no use; that it cannot be removed either changes nothing.
-        let _ = fs::remove_file(&beside);
-        failed(error)
-    })
-}
-
-/// Whether something is there; an error when it is of another sort.
-pub fn may_replace(path: &Path, same_sort: impl Fn(&[u8]) -> bool, sort: &str) -> Result<bool, Trouble> {
-    let mut head = Vec::new();
-    match File::open(path).and_then(|file| file.take(64).read_to_end(&mut head)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Ok(0) => Ok(true),
-        Ok(_) if same_sort(&head) => Ok(true),
-        Ok(_) => Err(Trouble::environment(format!(
-            "`{}` is there and is no {sort}: it is not replaced. Name another file, or remove it",
-            path.display()
-        ))),
-        Err(error) => Err(Trouble::environment(format!("cannot write `{}`: {error}", path.display()))),
-    }
 }
 
 /// What the states that `run` measured look like as a file.
@@ -107,8 +79,11 @@ impl Loaded {
         let overrides: Result<Vec<Override>, _> =
             file.overrides.iter().map(|text| Override::parse(text)).collect();
         let overrides = overrides.map_err(|error| wrong(format!("its overrides make no sense: {error}")))?;
-        let pipeline = parse(path, &file.name, &file.pipeline, &overrides).map_err(|problems| {
-            wrong(format!("the pipeline it was made by is not understood here:\n{problems}"))
+        let secret = Secret { path, overrides: &overrides, wanting: RefCell::default() };
+        let pipeline = Pipeline::parse_with(&file.name, &file.pipeline, &overrides, &|at| secret.fetch(at));
+        let pipeline = pipeline.map_err(|problems| match secret.wanting.take() {
+            Some(wanting) => wrong(wanting),
+            None => wrong(format!("the pipeline it was made by is not understood here:\n{problems}")),
         })?;
         let names: Vec<&str> = pipeline.spec.sources.iter().map(|source| source.name.as_str()).collect();
         if !file.sources.iter().map(|saved| saved.source.as_str()).eq(names) {
@@ -129,6 +104,35 @@ impl Loaded {
             states.push(state);
         }
         Ok(Loaded { path: path.to_path_buf(), file, pipeline, kept, states })
+    }
+}
+
+/// The secret that a state was made under. There is only that one: advice for a new pipeline would be wrong here.
+struct Secret<'a> {
+    path: &'a Path,
+    overrides: &'a [Override],
+    /// Why it is not at hand.
+    wanting: RefCell<Option<String>>,
+}
+
+impl Secret<'_> {
+    fn fetch(&self, at: &SecretAt) -> Result<Vec<u8>, String> {
+        let found =
+            secret(at, self.path, self.overrides).and_then(|secret| match secret.trim_ascii_end().len() {
+                bytes if bytes < SECRET_BYTES_MIN => {
+                    Err(format!("holds {bytes} bytes, and no secret is so short"))
+                }
+                _ => Ok(secret),
+            });
+        found.inspect_err(|why| {
+            let place = match at {
+                SecretAt::Env(_) => "there",
+                SecretAt::File(_) => "there; a relative path starts at the state file, or else here",
+            };
+            *self.wanting.borrow_mut() = Some(format!(
+                "it was made under a key, and {at} {why}; the secret of that run is needed, no other one: put it {place}"
+            ));
+        })
     }
 }
 

@@ -1,9 +1,9 @@
 //! `streamgauge sketch`: what a file of ours, or a sketch of Apache DataSketches, holds.
 
+use crate::Trouble;
 use crate::image::{self, Of};
 use crate::save::{self, Loaded};
 use crate::show::{Format, Report, float};
-use crate::{Trouble, say};
 use clap::Args;
 use engine::Guarantee;
 use engine::answer::{Answer, Item, Key, List, Number, Quantile, Reading};
@@ -34,7 +34,7 @@ Exit codes: 0 told; 2 the command line makes no sense; 3 the file cannot be read
 /// The words behind `sketch`.
 #[derive(Debug, Args)]
 pub struct SketchArgs {
-    /// A state file, or a sketch.
+    /// A state file, or a sketch; `-` is standard input.
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     file: PathBuf,
     /// How it is written.
@@ -60,26 +60,16 @@ pub fn sketch(args: &SketchArgs) -> Result<ExitCode, Trouble> {
     let bytes = save::read(&args.file, &args.limit)?;
     let mut report = Report::start(args.format);
     if StateFile::begins(&bytes) {
+        image::note_type(&args.file, None, args.of);
         let loaded = Loaded::new(&args.file, &bytes, &args.limit)?;
         tell_state(&mut report, loaded, bytes.len(), args.format);
     } else {
         let image = image::read(&args.file, &bytes, args.of, &args.limit)?;
-        if let (Form::DataSketches(family), None) = (image.form, args.of) {
-            note_type(family);
-        }
+        image::note_type(&args.file, Some(image.form()), args.of);
         tell_image(&mut report, &image, &args.file, bytes.len(), args.format);
     }
     report.finish().map_err(|error| Trouble::environment(format!("cannot write the report: {error}")))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn note_type(family: Family) {
-    if let Some(types) = family.types() {
-        say(format_args!(
-            "note: the bytes do not say what the values are; to read them otherwise: --type {}",
-            image::words(types)
-        ));
-    }
 }
 
 fn tell_state(report: &mut Report, loaded: Loaded, file_bytes: usize, format: Format) {
@@ -197,7 +187,7 @@ fn readings(image: &Image) -> Vec<(&'static str, Reading)> {
         );
         out.extend(any.query(&Question::Sum, CONFIDENCE).map(|sum| ("sum", of(sum, false))));
         out.extend(
-            entries(any, image.form)
+            entries(any, image.form())
                 .map(|(what, list)| (what, Reading { sketch: Some(name.clone()), ..list })),
         );
     }

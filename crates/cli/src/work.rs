@@ -6,7 +6,7 @@ use crate::progress::Progress;
 use engine::compute::Compute;
 use engine::spec::Source;
 use plan::{Input, InputKind, Override, Pipeline, Problems, SecretAt};
-use runtime::{Annotate, Finished, InputFile, Job, RunError};
+use runtime::{Annotate, Finished, InputFile, Job, Keep, RunError};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -93,14 +93,25 @@ pub struct Work<'a> {
     pub memory_bytes: u64,
 }
 
+/// How a source is measured.
+#[derive(Default)]
+pub struct How<'a> {
+    /// Parts of the state.
+    pub shards: usize,
+    /// Threads; as many as shards when there are fewer of those.
+    pub workers: usize,
+    /// Who is told of every event.
+    pub annotate: Option<Annotate<'a>>,
+    /// Whether the state is wanted as bytes.
+    pub save: bool,
+    /// Where it is kept.
+    pub keep: Option<Keep<'a>>,
+}
+
 impl Work<'_> {
     /// Reads the source to its end.
-    pub fn measure<'a>(
-        &'a self,
-        shards: usize,
-        annotate: Option<Annotate<'a>>,
-        save: bool,
-    ) -> Result<Finished<'a>, RunError> {
+    pub fn measure<'a>(&'a self, how: How<'a>) -> Result<Finished<'a>, RunError> {
+        let How { shards, workers, annotate, save, keep } = how;
         let progress = Progress::start(&self.files);
         let job = Job {
             source: self.source,
@@ -110,8 +121,10 @@ impl Work<'_> {
             files: self.files.clone(),
             quarantine: self.quarantine.clone(),
             shards,
+            workers,
             memory_bytes: self.memory_bytes,
             save,
+            keep,
         };
         let finished = runtime::run(job, &|status| progress.show(status));
         progress.finish();
@@ -144,7 +157,7 @@ pub fn parse(path: &Path, name: &str, text: &str, overrides: &[Override]) -> Res
 const SECRET_BYTES_MAX: u64 = 64 << 10;
 
 /// The secret behind `hash_key`. A file is looked for as those of sources are.
-fn secret(at: &SecretAt, pipeline: &Path, overrides: &[Override]) -> Result<Vec<u8>, String> {
+pub fn secret(at: &SecretAt, pipeline: &Path, overrides: &[Override]) -> Result<Vec<u8>, String> {
     match at {
         SecretAt::Env(name) => match std::env::var_os(name) {
             Some(value) => Ok(value.into_encoded_bytes()),

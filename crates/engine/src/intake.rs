@@ -5,6 +5,8 @@
 //! A record further ahead than `ahead` does not move the clock until `agree` records in a row say the same: a gap, not
 //! a poison. Results never depend on how the input was cut into blocks.
 
+mod bytes;
+
 use crate::batch::{Batch, Reason};
 use crate::doubt::Misjudged;
 use crate::restore::WEIGHT_SUM_MAX;
@@ -254,6 +256,8 @@ impl Intake {
         self.records += batch.records;
         let id = batch.partition;
         let mut partition = self.partitions.remove(&id).unwrap_or_default();
+        // A file that has grown since it was read to its end.
+        partition.finished = false;
         let out = if partition.clock.is_some() {
             vec![self.judge(&time, id, &mut partition, batch)]
         } else if let Some(clock) = partition.first_clock(&time, &batch) {

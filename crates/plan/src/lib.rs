@@ -44,6 +44,7 @@ pub mod size;
 pub use accuracy::{Accuracy, Choice};
 pub use explain::{Explained, SharedSet, Stage};
 pub use expr::Program;
+pub use file::checkpoint::{Checkpoint, Compression};
 pub use file::overrides::Override;
 pub use file::time::zone_name;
 pub use file::values::bytes;

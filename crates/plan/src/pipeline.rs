@@ -3,6 +3,7 @@
 use crate::accuracy::{Accuracy, Choice};
 use crate::columns::Columns;
 use crate::expr::Program;
+use crate::file::checkpoint::Checkpoint;
 use crate::file::expression::Expression;
 use crate::file::metric::{Keep, Measured, MetricTable};
 use crate::file::overrides::Override;
@@ -32,6 +33,8 @@ pub struct Pipeline {
     pub programs: Vec<Option<Arc<Program>>>,
     /// Where the bytes of each source come from; one per `spec.sources`, in the same order.
     pub inputs: Vec<Input>,
+    /// How a state is kept where one is.
+    pub checkpoint: Checkpoint,
     /// What `accuracy` came to; one per metric, in the order of `spec.sources[..].metrics[..]`.
     pub choices: Vec<Choice>,
     /// Where the words stand that the data may prove wrong.
@@ -128,7 +131,15 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
     }
     let inputs = inputs(&name, &file.sources, problems);
     let spec = Spec { name, memory_bytes: file.memory_bytes, sources };
-    Pipeline { spec, programs, inputs, choices, places: Places { texts: Vec::new(), sources: places } }
+    let checkpoint = file.checkpoint;
+    Pipeline {
+        spec,
+        programs,
+        inputs,
+        checkpoint,
+        choices,
+        places: Places { texts: Vec::new(), sources: places },
+    }
 }
 
 /// The name of a file without folders and extension, fit for a pipeline.

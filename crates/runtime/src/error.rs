@@ -114,6 +114,57 @@ pub enum RunError {
         /// What does not fit.
         source: engine::decode::DecoderError,
     },
+    /// A state directory that cannot be used.
+    #[error("cannot {doing} the state directory `{path}`: {source}")]
+    State {
+        /// What was tried.
+        doing: &'static str,
+        /// The directory.
+        path: String,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// Two programs, one state.
+    #[error(
+        "the state directory `{0}` is in use by another run: wait for it to end, or name another directory"
+    )]
+    StateInUse(String),
+    /// Commits that are all damaged.
+    #[error(
+        "no commit of the state directory `{path}` is whole ({why}): bring the files back from a copy, or name another \
+         directory and begin anew"
+    )]
+    StateDamaged {
+        /// The directory.
+        path: String,
+        /// What is wrong with each.
+        why: String,
+    },
+    /// A commit whose parts are not a state of the source.
+    #[error(
+        "the state directory `{path}` does not hold a state of this source: {why}; name another directory to begin anew"
+    )]
+    StateOfAnother {
+        /// The directory.
+        path: String,
+        /// What differs.
+        why: String,
+    },
+    /// An input that is not what it was when the state was kept.
+    #[error("`{path}` {what}, but the state counts what was read of it: {remedy}")]
+    Changed {
+        /// The file.
+        path: String,
+        /// What has happened to it.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A stream, of which a state cannot say where it goes on.
+    #[error(
+        "`{0}` can be read only once, so a state kept of it could not go on: write it to a file, or leave --state out"
+    )]
+    NotAgain(String),
     /// The quarantine file cannot be written.
     #[error(
         "cannot write the quarantine file `{path}`: {source}; records set aside would be lost, so the run stops"

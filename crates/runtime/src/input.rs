@@ -162,6 +162,20 @@ impl Stream {
         }
     }
 
+    /// Leaves out some bytes, or all there are when there are fewer.
+    pub fn skip(&mut self, bytes: u64) -> Result<(), RunError> {
+        let mut left = bytes;
+        let mut buffer = vec![0; SKIPPED_AT_ONCE.min(usize::try_from(left).unwrap_or(usize::MAX))];
+        while left > 0 {
+            let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            match self.read(&mut buffer[..wanted])? {
+                0 => return Ok(()),
+                n => left -= n as u64,
+            }
+        }
+        Ok(())
+    }
+
     fn trouble(&self, error: io::Error) -> RunError {
         let path = self.path.clone();
         let xz = error.get_ref().and_then(|inner| inner.downcast_ref::<liblzma::stream::Error>());
@@ -187,6 +201,8 @@ impl Stream {
     }
 }
 
+/// Bytes that are left out at once.
+const SKIPPED_AT_ONCE: usize = 1 << 20;
 /// Memory that decoding xz may take: seven times what `xz -9` makes necessary; a header can ask for 4 GiB.
 const XZ_MEMORY_MAX: u64 = 512 << 20;
 /// The first bytes of a file, decompressed, `bytes_max` at most, and whether the file ends with them.
@@ -221,25 +237,37 @@ const FOREIGN: [(&[u8], &str, &str); 5] = [
 
 type Rest<R> = Chain<Cursor<Vec<u8>>, R>;
 
+/// How a file that begins like this is compressed.
+pub fn compression(magic: &[u8]) -> Option<&'static str> {
+    match magic {
+        [0x1F, 0x8B, ..] => Some("gzip"),
+        [0x28, 0xB5, 0x2F, 0xFD, ..] => Some("zstd"),
+        [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
+        _ => None,
+    }
+}
+
 fn decompress<R: Read + Send + 'static>(
     magic: &[u8],
     raw: R,
 ) -> io::Result<(Box<dyn Read + Send>, Option<&'static str>)> {
     let whole: Rest<R> = Cursor::new(magic.to_vec()).chain(raw);
-    Ok(match magic {
-        [0x1F, 0x8B, ..] => {
+    let format = compression(magic);
+    let reader: Box<dyn Read + Send> = match format {
+        Some("gzip") => {
             let input = BufReader::with_capacity(1 << 16, whole);
-            (Box::new(flate2::bufread::MultiGzDecoder::new(input)), Some("gzip"))
+            Box::new(flate2::bufread::MultiGzDecoder::new(input))
         }
-        [0x28, 0xB5, 0x2F, 0xFD, ..] => (Box::new(zstd::Decoder::new(whole)?), Some("zstd")),
-        [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => {
+        Some("zstd") => Box::new(zstd::Decoder::new(whole)?),
+        Some(_) => {
             let input = BufReader::with_capacity(1 << 16, whole);
             // A file may be several streams, one behind the other.
             let streams = Xz::new_stream_decoder(XZ_MEMORY_MAX, liblzma::stream::CONCATENATED)?;
-            (Box::new(liblzma::bufread::XzDecoder::new_stream(input, streams)), Some("xz"))
+            Box::new(liblzma::bufread::XzDecoder::new_stream(input, streams))
         }
-        _ => (Box::new(whole), None),
-    })
+        None => Box::new(whole),
+    };
+    Ok((reader, format))
 }
 
 fn read_full(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {

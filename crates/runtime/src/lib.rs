@@ -1,17 +1,21 @@
-//! The local driver: files and standard input, threads, and the quarantine, around the engine's pure machines.
+//! The local driver: files and standard input, threads, the quarantine and kept states, around the engine's pure machines.
 //!
 //! It owns every byte of IO and every thread (all of them in `pump.rs`); it knows nothing of the pipeline file or of
 //! how answers are shown.
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
 mod error;
 mod input;
+mod keep;
 mod parquet;
 mod pump;
 mod quarantine;
 mod reader;
+mod resume;
 mod turn;
 
 pub use error::RunError;
 pub use input::{InputFile, expand, head};
+pub use keep::{Keep, Resumed};
 pub use pump::{Annotate, Finished, HEAD_BYTES, Job, Status, WriteNotes, run};

@@ -46,6 +46,7 @@ impl ParquetFile {
     pub fn open(
         file: &InputFile,
         source: &Source,
+        first_row: u64,
         progress: Arc<AtomicU64>,
     ) -> Result<ParquetFile, RunError> {
         let path = file.path.clone();
@@ -64,10 +65,12 @@ impl ParquetFile {
         let leaves = wanted_leaves(&path, builder.parquet_schema(), source)?;
         let mask = ProjectionMask::leaves(builder.parquet_schema(), leaves);
         let rows_all = builder.metadata().file_metadata().num_rows().max(0) as u64;
-        let reader = caught(|| builder.with_projection(mask).with_batch_size(BLOCK_ROWS).build())
-            .map_err(|reason| RunError::Parquet { path: path.clone(), row: 0, reason })?;
+        let reader = caught(|| {
+            builder.with_projection(mask).with_batch_size(BLOCK_ROWS).with_offset(first_row as usize).build()
+        })
+        .map_err(|reason| RunError::Parquet { path: path.clone(), row: 0, reason })?;
         check_types(&path, &reader, source)?;
-        Ok(ParquetFile { path, reader, rows: 0, rows_all, bytes_all, bytes_told: 0, progress })
+        Ok(ParquetFile { path, reader, rows: first_row, rows_all, bytes_all, bytes_told: 0, progress })
     }
 
     /// The next rows, and the number of the first one; nothing at the end.

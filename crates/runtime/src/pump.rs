@@ -5,7 +5,9 @@
 //! Two turnstiles are all the coordination there is; with one worker nothing waits.
 
 use crate::RunError;
+use crate::checkpoint::{About, Cut, Position, StateDirectory};
 use crate::input::{InputFile, reads};
+use crate::keep::{Keep, Resumed, Start};
 use crate::parquet::columns;
 use crate::quarantine::Quarantine;
 use crate::reader::{BlockHead, BlockReader, Content, FileHead};
@@ -22,7 +24,9 @@ use engine::spec::{BadPolicy, Later, Source};
 use engine::state::{Saved, State};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 /// What to run.
@@ -40,12 +44,16 @@ pub struct Job<'a> {
     pub files: Vec<InputFile>,
     /// Where bad and late records go when the source asks for it.
     pub quarantine: PathBuf,
-    /// Number of shards, each with a thread of its own.
+    /// Number of shards: parts of the state.
     pub shards: usize,
+    /// Number of threads, at most as many as shards. Results do not depend on it.
+    pub workers: usize,
     /// Accounted state allowed, over all shards.
     pub memory_bytes: u64,
     /// Whether the state is wanted as bytes.
     pub save: bool,
+    /// Where the state is kept, so that a run goes on where the last one ended, however it did.
+    pub keep: Option<Keep<'a>>,
 }
 
 /// Answers to single events.
@@ -94,6 +102,10 @@ pub struct Finished<'a> {
     pub seen: Vec<bool>,
     /// The first bytes of the input, at most [`HEAD_BYTES`]: to say what a field may have been meant to be.
     pub head: Vec<u8>,
+    /// Where the run began, when it went on from a state that was kept.
+    pub resumed: Option<Resumed>,
+    /// Commits that were put off because the one before was still being written.
+    pub commits_put_off: u64,
 }
 
 /// Bytes of the input that are kept for hints.
@@ -113,43 +125,67 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
     if keeps && reads(&job.files, &job.quarantine) {
         return Err(RunError::QuarantineIsRead(job.quarantine.display().to_string()));
     }
-    let verdict_bytes = Judge::share_of(job.kept, job.memory_bytes);
-    let shard_bytes = job.memory_bytes.saturating_sub(verdict_bytes) / shards as u64;
+    let mut start = Start::new(&job, shards)?;
+    let quarantine = keeps.then(|| Quarantine::at(&job.quarantine, start.quarantine)).transpose()?;
+    let (sender, cuts) = sync_channel(1);
+    let (directory, about, every) = match job.keep {
+        Some(Keep { directory, about, every, .. }) => (Some(directory), about, every),
+        None => (None, About::default(), Duration::MAX),
+    };
+    let keep = directory.is_some();
+    let files = std::mem::take(&mut start.plan.files);
+    let mut reader = BlockReader::new(source, files, start.next_block, bytes.clone());
+    reader.ended_before(start.plan.ended);
     let pump = Pump {
         source,
         kept: job.kept,
-        reader: Mutex::new(BlockReader::new(source, job.files, bytes.clone())),
-        read_turn: Turn::default(),
+        reader: Mutex::new(reader),
+        read_turn: Turn::starting_at(start.next_block),
         desk: Mutex::new(Desk {
-            intake: Intake::new(source),
-            judge: Judge::new(job.kept, job.program.clone(), verdict_bytes),
-            quarantine: keeps.then(|| Quarantine::new(&job.quarantine)),
-            files: Vec::new(),
+            intake: start.intake,
+            judge: start.judge,
+            quarantine,
+            positions: start.plan.positions,
             first_bad: None,
-            seen: vec![false; source.fields.len()],
+            seen: start.seen,
             head: Vec::new(),
+            cuts: keep.then_some(sender),
+            last_cut: Instant::now(),
+            put_off: 0,
         }),
-        intake_turn: Turn::default(),
+        intake_turn: Turn::starting_at(start.next_block),
+        first_block: start.next_block,
+        every,
         program: job.program,
         annotate: job.annotate,
-        shards: (0..shards).map(|_| Mutex::new(Shard::new(job.kept, shard_bytes))).collect(),
+        shards: start.shards.into_iter().map(Mutex::new).collect(),
         save: job.save,
         failure: Mutex::new(None),
         bytes,
         events: AtomicU64::new(0),
         progress,
     };
-    if shards == 1 {
-        pump.work(0);
-    } else {
-        std::thread::scope(|scope| {
-            for index in 0..shards {
-                let pump = &pump;
-                scope.spawn(move || pump.work(index as u64));
+    let workers = job.workers.clamp(1, shards) as u64;
+    match directory {
+        None if workers == 1 => pump.work(0, 1),
+        directory => std::thread::scope(|scope| {
+            let (pump, about) = (&pump, &about);
+            let hands: Vec<_> =
+                (1..workers).map(|hand| scope.spawn(move || pump.work(hand, workers))).collect();
+            let writer =
+                directory.map(|directory| scope.spawn(move || pump.write_commits(directory, about, cuts)));
+            pump.work(0, workers);
+            // A panic in a worker is one of the run.
+            hands
+                .into_iter()
+                .for_each(|hand| hand.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            pump.last_cut();
+            if let Some(writer) = writer {
+                writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             }
-        });
+        }),
     }
-    pump.finish()
+    pump.finish(start.resumed)
 }
 
 struct Pump<'a, 'p> {
@@ -161,6 +197,10 @@ struct Pump<'a, 'p> {
     read_turn: Turn,
     desk: Mutex<Desk>,
     intake_turn: Turn,
+    /// Number of the first block of this run.
+    first_block: u64,
+    /// Time between two commits.
+    every: Duration,
     shards: Vec<Mutex<Shard>>,
     save: bool,
     failure: Mutex<Option<RunError>>,
@@ -174,20 +214,24 @@ struct Desk {
     intake: Intake,
     judge: Judge,
     quarantine: Option<Quarantine>,
-    /// By partition: the file and the lines before its next block.
-    files: Vec<(Arc<FileHead>, u64)>,
+    /// By partition: the file, and how far it was read.
+    positions: Vec<Position>,
     first_bad: Option<(String, Bad)>,
     seen: Vec<bool>,
     head: Vec<u8>,
+    /// To whom states go that are to be kept; none where nothing is kept, and after the last one.
+    cuts: Option<SyncSender<Cut>>,
+    last_cut: Instant,
+    put_off: u64,
 }
 
 impl<'a> Pump<'a, '_> {
-    /// The life of one worker.
-    fn work(&self, index: u64) {
+    /// The life of one worker of so many.
+    fn work(&self, hand: u64, workers: u64) {
         let _guard = BreakOnPanic(self);
         let mut decoder: Option<(u32, Decoder)> = None;
         let mut buffer = Vec::new();
-        let mut number = index;
+        let mut number = self.first_block + hand;
         loop {
             if !self.read_turn.wait(number) {
                 return;
@@ -199,7 +243,7 @@ impl<'a> Pump<'a, '_> {
                 Ok(None) => return,
                 Err(error) => return self.fail(error),
             };
-            if number == 0 {
+            if number == self.first_block {
                 lock(&self.desk).head = buffer[..buffer.len().min(HEAD_BYTES)].to_vec();
             }
             let batch = self.decode(&mut decoder, &head, &buffer);
@@ -207,21 +251,26 @@ impl<'a> Pump<'a, '_> {
                 return;
             }
             let own = match batch {
-                Ok(batch) => self.judge(&head, batch),
+                Ok(batch) => self.judge(&head, buffer.last() == Some(&b'\n'), batch),
                 Err(error) => {
                     self.fail(error);
                     None
                 }
             };
             // The shard is locked before the turn is passed on, so that it sees blocks in order.
-            let shard = own.map(|judged| (lock(&self.shards[index as usize]), judged));
+            let shard = own.map(|judged| (self.shard_of(number), judged));
             self.intake_turn.pass();
             if let Some((mut shard, judged)) = shard {
                 self.fold(&mut shard, &judged);
                 self.report(judged.batch.rows as u64, &shard);
             }
-            number += self.shards.len() as u64;
+            number += workers;
         }
+    }
+
+    /// Block n goes whole to shard n mod S.
+    fn shard_of(&self, block: u64) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[(block % self.shards.len() as u64) as usize])
     }
 
     fn decode(
@@ -262,13 +311,17 @@ impl<'a> Pump<'a, '_> {
 
     /// At the intake, in turn: judges a batch. Gives back this block's own; earlier ones that were held until now
     /// are folded here, under the turn, because their workers have gone on.
-    fn judge(&self, head: &BlockHead, mut batch: Batch) -> Option<Judged> {
+    fn judge(&self, head: &BlockHead, ended: bool, mut batch: Batch) -> Option<Judged> {
         let mut desk = lock(&self.desk);
+        if desk.cuts.is_some() && desk.last_cut.elapsed() >= self.every {
+            self.cut(&mut desk, head.number);
+        }
         for &partition in &head.finished {
             let released = desk.intake.finish(partition);
             self.fold_all(&mut desk, released);
+            desk.positions[partition as usize].finished = true;
         }
-        desk.enter(head, &mut batch);
+        desk.enter(head, ended, &mut batch);
         if let Err(error) = desk.set_bad_aside(self.source, &head.file, &batch) {
             self.fail(error);
             return None;
@@ -291,8 +344,7 @@ impl<'a> Pump<'a, '_> {
     fn fold_all(&self, desk: &mut Desk, batches: Vec<Judged>) {
         for judged in batches {
             let judged = self.verdicts(desk, judged);
-            let shard = judged.batch.number % self.shards.len() as u64;
-            self.fold(&mut lock(&self.shards[shard as usize]), &judged);
+            self.fold(&mut self.shard_of(judged.batch.number), &judged);
         }
     }
 
@@ -321,7 +373,72 @@ impl<'a> Pump<'a, '_> {
         lock(&self.reader).stop();
     }
 
-    fn finish(self) -> Result<Finished<'a>, RunError> {
+    /// Hands on the state before a block. Whoever is here holds the desk, so no later block was judged, and waits for the
+    /// shards, so all earlier ones are folded in. While rows wait for a clock there is no such state: the next block sees.
+    fn cut(&self, desk: &mut Desk, next_block: u64) {
+        if desk.intake.holds_rows() {
+            return;
+        }
+        let quarantine = match desk.quarantine.as_mut().map_or(Ok((0, 0)), Quarantine::settle) {
+            Ok(quarantine) => quarantine,
+            Err(error) => return self.fail(error),
+        };
+        let mut cut = Cut {
+            next_block,
+            positions: desk.positions.clone(),
+            seen: desk.seen.clone(),
+            quarantine,
+            intake: Vec::new(),
+            shards: Vec::new(),
+            judge: Vec::new(),
+        };
+        desk.intake.snapshot(&mut cut.intake);
+        desk.judge.snapshot(&mut cut.judge);
+        for shard in &self.shards {
+            let mut bytes = Vec::new();
+            lock(shard).snapshot(self.kept, &mut bytes);
+            cut.shards.push(bytes);
+        }
+        desk.last_cut = Instant::now();
+        // The last one waits for its turn; another one may be put off.
+        if let Some(cuts) = &desk.cuts
+            && matches!(cuts.try_send(cut), Err(TrySendError::Full(_)))
+        {
+            desk.put_off += 1;
+        }
+    }
+
+    /// After the last block: what was read is kept once more, and nothing after it.
+    fn last_cut(&self) {
+        let mut desk = lock(&self.desk);
+        let Some(cuts) = desk.cuts.take() else { return };
+        let failed = lock(&self.failure).is_some();
+        if failed || desk.intake.holds_rows() {
+            return;
+        }
+        // Whoever writes has taken the one before, or will; this one must not be put off.
+        desk.positions.iter_mut().for_each(|position| position.finished = true);
+        let (sender, receiver) = sync_channel(1);
+        desk.cuts = Some(sender);
+        let next_block = lock(&self.reader).next_number();
+        self.cut(&mut desk, next_block);
+        desk.cuts = None;
+        if let Ok(cut) = receiver.try_recv() {
+            // The other end is gone only after an error, which is kept.
+            let _ = cuts.send(cut);
+        }
+    }
+
+    /// The life of who writes commits.
+    fn write_commits(&self, directory: &mut StateDirectory, about: &About, cuts: Receiver<Cut>) {
+        for cut in cuts {
+            if let Err(error) = directory.commit(about, cut) {
+                return self.fail(error);
+            }
+        }
+    }
+
+    fn finish(self, resumed: Option<Resumed>) -> Result<Finished<'a>, RunError> {
         let mut desk = lock(&self.desk);
         let released = desk.intake.finish_all();
         self.fold_all(&mut desk, released);
@@ -345,22 +462,22 @@ impl<'a> Pump<'a, '_> {
             first_bad: desk.first_bad,
             seen: desk.seen,
             head: desk.head,
+            resumed,
+            commits_put_off: desk.put_off,
         })
     }
 }
 
 impl Desk {
-    /// Makes the lines of a batch absolute and notes which fields have values.
-    fn enter(&mut self, head: &BlockHead, batch: &mut Batch) {
+    /// Makes the lines of a batch absolute, and notes how far its file was read and which fields have values.
+    fn enter(&mut self, head: &BlockHead, ended: bool, batch: &mut Batch) {
         let file = &head.file;
-        let index = file.partition as usize;
-        while self.files.len() <= index {
-            self.files.push((file.clone(), 0));
-        }
-        let (known, lines) = &mut self.files[index];
-        *known = file.clone();
-        batch.bad.iter_mut().map(|b| &mut b.raw).chain(&mut batch.raw).for_each(|raw| raw.line += *lines);
-        *lines += batch.lines + head.skipped_lines;
+        let position = &mut self.positions[file.partition as usize];
+        let lines = position.lines;
+        batch.bad.iter_mut().map(|b| &mut b.raw).chain(&mut batch.raw).for_each(|raw| raw.line += lines);
+        position.lines += batch.lines + head.skipped_lines;
+        position.next = head.next_byte;
+        position.unended = !ended;
         if self.first_bad.is_none()
             && let Some(bad) = batch.bad.first()
         {
@@ -389,9 +506,9 @@ impl Desk {
         if source.time.as_ref().is_none_or(|time| time.later != Later::Quarantine) {
             return Ok(());
         }
-        let file = &self.files[judged.batch.partition as usize].0;
+        let path = &self.positions[judged.batch.partition as usize].path;
         for &row in &judged.left_out {
-            quarantine.put(&source.name, &file.path, "late", None, &judged.batch.raw[row as usize])?;
+            quarantine.put(&source.name, path, "late", None, &judged.batch.raw[row as usize])?;
         }
         Ok(())
     }

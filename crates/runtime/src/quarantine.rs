@@ -4,7 +4,7 @@ use crate::RunError;
 use engine::batch::Raw;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes one line per record set aside. The file is made when the first one comes.
@@ -19,6 +19,40 @@ impl Quarantine {
     /// A quarantine at this path.
     pub fn new(path: &Path) -> Quarantine {
         Quarantine { path: path.to_path_buf(), writer: None, written: 0 }
+    }
+
+    /// One that goes on behind so many bytes, which hold so many records: what an interrupted run wrote after them is cut
+    /// off, as it will be written again.
+    pub fn at(path: &Path, (bytes, records): (u64, u64)) -> Result<Quarantine, RunError> {
+        let mut quarantine = Quarantine::new(path);
+        if bytes > 0 {
+            let go_on = || -> io::Result<BufWriter<File>> {
+                let mut file = File::options().write(true).open(path)?;
+                if file.metadata()?.len() < bytes {
+                    return Err(io::Error::other("it is shorter than the state says"));
+                }
+                file.set_len(bytes)?;
+                file.seek(SeekFrom::End(0))?;
+                Ok(BufWriter::new(file))
+            };
+            quarantine.writer = Some(go_on().map_err(|e| quarantine.trouble(e))?);
+            quarantine.written = records;
+        }
+        Ok(quarantine)
+    }
+
+    /// Makes durable what was set aside so far: its bytes and records.
+    pub fn settle(&mut self) -> Result<(u64, u64), RunError> {
+        let Some(writer) = &mut self.writer else { return Ok((0, self.written)) };
+        let mut settle = || -> io::Result<u64> {
+            writer.flush()?;
+            writer.get_ref().sync_data()?;
+            writer.stream_position()
+        };
+        match settle() {
+            Ok(bytes) => Ok((bytes, self.written)),
+            Err(error) => Err(self.trouble(error)),
+        }
     }
 
     /// Sets a record aside.

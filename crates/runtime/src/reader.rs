@@ -11,6 +11,7 @@ use engine::decode::{Cutter, first_record};
 use engine::spec::{Format, Source, TimeFrom};
 use engine::time::Time;
 use memchr::{memchr, memchr_iter};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,7 +21,7 @@ pub const BLOCK_BYTES: usize = 256 << 10;
 
 /// Cuts the files of a source into numbered blocks.
 pub struct BlockReader {
-    files: std::vec::IntoIter<InputFile>,
+    files: std::vec::IntoIter<Planned>,
     format: Format,
     has_header: bool,
     record_bytes_max: usize,
@@ -29,13 +30,33 @@ pub struct BlockReader {
     /// For Parquet, of which files only the wanted columns are read.
     source: Option<Source>,
     rows: Option<(ParquetFile, Arc<FileHead>)>,
-    /// Partition number of the next file.
-    next_partition: u32,
     next_block: u64,
     finished: Vec<u32>,
     /// When the last block was read, if the source takes its time from there.
     arrival: Option<Time>,
     ended: bool,
+}
+
+/// A file to be read, from a record on.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The file.
+    pub file: InputFile,
+    /// Its partition.
+    pub partition: u32,
+    /// Position of the first byte to be read, in the decompressed file; of rows, the number of the first one.
+    pub first_byte: u64,
+}
+
+impl Planned {
+    /// All of these files, from their beginnings; each is a partition of its own.
+    pub fn whole(files: Vec<InputFile>) -> Vec<Planned> {
+        files
+            .into_iter()
+            .enumerate()
+            .map(|(i, file)| Planned { file, partition: i as u32, first_byte: 0 })
+            .collect()
+    }
 }
 
 struct OpenFile {
@@ -71,6 +92,8 @@ pub struct BlockHead {
     pub number: u64,
     /// Position of its first byte in the decompressed file; of rows, the number of the first one.
     pub first_byte: u64,
+    /// Position of the first byte behind it and what was skipped with it; of rows, the number of the next one.
+    pub next_byte: u64,
     /// Lines skipped with a record that was too long, beyond those of the block.
     pub skipped_lines: u64,
     /// Partitions that ended before this block.
@@ -91,8 +114,13 @@ pub enum Content {
 }
 
 impl BlockReader {
-    /// Reads `files` one after the other; each is a partition of its own.
-    pub fn new(source: &Source, files: Vec<InputFile>, progress: Arc<AtomicU64>) -> BlockReader {
+    /// Reads `files` one after the other; the first block gets this number.
+    pub fn new(
+        source: &Source,
+        files: Vec<Planned>,
+        next_block: u64,
+        progress: Arc<AtomicU64>,
+    ) -> BlockReader {
         BlockReader {
             files: files.into_iter(),
             has_header: matches!(&source.format, Format::Delimited(d) if d.columns.is_none()),
@@ -102,12 +130,21 @@ impl BlockReader {
             open: None,
             source: (source.format == Format::Parquet).then(|| source.clone()),
             rows: None,
-            next_partition: 0,
-            next_block: 0,
+            next_block,
             finished: Vec::new(),
             arrival: source.time.as_ref().filter(|time| time.from == TimeFrom::Arrival).map(|_| Time(0)),
             ended: false,
         }
+    }
+
+    /// Partitions that have ended in an earlier run: told of with the first block.
+    pub fn ended_before(&mut self, partitions: Vec<u32>) {
+        self.finished.splice(0..0, partitions);
+    }
+
+    /// The number of the next block.
+    pub fn next_number(&self) -> u64 {
+        self.next_block
     }
 
     /// Fills `buffer` with the next block; `None` at the end of the last file, and for ever after an error.
@@ -144,8 +181,8 @@ impl BlockReader {
                 continue;
             }
             let skipped_lines = std::mem::take(&mut open.skipped_lines);
-            let file = open.file.clone();
-            return Ok(Some(self.head(file, first_byte, skipped_lines, Content::Bytes)));
+            let (file, bytes) = (open.file.clone(), first_byte..open.position);
+            return Ok(Some(self.head(file, bytes, skipped_lines, Content::Bytes)));
         }
     }
 
@@ -154,16 +191,15 @@ impl BlockReader {
         loop {
             if let Some((rows, file)) = &mut self.rows {
                 if let Some((first, batch)) = rows.next()? {
-                    let file = file.clone();
-                    return Ok(Some(self.head(file, first, 0, Content::Rows(batch))));
+                    let (file, rows) = (file.clone(), first..first + batch.num_rows() as u64);
+                    return Ok(Some(self.head(file, rows, 0, Content::Rows(batch))));
                 }
                 self.finished.push(file.partition);
                 self.rows = None;
             }
-            let Some(file) = self.files.next() else { return Ok(None) };
-            let rows = ParquetFile::open(&file, source, self.progress.clone())?;
-            let head = FileHead { path: file.path, partition: self.next_partition, header: None };
-            self.next_partition += 1;
+            let Some(Planned { file, partition, first_byte }) = self.files.next() else { return Ok(None) };
+            let rows = ParquetFile::open(&file, source, first_byte, self.progress.clone())?;
+            let head = FileHead { path: file.path, partition, header: None };
             self.rows = Some((rows, Arc::new(head)));
         }
     }
@@ -171,7 +207,7 @@ impl BlockReader {
     fn head(
         &mut self,
         file: Arc<FileHead>,
-        first_byte: u64,
+        bytes: Range<u64>,
         skipped_lines: u64,
         content: Content,
     ) -> BlockHead {
@@ -180,25 +216,22 @@ impl BlockReader {
         // The clock of a machine may be set back; that of a source is not.
         self.arrival = self.arrival.map(|last| last.max(now()));
         let finished = std::mem::take(&mut self.finished);
-        BlockHead { file, number, first_byte, skipped_lines, finished, arrival: self.arrival, content }
+        let Range { start: first_byte, end: next_byte } = bytes;
+        let arrival = self.arrival;
+        BlockHead { file, number, first_byte, next_byte, skipped_lines, finished, arrival, content }
     }
 
     fn open_next(&mut self) -> Result<bool, RunError> {
-        let Some(file) = self.files.next() else { return Ok(false) };
+        let Some(Planned { file, partition, first_byte }) = self.files.next() else { return Ok(false) };
         let mut open = OpenFile {
             stream: Stream::open(&file.path, self.progress.clone())?,
             cutter: Cutter::new(&self.format),
-            file: Arc::new(FileHead {
-                path: file.path.clone(),
-                partition: self.next_partition,
-                header: None,
-            }),
+            file: Arc::new(FileHead { path: file.path.clone(), partition, header: None }),
             rest: Vec::new(),
             position: 0,
             skipped_lines: 0,
             at_end: false,
         };
-        self.next_partition += 1;
         if self.has_header {
             let header = open.header(&self.format, self.record_bytes_max)?;
             open.file = Arc::new(FileHead {
@@ -207,6 +240,7 @@ impl BlockReader {
                 header: (!header.is_empty()).then_some(header),
             });
         }
+        open.skip_to(first_byte)?;
         self.open = Some(open);
         Ok(true)
     }
@@ -219,6 +253,18 @@ fn now() -> Time {
 }
 
 impl OpenFile {
+    /// Goes on at this byte, where a record begins.
+    fn skip_to(&mut self, first_byte: u64) -> Result<(), RunError> {
+        let ahead = first_byte.saturating_sub(self.position);
+        let held = usize::try_from(ahead).unwrap_or(usize::MAX).min(self.rest.len());
+        self.rest.drain(..held);
+        if !self.at_end {
+            self.stream.skip(ahead - held as u64)?;
+        }
+        self.position = self.position.max(first_byte);
+        Ok(())
+    }
+
     /// The record at the front of the stream that names the columns; it stays there. Empty when there is none.
     fn header(&mut self, format: &Format, record_bytes_max: usize) -> Result<Vec<u8>, RunError> {
         loop {

@@ -16,6 +16,11 @@ struct Next {
 }
 
 impl Turn {
+    /// Lets this number through first.
+    pub fn starting_at(number: u64) -> Turn {
+        Turn { next: Mutex::new(Next { number, broken: false }), changed: Condvar::new() }
+    }
+
     /// Waits for number `n`. False when another thread has broken down: do not go on.
     pub fn wait(&self, n: u64) -> bool {
         let mut next = self.lock();

@@ -77,10 +77,8 @@ enum Held {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// Which bytes it came in.
-    pub form: Form,
-    /// What the key of its values is recognised by.
-    pub key: Option<u64>,
+    form: Form,
+    key: Option<u64>,
     held: Held,
 }
 
@@ -135,13 +133,16 @@ impl Image {
         out
     }
 
-    /// Whether the head of a file looks as this one's bytes do.
-    pub fn is_of_this_sort(&self, head: &[u8]) -> bool {
-        let own = self.write();
-        match self.form {
-            Form::Snapshot => head.get(..2) == own.get(..2),
-            Form::DataSketches(_) => head.get(FAMILY_AT) == own.get(FAMILY_AT),
-        }
+    /// Whether these bytes are in whole a sketch of the same form and kind, and under the same key: one that this may
+    /// stand in the place of. Costs as much as reading them.
+    pub fn is_same_sort(&self, other_bytes: &[u8], limits: &Limits) -> bool {
+        let of = match self.form {
+            Form::DataSketches(Family::Frequent(of) | Family::Kll(of)) => Some(of),
+            Form::DataSketches(Family::Theta | Family::Hll | Family::Cpc | Family::TDigest)
+            | Form::Snapshot => None,
+        };
+        Image::read(other_bytes, of, limits)
+            .is_ok_and(|other| other.form == self.form && other.kind() == self.kind())
     }
 
     /// Takes in another one of the same form.
@@ -162,6 +163,16 @@ impl Image {
             (_, _) => return Err(Unmergeable::Kinds { ours: self.kind(), theirs: other.kind() }),
         };
         merged.map_err(Unmergeable::Parameters)
+    }
+
+    /// Which bytes it came in.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// What the key of its values is recognised by, if they were hashed under one.
+    pub fn key(&self) -> Option<u64> {
+        self.key
     }
 
     /// What it is, in words.

@@ -2,6 +2,7 @@
 
 use crate::Trouble;
 use crate::note::note;
+use crate::work::How;
 use crate::work::Opened;
 use engine::batch::Reason;
 use engine::series::Role;
@@ -68,7 +69,8 @@ pub fn run(opened: &Opened<'_>, file: &Path, size: &SourceSize) -> Result<Sample
     }
     work.source = &counted;
     let started = Instant::now();
-    let finished = work.measure(1, None, false).map_err(|error| opened.unreadable(0, error))?;
+    let finished =
+        work.measure(How { shards: 1, ..How::default() }).map_err(|error| opened.unreadable(0, error))?;
     let seconds = started.elapsed().as_secs_f64();
     note(&opened.pipeline, 0, &finished, &work.quarantine);
     let (tally, outlet) = (finished.tally, &finished.outlet);

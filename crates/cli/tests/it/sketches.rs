@@ -183,6 +183,29 @@ fn types_are_told_where_images_do_not_say_them() {
 }
 
 #[test]
+fn a_type_that_changes_nothing_is_told() {
+    let dir = Workdir::new();
+    dir.write("users.hll", distinct(0..50).to_datasketches());
+    dir.write("own", distinct(0..50).to_bytes());
+    let mut latency = Kll::<f64>::new(K::new(200).expect("a size"), 1);
+    (1..=100).for_each(|i| latency.update(f64::from(i)));
+    dir.write("latency", latency.to_datasketches());
+    for (file, of, note) in [
+        ("users.hll", "long", Some("--type long changes nothing: `users.hll` itself says")),
+        ("own", "double", Some("--type double changes nothing: `own` itself says")),
+        ("latency", "string", Some("holds values of type double, float or long, double unless told")),
+        ("latency", "double", None),
+    ] {
+        for args in [&["sketch", file, "--type", of][..], &["merge", file, file, "-o", "out", "--type", of]] {
+            let ran = dir.call(args);
+            ran.expect(0, note.as_slice());
+            assert_eq!(ran.err.contains("changes nothing"), note.is_some(), "{args:?}: {}", ran.err);
+        }
+        std::fs::remove_file(dir.path().join("out")).expect("it was written");
+    }
+}
+
+#[test]
 fn what_is_no_sketch_is_refused_with_a_reason() {
     let dir = Workdir::new();
     let good = distinct(0..5_000).to_bytes();

@@ -234,11 +234,13 @@ fn files_that_are_no_states_are_refused_with_a_reason() {
         ("newer.sgs", "version 9, and this program reads version 1: take a newer program"),
         ("empty.sgs", "it is empty"),
         ("none.sgs", "cannot read `none.sgs`"),
-        ("p.toml", "neither a state file (run --save), nor a sketch"),
+        ("none.sgs", "look at the name, or write a state there first"),
+        (".", "name the files in it"),
+        ("p.toml", "neither a sketch of this program nor an image of Apache DataSketches, nor a state file"),
     ] {
         dir.call(&["sketch", file]).expect(3, &[file, words]);
         dir.call(&["merge", "a.sgs", file, "-o", "c.sgs"])
-            .expect(if file == "p.toml" || file == "empty.sgs" { 2 } else { 3 }, &[file]);
+            .expect(if file == "p.toml" { 2 } else { 3 }, &[file, if file == "p.toml" { "" } else { words }]);
         assert!(!dir.has("c.sgs"), "{file}");
     }
     dir.call(&["sketch", "a.sgs", "--limit", "1KB"])
@@ -279,8 +281,17 @@ fn a_state_under_a_key_needs_the_key() {
     assert_eq!(told(&dir, "c.sgs").0, whole);
     dir.write("key", "another secret, of the same length");
     dir.call(&["sketch", "c.sgs"]).expect(3, &["hashed in another way or under another key"]);
+    let wanted =
+        "the secret of that run is needed, no other one: put it there; a relative path starts at the state";
+    dir.write("key", "too short\n");
+    let short = dir.call(&["sketch", "c.sgs"]);
+    short.expect(3, &["made under a key, and file `key` holds 9 bytes, and no secret is so short", wanted]);
     std::fs::remove_file(dir.path().join("key")).expect("it was there");
-    dir.call(&["sketch", "c.sgs"]).expect(3, &["the pipeline it was made by is not understood here", "key"]);
+    let gone = dir.call(&["sketch", "c.sgs"]);
+    gone.expect(3, &["made under a key, and file `key` cannot be read", wanted]);
+    for ran in [short, gone] {
+        assert!(!ran.err.contains("urandom"), "a new secret is of no use: {}", ran.err);
+    }
 }
 
 #[test]
@@ -292,6 +303,17 @@ fn nothing_measured_is_a_state_too() {
     save(&dir, "a", &[]);
     dir.call(&["merge", "none.sgs", "a.sgs", "-o", "c.sgs"]).expect(0, &[]);
     assert_eq!(told(&dir, "c.sgs").0, told(&dir, "a.sgs").0);
+}
+
+#[test]
+fn a_state_may_come_on_standard_input() {
+    let dir = halves("hits = \"count()\"");
+    save(&dir, "a", &[]);
+    save(&dir, "b", &[]);
+    let a = std::fs::read(dir.path().join("a.sgs")).expect("it was saved");
+    dir.call_with(&["merge", "-", "b.sgs", "-o", "c.sgs"], &a).expect(0, &["2 states of 6,000 events"]);
+    assert!(dir.call_with(&["sketch", "-"], &a).out.starts_with("-: state of pipeline p"));
+    dir.call(&["merge", "a.sgs", "-", "-o", "c.sgs"]).expect(3, &["`-` cannot be read: it is empty"]);
 }
 
 /// The commands of docs/states.md, as they stand there.

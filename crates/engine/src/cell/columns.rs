@@ -5,7 +5,7 @@
 
 use crate::batch::Batch;
 use crate::column::Column;
-use crate::spec::{Measure, Source};
+use crate::spec::{Measure, Source, TimeFrom};
 use sketch::Token;
 use sketch::hash::Hashing;
 
@@ -21,8 +21,8 @@ pub struct Columns {
     /// Columns whose whole hashes are wanted.
     whole: Vec<usize>,
     hashes: Vec<Vec<u64>>,
-    /// Whether rows are sampled.
-    samples: bool,
+    /// When rows are sampled: what tells them apart.
+    identity: Option<Identity>,
     priorities: Vec<u64>,
 }
 
@@ -50,7 +50,7 @@ impl Columns {
                 _ => None,
             }),
             hashes: vec![Vec::new(); columns],
-            samples: source.metrics.iter().any(|metric| metric.measure.samples_rows()),
+            identity: Identity::of(source),
             priorities: Vec::new(),
         }
     }
@@ -68,8 +68,9 @@ impl Columns {
         for &field in &self.whole {
             whole_hashes(&self.hashing, &batch.columns[field], &mut self.hashes[field]);
         }
-        if self.samples {
+        if let Some(identity) = &mut self.identity {
             priorities(batch, &mut self.priorities);
+            identity.fold(&self.hashing, batch, &mut self.priorities);
         }
     }
 
@@ -93,7 +94,7 @@ impl Columns {
 pub const NO_HASH: u64 = 0;
 
 /// The smallest priorities are sampled. They follow from where an event stood in the input, so they do not depend on
-/// blocks, workers and shards, and equal events are sampled independently.
+/// blocks, workers and shards, and equal events are sampled independently. [`Identity`] makes them those of this input.
 fn priorities(batch: &Batch, out: &mut Vec<u64>) {
     out.clear();
     let (mut before, mut nth) = (None, 0);
@@ -104,6 +105,48 @@ fn priorities(batch: &Batch, out: &mut Vec<u64>) {
         let position = batch.first_byte + u64::from(place.start);
         let priority = sketch::sample::priority(batch.partition, position);
         out.push(if nth == 0 { priority } else { sketch::sample::priority(nth, priority) });
+    }
+}
+
+/// What an event is besides where it stood: its fields, and its time where that is not the clock's of its reading.
+///
+/// Two inputs have the same positions. Were an event drawn by its position alone, a merged sample would hold the events at
+/// the same few places of both: fair one by one, and worth half of its rows. Only events that are equal in all that is
+/// read of them and stand at the same place of two inputs are still drawn together. The hash is that of the source, under
+/// its key too: a state tells of no field that it does not show.
+#[derive(Debug)]
+struct Identity {
+    /// Columns that were read and not computed; they come first.
+    fields: usize,
+    timed: bool,
+    /// The hashes of a column.
+    hashes: Vec<u64>,
+}
+
+impl Identity {
+    fn of(source: &Source) -> Option<Identity> {
+        let samples = source.metrics.iter().any(|metric| metric.measure.samples_rows());
+        let timed = source.time.as_ref().is_some_and(|time| time.from != TimeFrom::Arrival);
+        let fields = source.fields.len() + usize::from(source.explode.is_some());
+        samples.then(|| Identity { fields, timed, hashes: Vec::new() })
+    }
+
+    /// Draws anew from what was drawn and what the events are. O(rows · fields).
+    fn fold(&mut self, hashing: &Hashing, batch: &Batch, priorities: &mut [u64]) {
+        let mut fold = |part: usize, hashes: &[u64]| {
+            for (priority, &hash) in priorities.iter_mut().zip(hashes) {
+                *priority = sketch::sample::priority(part as u32, *priority ^ hash);
+            }
+        };
+        if self.timed {
+            self.hashes.clear();
+            self.hashes.extend(batch.times.iter().map(|time| hashing.theta_hash_of_i64(time.0)));
+            fold(self.fields, &self.hashes);
+        }
+        for (part, column) in batch.columns.iter().take(self.fields).enumerate() {
+            whole_hashes(hashing, column, &mut self.hashes);
+            fold(part, &self.hashes);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! What can be judged inside one table is judged here; what needs two of them (sources, fields and metrics) belongs to
 //! `pipeline.rs`.
 
+pub(crate) mod checkpoint;
 pub(crate) mod expression;
 mod format;
 mod hash;
@@ -17,6 +18,7 @@ pub(crate) mod values;
 use crate::accuracy::Accuracy;
 use crate::problem::{Placed, Problem, Problems};
 use crate::secret::Fetch;
+use checkpoint::Checkpoint;
 use engine::spec::Level;
 use engine::time::Span;
 use metric::MetricTable;
@@ -37,6 +39,7 @@ pub(crate) struct File {
     pub memory_bytes: u64,
     pub accuracy: Accuracy,
     pub hashing: Hashing,
+    pub checkpoint: Checkpoint,
     pub panes: Option<Placed<Vec<Level>>>,
     pub sources: Vec<SourceTable>,
     pub metrics: Vec<MetricTable>,
@@ -58,6 +61,7 @@ pub(crate) fn read(root: &Table, fetch: Fetch<'_>, problems: &mut Problems) -> F
     });
     let accuracy = section.parsed("accuracy", problems, Accuracy::parse);
     let hashing = hash::read(&mut section, fetch, problems);
+    let checkpoint = section.entry("checkpoint").map(|entry| checkpoint::read(entry, problems));
     let panes = section.entry("panes").and_then(|entry| {
         let place = entry.key_place.clone();
         values::ladder(&entry.node, problems).map(|value| Placed { value, place })
@@ -81,6 +85,7 @@ pub(crate) fn read(root: &Table, fetch: Fetch<'_>, problems: &mut Problems) -> F
         memory_bytes: memory.map_or(MEMORY_BYTES_DEFAULT, |memory| memory.value),
         accuracy: accuracy.map_or(Accuracy::default(), |accuracy| accuracy.value),
         hashing,
+        checkpoint: checkpoint.unwrap_or_default(),
         panes,
         sources: entries(sources).iter().filter_map(|entry| source::read(entry, problems)).collect(),
         metrics: entries(metrics).iter().map(|entry| metric::read(entry, problems)).collect(),

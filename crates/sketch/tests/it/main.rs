@@ -11,6 +11,7 @@ mod frequent;
 mod hash;
 mod histogram;
 mod hll;
+mod image;
 mod interchange;
 mod keyed;
 mod kll;

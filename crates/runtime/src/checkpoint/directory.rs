@@ -1,0 +1,254 @@
+//! A directory of commits: read, written, tidied.
+
+use super::manifest::checksum;
+use super::segment::{pack, unpack};
+use super::{About, Codec, JUDGE, KEPT, Manifest, Position, Segment};
+use crate::RunError;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const MANIFEST: &str = "commit-";
+const SEGMENT: &str = "segment-";
+const LOCK: &str = "lock";
+/// Of a file that is not whole yet.
+const PART: &str = ".part";
+
+/// A directory of commits that nobody else writes to.
+#[derive(Debug)]
+pub struct StateDirectory {
+    path: PathBuf,
+    codec: Codec,
+    /// Held as long as this lives.
+    _lock: File,
+    /// The last commit.
+    last: Option<Manifest>,
+}
+
+/// A commit that was read back.
+#[derive(Debug)]
+pub struct Restored {
+    /// What it says.
+    pub manifest: Manifest,
+    /// The shards, as bytes.
+    pub shards: Vec<Vec<u8>>,
+    /// The filters of verdicts, as bytes.
+    pub judge: Vec<u8>,
+    /// Later commits that are damaged, in sentences.
+    pub damaged: Vec<String>,
+}
+
+/// A state between two blocks, as bytes.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    pub next_block: u64,
+    pub positions: Vec<Position>,
+    pub seen: Vec<bool>,
+    pub quarantine: (u64, u64),
+    pub intake: Vec<u8>,
+    pub shards: Vec<Vec<u8>>,
+    pub judge: Vec<u8>,
+}
+
+impl StateDirectory {
+    /// Opens a directory, which is made where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be made, or another program writes to it.
+    pub fn open(path: &Path, codec: Codec) -> Result<StateDirectory, RunError> {
+        fs::create_dir_all(path).map_err(|source| wrong("make", path, source))?;
+        // The names on the way there are durable only with the directories that hold them.
+        for holder in path.ancestors().skip(1).filter(|holder| !holder.as_os_str().is_empty()).take(2) {
+            File::open(holder)
+                .and_then(|holder| holder.sync_all())
+                .map_err(|source| wrong("make", path, source))?;
+        }
+        let lock = path.join(LOCK);
+        let file = File::create(&lock).map_err(|source| wrong("write to", path, source))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(RunError::StateInUse(path.display().to_string()));
+            }
+            Err(fs::TryLockError::Error(source)) => return Err(wrong("lock", path, source)),
+        }
+        Ok(StateDirectory { path: path.to_path_buf(), codec, _lock: file, last: None })
+    }
+
+    /// Reads the last commit; `None` when there has never been one.
+    ///
+    /// # Errors
+    /// When there are commits and none of them is whole.
+    pub fn restore(&mut self) -> Result<Option<Restored>, RunError> {
+        let (commits, segments) = self.list()?;
+        let mut damaged = Vec::new();
+        for (number, name) in commits.iter().rev() {
+            match self.read_commit(*number, name) {
+                Ok((manifest, mut parts)) => {
+                    let judge = parts.pop().unwrap_or_default();
+                    self.last = Some(manifest.clone());
+                    return Ok(Some(Restored { manifest, shards: parts, judge, damaged }));
+                }
+                Err(why) => damaged.push(why),
+            }
+        }
+        // The segments of a first commit may be there without it, if the program ended in between.
+        let lost = segments.iter().any(|(number, _)| *number > 1);
+        if damaged.is_empty() && !lost {
+            return Ok(None);
+        }
+        if lost && damaged.is_empty() {
+            damaged.push("there are segments of several commits, and no commit".into());
+        }
+        let path = self.path.display().to_string();
+        Err(RunError::StateDamaged { path, why: damaged.join("; ") })
+    }
+
+    /// Makes a commit durable: parts that have changed first, then the manifest, at last what nobody needs any more goes.
+    pub(crate) fn commit(&mut self, about: &About, cut: Cut) -> Result<(), RunError> {
+        let number = self.last.as_ref().map_or(1, |last| last.number + 1);
+        let parts = cut.shards.iter().enumerate().map(|(i, bytes)| (format!("shard-{i}"), bytes));
+        let parts = parts.chain([(JUDGE.to_string(), &cut.judge)]);
+        let segments = parts.map(|(part, raw)| self.segment(number, part, raw)).collect::<Result<_, _>>()?;
+        let manifest = Manifest {
+            number,
+            written_us: now_us(),
+            about: about.clone(),
+            next_block: cut.next_block,
+            positions: cut.positions,
+            seen: cut.seen,
+            quarantine: cut.quarantine,
+            intake: cut.intake,
+            segments,
+        };
+        self.write(&format!("{MANIFEST}{number:016x}"), &manifest.write())?;
+        self.last = Some(manifest);
+        self.tidy();
+        Ok(())
+    }
+
+    /// The segment of a part: that of the last commit when nothing has changed, else a new one.
+    fn segment(&self, number: u64, part: String, raw: &[u8]) -> Result<Segment, RunError> {
+        let raw_checksum = checksum(raw);
+        let before = self.last.iter().flat_map(|last| &last.segments).find(|segment| segment.part == part);
+        if let Some(same) = before.filter(|segment| segment.raw_checksum == raw_checksum) {
+            return Ok(same.clone());
+        }
+        let bytes = pack(raw, self.codec).map_err(|source| wrong("write to", &self.path, source))?;
+        let file = format!("{SEGMENT}{number:016x}-{part}");
+        self.write(&file, &bytes)?;
+        let (bytes, checksum) = (bytes.len() as u64, checksum(&bytes));
+        Ok(Segment { part, file, bytes, raw_bytes: raw.len() as u64, checksum, raw_checksum })
+    }
+
+    /// Writes a file beside its place, makes it durable, and puts it there.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
+        let (beside, place) = (self.path.join(format!("{name}{PART}")), self.path.join(name));
+        let put = || -> io::Result<()> {
+            let mut file = File::create(&beside)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&beside, &place)?;
+            // The name is durable only with the directory.
+            File::open(&self.path)?.sync_all()
+        };
+        put().map_err(|source| wrong("write to", &self.path, source))
+    }
+
+    /// Removes what no commit that is kept needs. What cannot be removed now can be later.
+    fn tidy(&self) {
+        let Ok((commits, segments)) = self.list() else { return };
+        let kept = &commits[commits.len().saturating_sub(KEPT)..];
+        let mut needed = BTreeSet::new();
+        for (number, name) in kept {
+            // One that cannot be read may need anything: then nothing goes.
+            let Ok(manifest) = self.read_manifest(*number, name) else { return };
+            needed.extend(manifest.segments.into_iter().map(|segment| segment.file));
+        }
+        let old = commits[..commits.len() - kept.len()].iter().map(|(_, name)| name);
+        let unneeded = segments.iter().map(|(_, name)| name).filter(|name| !needed.contains(*name));
+        for name in old.chain(unneeded) {
+            let _ = fs::remove_file(self.path.join(name));
+        }
+    }
+
+    /// Commits and segments by number.
+    #[expect(clippy::type_complexity, reason = "two lists of one kind")]
+    fn list(&self) -> Result<(Vec<(u64, String)>, Vec<(u64, String)>), RunError> {
+        let (mut commits, mut segments) = (Vec::new(), Vec::new());
+        let read = |source| wrong("read", &self.path, source);
+        for entry in fs::read_dir(&self.path).map_err(read)? {
+            let name = entry.map_err(read)?.file_name().to_string_lossy().into_owned();
+            if name.ends_with(PART) {
+                continue;
+            }
+            let number = |name: &str| u64::from_str_radix(name.get(..16)?, 16).ok();
+            if let Some(number) = name.strip_prefix(MANIFEST).and_then(number) {
+                commits.push((number, name));
+            } else if let Some(number) = name.strip_prefix(SEGMENT).and_then(number) {
+                segments.push((number, name));
+            }
+        }
+        commits.sort();
+        segments.sort();
+        Ok((commits, segments))
+    }
+
+    fn read_manifest(&self, number: u64, name: &str) -> Result<Manifest, String> {
+        let bytes =
+            fs::read(self.path.join(name)).map_err(|error| format!("`{name}` cannot be read: {error}"))?;
+        let manifest = Manifest::read(&bytes).map_err(|why| format!("`{name}` is damaged: {why}"))?;
+        if manifest.number == number {
+            Ok(manifest)
+        } else {
+            Err(format!("`{name}` is damaged: it is commit {}", manifest.number))
+        }
+    }
+
+    /// A commit with its parts, the judge last.
+    fn read_commit(&self, number: u64, name: &str) -> Result<(Manifest, Vec<Vec<u8>>), String> {
+        let manifest = self.read_manifest(number, name)?;
+        let parts =
+            manifest.segments.iter().map(|segment| self.read_segment(segment)).collect::<Result<_, _>>()?;
+        if manifest.segments.last().is_none_or(|last| last.part != JUDGE) || manifest.shards() == 0 {
+            return Err(format!("`{name}` is damaged: it has no shard, or no judge"));
+        }
+        Ok((manifest, parts))
+    }
+
+    fn read_segment(&self, segment: &Segment) -> Result<Vec<u8>, String> {
+        let name = &segment.file;
+        if !name.starts_with(SEGMENT) || name.contains(['/', '\\']) {
+            return Err(format!("a segment cannot be called `{name}`"));
+        }
+        let bytes =
+            fs::read(self.path.join(name)).map_err(|error| format!("`{name}` cannot be read: {error}"))?;
+        let changed =
+            || format!("`{name}` is damaged: its checksum does not hold, so it was cut off or changed");
+        if bytes.len() as u64 != segment.bytes || checksum(&bytes) != segment.checksum {
+            return Err(changed());
+        }
+        let raw = unpack(&bytes, segment.raw_bytes).map_err(|why| format!("`{name}` is damaged: {why}"))?;
+        if checksum(&raw) == segment.raw_checksum { Ok(raw) } else { Err(changed()) }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The last commit that was read or written.
+    pub fn last(&self) -> Option<&Manifest> {
+        self.last.as_ref()
+    }
+}
+
+fn wrong(doing: &'static str, path: &Path, source: io::Error) -> RunError {
+    RunError::State { doing, path: path.display().to_string(), source }
+}
+
+fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}

@@ -1,0 +1,121 @@
+//! What a run begins with: nothing, or the state that an earlier one has kept.
+
+use crate::RunError;
+use crate::checkpoint::{About, Restored, StateDirectory};
+use crate::pump::Job;
+use crate::resume::Plan;
+use engine::intake::Intake;
+use engine::judge::Judge;
+use engine::shard::Shard;
+use engine::spec::Format;
+use sketch::{Limits, Reader};
+use std::time::Duration;
+
+/// How a state is kept.
+#[derive(Debug)]
+pub struct Keep<'a> {
+    /// Where.
+    pub directory: &'a mut StateDirectory,
+    /// What it held when it was opened.
+    pub restored: Option<Restored>,
+    /// What it is the state of.
+    pub about: About,
+    /// Time between two commits; there is one more at the end.
+    pub every: Duration,
+    /// Most bytes that the kept state may take.
+    pub limits: Limits,
+}
+
+/// What was there before a run.
+#[derive(Debug, Clone)]
+pub struct Resumed {
+    /// The commit it went on from.
+    pub commit: u64,
+    /// Records that had been read.
+    pub records: u64,
+    /// Later commits that are damaged, in sentences.
+    pub damaged: Vec<String>,
+}
+
+/// What a run begins with: nothing, or the state that was kept.
+pub(crate) struct Start {
+    pub plan: Plan,
+    pub next_block: u64,
+    pub intake: Intake,
+    pub judge: Judge,
+    pub shards: Vec<Shard>,
+    pub seen: Vec<bool>,
+    /// Bytes and records of the quarantine.
+    pub quarantine: (u64, u64),
+    pub resumed: Option<Resumed>,
+}
+
+impl Start {
+    pub fn new(job: &Job<'_>, shards: usize) -> Result<Start, RunError> {
+        let verdict_bytes = Judge::share_of(job.kept, job.memory_bytes);
+        let shard_bytes = job.memory_bytes.saturating_sub(verdict_bytes) / shards as u64;
+        let rows = job.source.format == Format::Parquet;
+        let Some(Keep { restored: Some(restored), directory, limits, .. }) = &job.keep else {
+            let plan = match &job.keep {
+                Some(_) => Plan::resumed(&job.files, Vec::new(), rows)?,
+                None => Plan::fresh(job.files.clone()),
+            };
+            return Ok(Start {
+                plan,
+                next_block: 0,
+                intake: Intake::new(job.source),
+                judge: Judge::new(job.kept, job.program.clone(), verdict_bytes),
+                shards: (0..shards).map(|_| Shard::new(job.kept, shard_bytes)).collect(),
+                seen: vec![false; job.source.fields.len()],
+                quarantine: (0, 0),
+                resumed: None,
+            });
+        };
+        let manifest = &restored.manifest;
+        let another =
+            |why: String| RunError::StateOfAnother { path: directory.path().display().to_string(), why };
+        let intake =
+            whole(&manifest.intake, |r| Intake::restore(job.source, r).map_err(|error| error.to_string()))
+                .map_err(another)?;
+        let judge = whole(&restored.judge, |r| {
+            Judge::restore(job.kept, job.program.clone(), r, limits).map_err(|error| error.to_string())
+        })
+        .map_err(another)?;
+        let mut kept = Vec::new();
+        for bytes in &restored.shards {
+            let shard = whole(bytes, |r| {
+                Shard::restore(job.kept, shard_bytes, r, limits).map_err(|error| error.to_string())
+            });
+            kept.push(shard.map_err(another)?);
+        }
+        if kept.len() != shards {
+            // Cells merge: the others begin anew, as parts of the same sums.
+            kept = vec![Shard::merged(kept)];
+            kept.resize_with(shards, || Shard::new(job.kept, shard_bytes));
+        }
+        let mut seen = manifest.seen.clone();
+        seen.resize(job.source.fields.len(), false);
+        Ok(Start {
+            plan: Plan::resumed(&job.files, manifest.positions.clone(), rows)?,
+            next_block: manifest.next_block,
+            resumed: Some(Resumed {
+                commit: manifest.number,
+                records: intake.tally().read,
+                damaged: restored.damaged.clone(),
+            }),
+            intake,
+            judge,
+            shards: kept,
+            seen,
+            quarantine: manifest.quarantine,
+        })
+    }
+}
+
+/// Reads bytes to their end.
+fn whole<T>(bytes: &[u8], read: impl FnOnce(&mut Reader<'_>) -> Result<T, String>) -> Result<T, String> {
+    let mut r = Reader::new(bytes);
+    let out = read(&mut r)?;
+    r.finish().map_err(|error| error.to_string())?;
+    Ok(out)
+}

@@ -1,0 +1,214 @@
+//! Files that an earlier run has read, wholly or in part: which they are now, and where each goes on.
+//!
+//! A file is known by device and inode, so that it may be renamed, and by a checksum of its first bytes, so that another one
+//! in its place is noticed; a copy is known by its path and these bytes.
+
+use crate::RunError;
+use crate::checkpoint::{Position, checksum};
+use crate::input::InputFile;
+use crate::reader::Planned;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+
+/// First bytes of a file by which it is known.
+const HEAD_BYTES: u64 = 4_096;
+
+/// What is to be read, and what is known of every file by partition.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// In the order in which it is read.
+    pub files: Vec<Planned>,
+    /// By partition, files of earlier runs first.
+    pub positions: Vec<Position>,
+    /// Partitions that have ended before.
+    pub ended: Vec<u32>,
+}
+
+impl Plan {
+    /// All files from their beginnings, and nothing known but their paths.
+    pub fn fresh(files: Vec<InputFile>) -> Plan {
+        let position = |file: &InputFile| Position { path: file.path.clone(), ..Position::default() };
+        let positions = files.iter().map(position).collect();
+        Plan { files: Planned::whole(files), positions, ended: Vec::new() }
+    }
+
+    /// These files after a run that has read so much of them. Whether they are tables of rows decides how they may change.
+    ///
+    /// # Errors
+    /// Files that have changed in what was read of them, or are gone before their end.
+    pub fn resumed(files: &[InputFile], known: Vec<Position>, rows: bool) -> Result<Plan, RunError> {
+        let mut plan = Plan { positions: known, ..Plan::default() };
+        let mut found = vec![false; plan.positions.len()];
+        let mut fresh = Vec::new();
+        let mut again = Vec::new();
+        for file in files {
+            let now = identity(file)?;
+            match plan.find(&now, &found)? {
+                Some(partition) => {
+                    found[partition] = true;
+                    again.push((partition, file, now));
+                }
+                None => fresh.push((file, now)),
+            }
+        }
+        again.sort_by_key(|(partition, ..)| *partition);
+        for (partition, file, now) in again {
+            plan.go_on(partition, file, now, rows)?;
+        }
+        for (position, _) in plan.positions.iter().zip(found).filter(|(_, found)| !found) {
+            if !position.finished {
+                return Err(changed(
+                    &position.path,
+                    "is gone or another file by now, and was not read to its end",
+                ));
+            }
+        }
+        plan.ended = (0..plan.positions.len() as u32)
+            .filter(|&id| {
+                plan.positions[id as usize].finished && plan.files.iter().all(|file| file.partition != id)
+            })
+            .collect();
+        for (file, now) in fresh {
+            let partition = plan.positions.len() as u32;
+            plan.files.push(Planned { file: file.clone(), partition, first_byte: 0 });
+            plan.positions.push(now);
+        }
+        Ok(plan)
+    }
+
+    /// The partition that this file was.
+    fn find(&self, now: &Position, found: &[bool]) -> Result<Option<usize>, RunError> {
+        let left = || self.positions.iter().enumerate().filter(|(i, _)| !found[*i]);
+        let same_node = |p: &Position| p.inode != 0 && (p.device, p.inode) == (now.device, now.inode);
+        for (i, position) in left().filter(|(_, position)| same_node(position)) {
+            if head(&now.path, position.head_bytes)? == position.head {
+                return Ok(Some(i));
+            }
+            if position.path == now.path {
+                return Err(changed(&now.path, "has changed where it was read already"));
+            }
+        }
+        for (i, position) in left().filter(|(_, position)| position.path == now.path) {
+            if head(&now.path, position.head_bytes)? == position.head {
+                return Ok(Some(i));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Plans what follows in a file.
+    fn go_on(
+        &mut self,
+        partition: usize,
+        file: &InputFile,
+        now: Position,
+        rows: bool,
+    ) -> Result<(), RunError> {
+        let position = &mut self.positions[partition];
+        let compressed = is_compressed(&file.path)?;
+        if rows && now.disk_bytes != position.disk_bytes {
+            return Err(changed(&now.path, "has another size"));
+        }
+        if !rows && !compressed && now.disk_bytes < position.next {
+            return Err(changed(&now.path, "is shorter than what was read of it"));
+        }
+        let grown = if rows || compressed {
+            now.disk_bytes != position.disk_bytes
+        } else {
+            now.disk_bytes > position.next
+        };
+        if position.unended && grown && !compressed {
+            position.next += line_end(&file.path, position.next)?;
+            position.unended = false;
+        }
+        (position.path, position.device, position.inode) = (now.path, now.device, now.inode);
+        position.disk_bytes = now.disk_bytes;
+        if grown || !position.finished {
+            position.finished = false;
+            let first_byte = position.next;
+            self.files.push(Planned { file: file.clone(), partition: partition as u32, first_byte });
+        }
+        Ok(())
+    }
+}
+
+/// What a file is known by, nothing of it being read.
+pub fn identity(file: &InputFile) -> Result<Position, RunError> {
+    let Some(disk_bytes) = file.size_bytes else {
+        return Err(RunError::NotAgain(file.path.clone()));
+    };
+    let (device, inode) = node(&file.path)?;
+    let head_bytes = disk_bytes.min(HEAD_BYTES);
+    let head = head(&file.path, head_bytes)?;
+    Ok(Position {
+        path: file.path.clone(),
+        device,
+        inode,
+        disk_bytes,
+        head_bytes,
+        head,
+        ..Position::default()
+    })
+}
+
+#[cfg(unix)]
+fn node(path: &str) -> Result<(u64, u64), RunError> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
+    Ok((meta.dev(), meta.ino()))
+}
+
+#[cfg(not(unix))]
+fn node(_: &str) -> Result<(u64, u64), RunError> {
+    Ok((0, 0))
+}
+
+/// Checksum of the first bytes, or of all when there are fewer.
+fn head(path: &str, bytes: u64) -> Result<[u8; 16], RunError> {
+    let mut head = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(bytes).read_to_end(&mut head))
+        .map_err(|source| unreadable(path, source))?;
+    Ok(checksum(&head))
+}
+
+fn is_compressed(path: &str) -> Result<bool, RunError> {
+    let mut magic = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(6).read_to_end(&mut magic))
+        .map_err(|source| unreadable(path, source))?;
+    Ok(crate::input::compression(&magic).is_some())
+}
+
+/// The length of the line end at this byte, where a record without one ended before.
+fn line_end(path: &str, at: u64) -> Result<u64, RunError> {
+    let mut next = Vec::new();
+    let mut read = || -> std::io::Result<()> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(at))?;
+        file.take(2).read_to_end(&mut next)?;
+        Ok(())
+    };
+    read().map_err(|source| unreadable(path, source))?;
+    match next.as_slice() {
+        [b'\n', ..] => Ok(1),
+        [b'\r', b'\n'] => Ok(2),
+        _ => Err(RunError::Changed {
+            path: path.to_string(),
+            what: "went on in the middle of the line that it had ended with".into(),
+            remedy: "a record was read that was not whole. Begin anew in another directory, once the writer ends its lines",
+        }),
+    }
+}
+
+fn changed(path: &str, what: &str) -> RunError {
+    RunError::Changed {
+        path: path.to_string(),
+        what: what.to_string(),
+        remedy: "bring the file back as it was, or name another directory to begin anew",
+    }
+}
+
+fn unreadable(path: &str, source: std::io::Error) -> RunError {
+    RunError::Read { path: path.to_string(), source }
+}
