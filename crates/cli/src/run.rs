@@ -10,6 +10,7 @@ use crate::work::{How, Opened, Work};
 use crate::{NOTHING_MEASURED, Trouble, say};
 use clap::Args;
 use engine::annotate::{Annotator, Notes};
+use engine::days::{DAY, Zone};
 use engine::intake::Judged;
 use engine::spec::{Question, Source};
 use engine::time::Span;
@@ -50,9 +51,13 @@ pub struct RunArgs {
     /// Distance between the starts of windows; without --window their length too.
     #[arg(long, value_name = "LENGTH")]
     every: Option<Span>,
+    /// Windows of calendar days in this time zone, from midnight to midnight there (Europe/Berlin); --window and --every are
+    /// whole days then.
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
     /// Write every event back with what is known of it right then, instead of the report: names of metrics (`seen`: was
     /// the key there before; others: so far, for the event's group) and of fields, separated by commas. One shard.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', conflicts_with_all = ["format", "window", "every", "shards"])]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', conflicts_with_all = ["format", "window", "every", "zone", "shards"])]
     annotate: Vec<String>,
     /// Write the whole state to this file as well, to be looked into (`sketch`) and merged with those of other days and
     /// places (`merge`). A state file that is there is replaced; another file is not.
@@ -167,6 +172,10 @@ fn annotate(args: &RunArgs, opened: &Opened<'_>, work: &[Work<'_>]) -> Result<Ex
 
 fn question(args: &RunArgs) -> Result<Question, Trouble> {
     let (window, every) = match (args.window, args.every) {
+        (None, None) if args.zone.is_some() => {
+            let text = "--zone says whose days windows are made of: add --every 1d";
+            return Err(Trouble::question(text));
+        }
         (None, None) => return Ok(Question::Total),
         (Some(window), None) => (window, window),
         (None, Some(every)) => (every, every),
@@ -186,7 +195,15 @@ fn question(args: &RunArgs) -> Result<Question, Trouble> {
             "--window {window} has more than {SLIDES_MAX} steps of --every {every}: slide more coarsely"
         ));
     }
-    Ok(Question::Windows { window, every })
+    let Some(name) = &args.zone else { return Ok(Question::Windows { window, every }) };
+    let days = |span: Span| u32::try_from(span.0 / DAY).ok().filter(|_| span.0 % DAY == 0);
+    let (Some(window), Some(every)) = (days(window), days(every)) else {
+        return wrong("with --zone windows are made of calendar days: --every 1d, --window 7d".into());
+    };
+    let zone = plan::zone_name(name).map_err(Trouble::question)?;
+    let zone =
+        Zone::new(&zone).ok_or_else(|| Trouble::question(format!("there is no time zone `{name}`")))?;
+    Ok(Question::Days { window, every, zone })
 }
 
 /// Steps in one sliding window: every window is merged from its panes anew.
@@ -199,7 +216,7 @@ fn restrict(pipeline: &Pipeline, index: usize, question: Question) -> Result<Sou
         Trouble::settings(pipeline.problem(index, About::Source, text, Some(hint.to_string())))
     };
     let name = &source.name;
-    if let Question::Windows { .. } = question {
+    if question != Question::Total {
         if source.time.is_none() {
             let text = format!("source `{name}` has no event time, so there are no windows");
             return Err(wrong(text, "add time = { field = \"ts\" }, or leave --window and --every out"));
@@ -217,9 +234,23 @@ fn restrict(pipeline: &Pipeline, index: usize, question: Question) -> Result<Sou
             sizes.join(", "),
             asked(question)
         );
-        wrong(text, "ask for multiples of a pane, or add a finer one to `panes`")
+        match question {
+            Question::Days { zone, .. } => {
+                let hint = format!(
+                    "days of {zone} are made of panes of {}, or of parts of it: add them",
+                    zone.grain()
+                );
+                wrong(text, &hint)
+            }
+            _ => wrong(text, "ask for multiples of a pane, or add a finer one to `panes`"),
+        }
     })?;
-    if let Question::Windows { window, .. } = question {
+    let window = match question {
+        Question::Windows { window, .. } => Some(window),
+        Question::Days { window, .. } => Some(Span(i64::from(window) * DAY)),
+        Question::Total => None,
+    };
+    if let Some(window) = window {
         for metric in &kept.metrics {
             if let Some(level) = metric.levels.first().filter(|l| l.keep < window) {
                 say(format_args!(
@@ -236,6 +267,10 @@ fn asked(question: Question) -> String {
     match question {
         Question::Windows { window, every } if window != every => format!("of {window} every {every}"),
         Question::Windows { window, .. } => format!("of {window}"),
+        Question::Days { window, every, zone } if window != every => {
+            format!("of {window}d every {every}d in {zone}")
+        }
+        Question::Days { window, zone, .. } => format!("of {window}d in {zone}"),
         Question::Total => "of all time".into(),
     }
 }

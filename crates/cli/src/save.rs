@@ -142,6 +142,10 @@ pub fn asked(question: Question) -> String {
         Question::Total => "totals over all time".into(),
         Question::Windows { window, every } if window == every => format!("windows of {window}"),
         Question::Windows { window, every } => format!("windows of {window} every {every}"),
+        Question::Days { window, every, zone } if window == every => {
+            format!("windows of {window}d in {zone}")
+        }
+        Question::Days { window, every, zone } => format!("windows of {window}d every {every}d in {zone}"),
     }
 }
 

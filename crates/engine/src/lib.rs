@@ -17,6 +17,7 @@ pub mod batch;
 pub mod cell;
 pub mod column;
 pub mod compute;
+pub mod days;
 pub mod decode;
 pub mod doubt;
 pub mod engine;

@@ -56,6 +56,7 @@ impl<'a> Outlet<'a> {
 
     /// The same with the state that each answer was read from; [`Cell::Empty`] behind counters and verdicts.
     pub fn each_held(&self, question: Question, out: &mut dyn FnMut(Answer, &Cell)) {
+        let mut grain = None;
         for (index, metric) in self.source.metrics.iter().enumerate() {
             if let Some((_, reading)) = self.verdicts.readings.iter().find(|(metric, _)| *metric == index) {
                 out(
@@ -69,7 +70,18 @@ impl<'a> Outlet<'a> {
                     Question::Windows { window, every } if !metric.levels.is_empty() => {
                         self.windows(set, series, window, every, out);
                     }
-                    Question::Total | Question::Windows { .. } => self.total(set, series, out),
+                    Question::Days { window, every, zone } if !metric.levels.is_empty() => {
+                        let grain = *grain.get_or_insert_with(|| zone.grain());
+                        if let Some(level) = Level::of_days(&metric.levels, window, grain) {
+                            let windows = |panes: &mut dyn Iterator<Item = Time>| {
+                                zone.days().windows(panes, window, every)
+                            };
+                            self.days(set, series, level.size, &windows, out);
+                        }
+                    }
+                    Question::Total | Question::Windows { .. } | Question::Days { .. } => {
+                        self.total(set, series, out);
+                    }
                 }
             }
         }
@@ -208,6 +220,28 @@ impl<'a> Outlet<'a> {
         }
         for part in parts.iter().rev() {
             self.part(set, series, offered, part, out);
+        }
+    }
+
+    /// The windows of calendar days that hold panes of this size. One that does not begin and end with panes, long ago, is not answered.
+    fn days(
+        &self,
+        set: &GroupingSet,
+        series: &Series,
+        size: Span,
+        windows: &dyn Fn(&mut dyn Iterator<Item = Time>) -> Vec<Window>,
+        out: &mut dyn FnMut(Answer, &Cell),
+    ) {
+        let offered = self.find(series.metric, set.groups.fields(), Role::Offered).map(|(_, series)| series);
+        let from = series.first_kept(size).max(offered.and_then(|s| s.first_kept(size)));
+        let panes = series.panes(size);
+        let offered = offered.map(|series| series.panes(size)).unwrap_or_default();
+        for asked in windows(&mut panes.keys().copied()) {
+            let whole = [asked.start, asked.end].iter().all(|t| t.floor_to(size) == *t);
+            if whole && from.is_none_or(|from| asked.start >= from) {
+                let cells = within(&panes, asked);
+                self.groups(set, series, &cells, &within(&offered, asked), Some(asked), out);
+            }
         }
     }
 

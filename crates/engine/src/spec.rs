@@ -1,5 +1,6 @@
 //! What to measure, as data. Validated once, at the door (`plan`), into types that cannot be wrong.
 
+use crate::days::{DAY, Zone};
 use crate::judge::recent::RecentSize;
 use crate::time::{Span, Time};
 use sketch::hash::Hashing;
@@ -515,6 +516,15 @@ pub enum Question {
         /// Distance between starts of windows.
         every: Span,
     },
+    /// Windows of calendar days, counted from 1970-01-01 on.
+    Days {
+        /// Days of a window, a multiple of `every`.
+        window: u32,
+        /// Days between starts of windows.
+        every: u32,
+        /// The zone whose days they are.
+        zone: Zone,
+    },
 }
 
 impl Question {
@@ -526,6 +536,7 @@ impl Question {
     /// The name of the first metric that has panes, none of which tile the windows.
     pub fn restrict(&self, source: &Source) -> Result<Source, String> {
         let mut source = source.clone();
+        let mut grain = None;
         for metric in source.metrics.iter_mut().filter(|m| !m.levels.is_empty()) {
             match *self {
                 Question::Total if metric.total => metric.levels.clear(),
@@ -534,6 +545,13 @@ impl Question {
                     let level =
                         Level::tiling(&metric.levels, window, every).ok_or_else(|| metric.name.clone())?;
                     metric.levels = level.and_longer(&metric.levels).collect();
+                    metric.total = false;
+                }
+                Question::Days { window, zone, .. } => {
+                    let grain = *grain.get_or_insert_with(|| zone.grain());
+                    let level =
+                        Level::of_days(&metric.levels, window, grain).ok_or_else(|| metric.name.clone())?;
+                    metric.levels = vec![level];
                     metric.total = false;
                 }
             }
@@ -548,6 +566,14 @@ impl Level {
     pub fn tiling(levels: &[Level], window: Span, every: Span) -> Option<Level> {
         let tiles = |l: &&Level| window.0 % l.size.0 == 0 && every.0 % l.size.0 == 0;
         let whole = levels.iter().rev().find(|l| tiles(l) && l.keep >= window);
+        whole.or_else(|| levels.iter().rev().find(tiles)).copied()
+    }
+
+    /// The coarsest of these levels whose panes make up days that begin at multiples of `grain`; one that is kept for a
+    /// whole window goes before one that is not.
+    pub fn of_days(levels: &[Level], window: u32, grain: Span) -> Option<Level> {
+        let tiles = |l: &&Level| grain.0 % l.size.0 == 0;
+        let whole = levels.iter().rev().find(|l| tiles(l) && l.keep.0 / DAY >= i64::from(window));
         whole.or_else(|| levels.iter().rev().find(tiles)).copied()
     }
 

@@ -176,6 +176,7 @@ fn checked(opened: &Opened<'_>, index: usize, size: SourceSize, shards: usize) -
             run: match question {
                 Question::Total => "totals".into(),
                 Question::Windows { every, .. } => format!("--every {every}"),
+                Question::Days { every, zone, .. } => format!("--every {every}d --zone {zone}"),
             },
             worst_bytes: state.saturating_mul(shards as u64).saturating_add(kept.filter_bytes()),
             least_bytes: kept.least_bytes(),

@@ -292,6 +292,50 @@ fn minutes_that_are_gone_are_answered_by_ten_minutes_which_say_so() {
 }
 
 #[test]
+fn days_are_those_of_the_zone_that_is_named() {
+    // Clocks in Berlin went on by an hour on 31 March 2024: that day had 23 hours. Hours from its midnight on.
+    let midnight = 1_711_839_600;
+    let events: String = (0..24).map(|hour| format!("{{\"ts\": {}}}\n", midnight + hour * 3600)).collect();
+    let dir = Workdir::with(
+        "d.ndjson",
+        &events,
+        TIME,
+        "n = { measure = \"count()\", panes = [\"1h:35d\", \"1d:400d\"] }",
+    );
+    let told = |args: &[&str]| {
+        let of = |answer: &&Value| answer["metric"] == "n";
+        let answers = dir.json(args);
+        let told = answers.iter().filter(of).map(|a| format!("{} {} {}", a["start"], a["end"], a["value"]));
+        told.collect::<Vec<_>>().join("; ").replace('"', "")
+    };
+    assert_eq!(
+        told(&["--every", "1d", "--zone", "Europe/Berlin"]),
+        "2024-03-30T23:00:00Z 2024-03-31T22:00:00Z 23; 2024-03-31T22:00:00Z 2024-04-01T22:00:00Z 1"
+    );
+    assert_eq!(
+        told(&["--every", "1d"]),
+        "2024-03-30T00:00:00Z 2024-03-31T00:00:00Z 1; 2024-03-31T00:00:00Z 2024-04-01T00:00:00Z 23"
+    );
+    let zoned = |args: &[&str], words: &[&str]| dir.run(args).expect(2, words);
+    zoned(&["--every", "1d", "--zone", "Berlin"], &["no time zone `Berlin`; did you mean `Europe/Berlin`?"]);
+    zoned(&["--zone", "Europe/Berlin"], &["add --every 1d"]);
+    zoned(&["--every", "1h", "--zone", "Europe/Berlin"], &["calendar days"]);
+    zoned(
+        &["--every", "1d", "--zone", "Asia/Kolkata"],
+        &[
+            "windows of 1d in Asia/Kolkata are not made of them",
+            "days of Asia/Kolkata are made of panes of 30m",
+        ],
+    );
+    // A state knows what it was asked.
+    dir.run(&["--every", "1d", "--zone", "Europe/Berlin", "--save", "a.sgs"]).expect(0, &[]);
+    let kept = dir.call(&["sketch", "a.sgs"]);
+    kept.expect(0, &[]);
+    dir.run(&["--every", "1d", "--save", "b.sgs"]).expect(0, &[]);
+    dir.call(&["merge", "a.sgs", "b.sgs", "-o", "c.sgs"]).expect(2, &["windows of 1d in Europe/Berlin"]);
+}
+
+#[test]
 fn a_metric_keeps_what_it_says() {
     let dir = Workdir::with(
         "d.ndjson",

@@ -1,6 +1,7 @@
 //! A state file: what a pipeline measured, with the pipeline that says what it is. Table in docs/FORMATS.md.
 
 use super::State;
+use crate::days::Zone;
 use crate::restore::{RestoreError, read_bytes, read_section, write_bytes, write_section};
 use crate::spec::{Question, Source};
 use crate::time::{Span, TIME_MAX};
@@ -112,10 +113,14 @@ impl StateFile {
         let (kind, window, every) = match self.question {
             Question::Total => (0, 0, 0),
             Question::Windows { window, every } => (1, window.0, every.0),
+            Question::Days { window, every, .. } => (2, i64::from(window), i64::from(every)),
         };
         out.push(kind);
         out.extend_from_slice(&window.to_le_bytes());
         out.extend_from_slice(&every.to_le_bytes());
+        if let Question::Days { zone, .. } = self.question {
+            write_bytes(zone.name().as_bytes(), &mut out);
+        }
         out.extend_from_slice(&(self.sources.len() as u32).to_le_bytes());
         for saved in &self.sources {
             write_bytes(saved.source.as_bytes(), &mut out);
@@ -182,6 +187,11 @@ fn question(r: &mut Reader<'_>) -> Result<Question, DecodeError> {
         // A window is made of whole steps.
         1 if span(window) && span(every) && window % every == 0 => {
             Ok(Question::Windows { window: Span(window), every: Span(every) })
+        }
+        2 if window > 0 && every > 0 && window % every == 0 => {
+            let days = |n: i64| u32::try_from(n).map_err(|_| DecodeError::Invalid("question"));
+            let zone = Zone::new(&text(r)?).ok_or(DecodeError::Invalid("time zone"))?;
+            Ok(Question::Days { window: days(window)?, every: days(every)?, zone })
         }
         _ => Err(DecodeError::Invalid("question")),
     }

@@ -4,6 +4,7 @@ mod access;
 mod arrays;
 mod clock;
 mod compute;
+mod days;
 mod decode;
 mod groups;
 mod hashing;

@@ -11,7 +11,7 @@ pub(crate) mod metric;
 pub(crate) mod overrides;
 mod section;
 pub(crate) mod source;
-mod time;
+pub(crate) mod time;
 pub(crate) mod tree;
 pub(crate) mod values;
 

@@ -105,7 +105,7 @@ fn time_format(section: &mut Section<'_>, own: Option<&str>, problems: &mut Prob
     let unit = section.word("unit", &UNITS, problems);
     let pattern = section.parsed("pattern", problems, check_pattern);
     let zone_place = section.entry("zone").map(|entry| entry.key_place.clone());
-    let zone = section.parsed("zone", problems, check_zone);
+    let zone = section.parsed("zone", problems, zone_name);
     let instant = pattern.as_ref().is_some_and(|pattern| tells_instant(&pattern.value));
     if let Some(place) = zone_place {
         let problem = Problem::at(&place, "");
@@ -153,8 +153,11 @@ fn tells_instant(pattern: &str) -> bool {
     })
 }
 
-/// A zone is good when the database that is part of the program has it.
-fn check_zone(name: &str) -> Result<String, String> {
+/// The name of a time zone, which is good when the database that is part of the program has it.
+///
+/// # Errors
+/// What may have been meant.
+pub fn zone_name(name: &str) -> Result<String, String> {
     if TimeZone::get(name).is_ok_and(|zone| !zone.is_unknown()) {
         return Ok(name.to_string());
     }
