@@ -353,6 +353,31 @@ fn a_state_file_is_read_as_it_was_written_and_every_flipped_bit_is_seen() {
 }
 
 #[test]
+fn a_state_file_of_calendar_days_names_their_zone() {
+    let source = with_fields(vec![metric("n", Measure::Count, vec![vec![]], "1h:10d")]);
+    let zone = engine::days::Zone::new("Europe/Berlin").expect("a zone");
+    let file = StateFile { question: Question::Days { window: 7, every: 1, zone }, ..file(&source) };
+    let bytes = file.write();
+    assert_eq!(StateFile::read(&bytes), Ok(file));
+    let at = bytes.windows(13).position(|name| name == b"Europe/Berlin").expect("its name");
+    for (place, byte, what) in
+        [(at, b'X', "time zone"), (at - 4 - 16, 8, "question"), (at - 4 - 8, 2, "question")]
+    {
+        let mut other = bytes[..bytes.len() - 16].to_vec();
+        other[place] = byte;
+        let (low, high) = sketch::hash::murmur3_x64_128(&other, 0x5347_5354);
+        other.extend_from_slice(&low.to_le_bytes());
+        other.extend_from_slice(&high.to_le_bytes());
+        let read = StateFile::read(&other);
+        match (what, byte) {
+            // Eight days, one after the other, are as good a question.
+            ("question", 8) => assert!(read.is_ok(), "{read:?}"),
+            _ => assert_eq!(read, Err(FileError::Bytes(DecodeError::Invalid(what))), "{place}"),
+        }
+    }
+}
+
+#[test]
 fn states_with_verdicts_are_kept_but_not_merged() {
     let mut source = with_fields(vec![
         metric("again", Measure::Seen { field: USER, keys: 100, rate: 0.01, keep: None }, vec![vec![]], ""),
