@@ -29,7 +29,7 @@ use crate::estimate::{possible, z_of};
 pub use crate::hll::LgK;
 use crate::{DecodeError, Estimate, Health, Incompatible, MergeNote, interval};
 pub use image::ImageError;
-use table::Table;
+use table::{Table, slots_for};
 
 const VERSION: u8 = 1;
 
@@ -265,7 +265,7 @@ impl Theta {
     /// proportion to what it reads.
     ///
     /// # Errors
-    /// [`DecodeError`]: the bytes end early, K hashes are beyond the limit, θ is above 2^63 − 1, there are more than K hashes,
+    /// [`DecodeError`]: the bytes end early, a table of the hashes is beyond the limit, θ is above 2^63 − 1, there are more than K hashes,
     /// or they do not ascend from 1 to below θ.
     pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Theta, DecodeError> {
         let image = Image::read(r, limits)?;
@@ -328,9 +328,9 @@ impl<'a> Image<'a> {
     fn read(r: &mut Reader<'a>, limits: &Limits) -> Result<Image<'a>, DecodeError> {
         expect_head(r, kind::THETA, VERSION, "not a theta of version 1")?;
         let lg_k = LgK::new(r.u8()?).map_err(|_| DecodeError::Invalid("lg K outside 4..=21"))?;
-        limits.allow("theta hashes", lg_k.registers() as u64, size_of::<u64>())?;
         let theta = r.u64()?;
         let count = r.count("theta hashes", 1 << lg_k.get(), 8)?;
+        allow_hashes(count, limits)?;
         let hashes = r.bytes(count * 8)?.as_chunks::<8>().0;
         check_hashes(hashes.iter().map(|&hash| u64::from_le_bytes(hash)), theta)
             .map_err(DecodeError::Invalid)?;
@@ -341,6 +341,11 @@ impl<'a> Image<'a> {
     fn hashes(&self) -> impl ExactSizeIterator<Item = u64> + use<'a> {
         self.hashes.iter().map(|&hash| u64::from_le_bytes(hash))
     }
+}
+
+/// What is built is a table of the hashes there are, however large K is.
+fn allow_hashes(count: usize, limits: &Limits) -> Result<(), DecodeError> {
+    limits.allow("slots for theta hashes", slots_for(count) as u64, size_of::<u64>())
 }
 
 fn read_hashes(r: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, DecodeError> {
