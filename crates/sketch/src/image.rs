@@ -359,8 +359,9 @@ fn datasketches(bytes: &[u8], family: Family, limits: &Limits) -> Result<Image, 
     Ok(Image { form: Form::DataSketches(family), key: None, held })
 }
 
-/// A compact image does not say its K. While nothing was left out it is 4,096, the default over there, or what the hashes
-/// need; afterwards the least that holds the hashes, which is at most twice what it was.
+/// A compact image does not say its K. It is taken for 4,096, the default over there, or what the hashes need. One of few
+/// hashes may be a thin intersection of sketches that had more: as it keeps its θ, too large a K does no harm, while too
+/// small a one would cut what it is united with.
 fn theta(bytes: &[u8], limits: &Limits) -> Result<Theta, DecodeError> {
     let read = |lg_k: u8| {
         let lg_k = LgK::new(lg_k).map_err(|_| DecodeError::Invalid("lg K outside 4..=21"))?;
@@ -379,15 +380,10 @@ fn theta(bytes: &[u8], limits: &Limits) -> Result<Theta, DecodeError> {
         }
         theta = finer;
     }
-    if !theta.is_exact() {
-        let least = (hashes(&theta).max(1.0) as usize).next_power_of_two().ilog2() as u8;
-        theta = read(least.max(LG_K_MIN))?;
-    }
     Ok(theta)
 }
 
-/// K of Theta: the least, that of sketches nobody chose one for, and the most.
-const LG_K_MIN: u8 = 4;
+/// K of Theta: that of sketches nobody chose one for, and the most.
 const LG_K_DEFAULT: u8 = 12;
 const LG_K_MAX: u8 = 21;
 

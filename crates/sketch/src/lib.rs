@@ -41,6 +41,7 @@ pub mod histogram;
 pub mod hll;
 pub mod image;
 pub mod interchange;
+mod interval;
 pub mod keyed;
 pub mod kll;
 pub mod minhash;

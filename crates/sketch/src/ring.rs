@@ -54,9 +54,10 @@ impl Ringed for Distinct {
 /// for second in 0..600 {
 ///     clicks.at(second).expect("not too old").update(Token::of_str("ada"), 2);
 /// }
-/// assert_eq!(clicks.window().at_most(Token::of_str("ada")), 120);
-/// assert_eq!(clicks.range(590..=594).at_most(Token::of_str("ada")), 10);
+/// assert_eq!(clicks.window()?.at_most(Token::of_str("ada")), 120);
+/// assert_eq!(clicks.range(590..=594)?.at_most(Token::of_str("ada")), 10);
 /// assert!(clicks.at(500).is_none(), "its bucket is gone");
+/// # Ok::<(), sketch::Incompatible>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Ring<S: Sketch> {
@@ -97,23 +98,26 @@ impl<S: Sketch> Ring<S> {
     }
 
     /// The sketch of the whole window. O(span) merges.
-    pub fn window(&self) -> S {
+    ///
+    /// # Errors
+    /// As [`Ring::range`].
+    pub fn window(&self) -> Result<S, Incompatible> {
         self.range(0..=u64::MAX)
     }
 
     /// The sketch of the buckets of this range that live. O(buckets) merges.
-    pub fn range(&self, buckets: RangeInclusive<u64>) -> S {
+    ///
+    /// # Errors
+    /// When the total weights of the buckets together exceed 64 bits; they agree in all else.
+    pub fn range(&self, buckets: RangeInclusive<u64>) -> Result<S, Incompatible> {
         let mut out = S::with(&self.params);
         if buckets.is_empty() {
-            return out;
+            return Ok(out);
         }
         for (_, sketch) in self.buckets.range(buckets) {
-            // Totals of 2^64 are the only thing that buckets of one ring can disagree on; then the newest are left out.
-            if out.merge(sketch).is_err() {
-                break;
-            }
+            out.merge(sketch)?;
         }
-        out
+        Ok(out)
     }
 
     /// The newest bucket, if there was any.
@@ -190,7 +194,7 @@ impl<S: Ringed> Sketch for Ring<S> {
     }
 
     fn query(&self, question: &Question, confidence: f64) -> Option<Estimate<f64>> {
-        self.window().query(question, confidence)
+        self.window().ok()?.query(question, confidence)
     }
 
     fn snapshot(&self, out: &mut Vec<u8>) {
@@ -248,14 +252,17 @@ impl<S: Ringed> Sketch for Ring<S> {
         size_of::<Self>() + held
     }
 
-    /// Of the whole window; the fill is that of the fullest bucket.
+    /// Of the whole window; the fill is that of the fullest bucket. Without a known error, and outgrown, where there is no
+    /// sketch of the whole window.
     fn health(&self) -> Health {
         let fill = self.buckets.values().map(|sketch| sketch.health().fill).fold(0.0, f64::max);
-        Health { fill, ..self.window().health() }
+        let none = |_| Health { exact: false, fill, error: None, saturated: true };
+        Health { fill, ..self.window().map_or_else(none, |window| window.health()) }
     }
 
     fn sketch_name(&self) -> String {
-        format!("ring/{} of {}", self.span, self.window().sketch_name())
+        let of = self.window().unwrap_or_else(|_| S::with(&self.params));
+        format!("ring/{} of {}", self.span, of.sketch_name())
     }
 
     fn is_empty(&self) -> bool {

@@ -316,9 +316,9 @@ impl SlidingCount {
         self.spans.iter().all(|span| span.level == 0)
     }
 
-    /// True when there is no weight in the window.
+    /// True when no weight was taken in. That of an empty window may be gone.
     pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+        self.spans.is_empty() && self.gone == 0
     }
 
     /// What stands behind the answers: `list`, or `eh/100` for an error of 1/100.

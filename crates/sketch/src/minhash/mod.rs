@@ -28,12 +28,11 @@
 
 mod banding;
 mod bytes;
-mod interval;
 
 use crate::estimate::{Estimate, possible, z_of};
 use crate::hash::Token;
 use crate::hll::set::TokenSet;
-use crate::{Health, Incompatible, MergeNote};
+use crate::{Health, Incompatible, MergeNote, interval};
 pub use banding::{Banding, BandingError};
 use std::borrow::Cow;
 
@@ -182,7 +181,7 @@ impl MinHash {
             alike += u32::from(a == b && a != EMPTY);
         }
         let confidence = possible(confidence);
-        let (low, high) = interval::clopper_pearson(alike, either, confidence);
+        let (low, high) = interval::share(alike, either, confidence);
         Estimate::probabilistic(f64::from(alike) / f64::from(either), low, high, confidence)
     }
 

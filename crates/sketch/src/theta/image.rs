@@ -2,7 +2,7 @@
 //! version 4 are read. Tables in docs/FORMATS.md.
 
 use super::table::Table;
-use super::{LgK, THETA_MAX, Theta, check_hashes, read_hashes};
+use super::{LgK, THETA_MAX, Theta, allow_hashes, check_hashes, read_hashes};
 use crate::codec::Reader;
 use crate::{DecodeError, Limits};
 
@@ -86,9 +86,8 @@ impl Theta {
     /// them: 8 bytes for each hash, which takes at least a bit of a compressed image.
     ///
     /// # Errors
-    /// [`ImageError`]: other bytes, K hashes beyond `limits`, or other hashes.
+    /// [`ImageError`]: other bytes, a table of their hashes beyond `limits`, or other hashes.
     pub fn from_datasketches(image: &[u8], lg_k: LgK, limits: &Limits) -> Result<Theta, ImageError> {
-        limits.allow("theta hashes", lg_k.registers() as u64, size_of::<u64>())?;
         let r = &mut Reader::new(image);
         let head = r.bytes(8)?;
         let (flags, seed) = (head[5], u16::from_le_bytes([head[6], head[7]]));
@@ -109,7 +108,7 @@ impl Theta {
             return Err(ImageError::Seed { ours: ds::SEED_HASH, theirs: seed });
         }
         let (mut hashes, theta) =
-            if compressed { read_compressed(r, head)? } else { read_plain(r, head[0])? };
+            if compressed { read_compressed(r, head, limits)? } else { read_plain(r, head[0], limits)? };
         if r.remaining() > 0 {
             return Err(DecodeError::Invalid("bytes after the end").into());
         }
@@ -124,13 +123,14 @@ impl Theta {
 }
 
 /// What follows the head in version 3: the hashes and theta.
-fn read_plain(r: &mut Reader<'_>, longs: u8) -> Result<(Vec<u64>, u64), DecodeError> {
+fn read_plain(r: &mut Reader<'_>, longs: u8, limits: &Limits) -> Result<(Vec<u64>, u64), DecodeError> {
     // Writers of a single hash do not all set the flag for it; a non-empty image of one long has nothing else.
     let count = match longs {
         1 => 1,
         2 | 3 => r.count("theta hashes", usize::MAX, 8)?,
         _ => return Err(DecodeError::Invalid("preamble of a theta image")),
     };
+    allow_hashes(count, limits)?;
     if longs > 1 {
         r.u32()?;
     }
@@ -139,7 +139,7 @@ fn read_plain(r: &mut Reader<'_>, longs: u8) -> Result<(Vec<u64>, u64), DecodeEr
 }
 
 /// What follows the head in version 4: every hash as its distance from the one before, in so many bits, highest first.
-fn read_compressed(r: &mut Reader<'_>, head: &[u8]) -> Result<(Vec<u64>, u64), DecodeError> {
+fn read_compressed(r: &mut Reader<'_>, head: &[u8], limits: &Limits) -> Result<(Vec<u64>, u64), DecodeError> {
     let (longs, width, count_bytes) = (head[0], u32::from(head[3]), usize::from(head[4]));
     if !(1..=2).contains(&longs) || !(1..=63).contains(&width) || count_bytes > 4 {
         return Err(DecodeError::Invalid("preamble of a compressed theta image"));
@@ -147,6 +147,7 @@ fn read_compressed(r: &mut Reader<'_>, head: &[u8]) -> Result<(Vec<u64>, u64), D
     let theta = if longs > 1 { r.u64()? } else { THETA_MAX };
     let count = r.bytes(count_bytes)?.iter().rev().fold(0u64, |count, &byte| count << 8 | u64::from(byte));
     let packed = r.bytes((count * u64::from(width)).div_ceil(8) as usize)?;
+    allow_hashes(count as usize, limits)?;
     let mut hashes = Vec::with_capacity(count as usize);
     // `held` bits of `window` are read and not used; at most 7 + 63 of them at a time.
     let (mut window, mut held, mut hash) = (0u128, 0, 0u64);

@@ -13,8 +13,9 @@
 //! updatable sketches show whatever is in the table.
 //!
 //! **Bounds.** θ being given, the values below it among n are binomial, so n is to c of them what the number of trials is
-//! to c successes. The interval runs from the lower quantile of the negative binomial law for c successes to the upper
-//! one for c + 1 (Clopper & Pearson's, 1934), by the expansion of Cornish & Fisher (1938) to the skewness.
+//! to c successes. The interval is the exact one (Clopper & Pearson 1934): from the lower quantile of the negative binomial
+//! law for c successes to the upper one for c + 1. It holds with at least the confidence asked for, also where few are kept
+//! of a thin intersection, and more confidence never makes it narrower.
 //!
 //! **Left out:** writing the compressed image of DataSketches (it is read), images of versions before 3, and up-front
 //! sampling.
@@ -24,11 +25,11 @@ mod ops;
 mod table;
 
 use crate::codec::{Limits, Reader, expect_head, kind};
-use crate::estimate::z_of;
+use crate::estimate::{possible, z_of};
 pub use crate::hll::LgK;
-use crate::{DecodeError, Estimate, Health, Incompatible, MergeNote};
+use crate::{DecodeError, Estimate, Health, Incompatible, MergeNote, interval};
 pub use image::ImageError;
-use table::Table;
+use table::{Table, slots_for};
 
 const VERSION: u8 = 1;
 
@@ -264,7 +265,7 @@ impl Theta {
     /// proportion to what it reads.
     ///
     /// # Errors
-    /// [`DecodeError`]: the bytes end early, K hashes are beyond the limit, θ is above 2^63 − 1, there are more than K hashes,
+    /// [`DecodeError`]: the bytes end early, a table of the hashes is beyond the limit, θ is above 2^63 − 1, there are more than K hashes,
     /// or they do not ascend from 1 to below θ.
     pub fn restore(r: &mut Reader<'_>, limits: &Limits) -> Result<Theta, DecodeError> {
         let image = Image::read(r, limits)?;
@@ -309,16 +310,11 @@ impl std::fmt::Debug for Theta {
 /// How many values there are when `kept` of them lie below θ < 1.
 fn bounds(kept: usize, theta: u64, confidence: f64) -> Estimate<f64> {
     let share = theta as f64 / (THETA_MAX as f64 + 1.0);
-    let kept = kept as f64;
-    let z = z_of(confidence);
-    // Quantile of the number of trials up to the c-th success, times the chance of success. Its deviation is
-    // √(c (1-θ)), and its skewness (2-θ)/√(c (1-θ)) times that deviation is 2-θ.
-    let trials = |c: f64, z: f64| c + z * (c * (1.0 - share)).sqrt() + (z * z - 1.0) / 6.0 * (2.0 - share);
-    let low = if kept == 0.0 { 0.0 } else { trials(kept, -z) / share };
-    let high = trials(kept + 1.0, z) / share;
-    let value = kept / share;
-    // What is kept is certainly there.
-    Estimate::probabilistic(value, low.max(kept).min(value), high.max(value), confidence)
+    let value = kept as f64 / share;
+    // A θ nearer to 1 has no set that can be held: one value of 2^40 is above it.
+    let chance = share.min(1.0 - 1e-12);
+    let (low, high) = interval::trials(kept as u32, chance, possible(confidence));
+    Estimate::probabilistic(value, low.min(value), high.max(value), confidence)
 }
 
 /// A snapshot that was looked at and found sound, still in its bytes.
@@ -332,9 +328,9 @@ impl<'a> Image<'a> {
     fn read(r: &mut Reader<'a>, limits: &Limits) -> Result<Image<'a>, DecodeError> {
         expect_head(r, kind::THETA, VERSION, "not a theta of version 1")?;
         let lg_k = LgK::new(r.u8()?).map_err(|_| DecodeError::Invalid("lg K outside 4..=21"))?;
-        limits.allow("theta hashes", lg_k.registers() as u64, size_of::<u64>())?;
         let theta = r.u64()?;
         let count = r.count("theta hashes", 1 << lg_k.get(), 8)?;
+        allow_hashes(count, limits)?;
         let hashes = r.bytes(count * 8)?.as_chunks::<8>().0;
         check_hashes(hashes.iter().map(|&hash| u64::from_le_bytes(hash)), theta)
             .map_err(DecodeError::Invalid)?;
@@ -345,6 +341,11 @@ impl<'a> Image<'a> {
     fn hashes(&self) -> impl ExactSizeIterator<Item = u64> + use<'a> {
         self.hashes.iter().map(|&hash| u64::from_le_bytes(hash))
     }
+}
+
+/// What is built is a table of the hashes there are, however large K is.
+fn allow_hashes(count: usize, limits: &Limits) -> Result<(), DecodeError> {
+    limits.allow("slots for theta hashes", slots_for(count) as u64, size_of::<u64>())
 }
 
 fn read_hashes(r: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, DecodeError> {

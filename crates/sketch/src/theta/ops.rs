@@ -5,8 +5,8 @@
 
 use super::table::Table;
 use super::{THETA_MAX, Theta};
-use crate::Estimate;
-use crate::estimate::z_of;
+use crate::estimate::possible;
+use crate::{Estimate, interval};
 
 impl Theta {
     /// The values in both sets. Exact when both are. Has the smaller lg K of the two; order-free as they are. O(K).
@@ -34,7 +34,8 @@ impl Theta {
     /// Jaccard's index |A∩B| / |A∪B|, 1 for two empty sets. Exact when both sets and their union are.
     ///
     /// The smallest hashes of the union are a uniform sample of it without replacement (Broder 1997), the share of those
-    /// in both sets is the estimate, and the interval is Wilson's (1927), which is too wide rather than too narrow here.
+    /// in both sets is the estimate. The interval is the exact one of draws with replacement (Clopper & Pearson 1934), which
+    /// holds with at least the confidence asked for, also where the overlap is rare.
     pub fn jaccard(&self, other: &Theta, confidence: f64) -> Estimate<f64> {
         let mut union = self.clone();
         // Merging never fails: there is nothing that must agree.
@@ -42,18 +43,15 @@ impl Theta {
         let (sample, theta) = union.smallest();
         let table = |(hashes, theta): (Vec<u64>, u64)| Table::of(&hashes, theta);
         let (ours, theirs) = (table(self.smallest()), table(other.smallest()));
-        let both = sample.iter().filter(|&&hash| ours.contains(hash) && theirs.contains(hash)).count() as f64;
-        let n = sample.len() as f64;
+        let both = sample.iter().filter(|&&hash| ours.contains(hash) && theirs.contains(hash)).count();
         if theta == THETA_MAX {
-            return Estimate::exact(if sample.is_empty() { 1.0 } else { both / n });
+            return Estimate::exact(if sample.is_empty() { 1.0 } else { both as f64 / sample.len() as f64 });
         }
         if sample.is_empty() {
             return Estimate::probabilistic(0.0, 0.0, 1.0, confidence);
         }
-        let (share, zz) = (both / n, z_of(confidence).powi(2));
-        let middle = (share + zz / (2.0 * n)) / (1.0 + zz / n);
-        let half = (zz * (share * (1.0 - share) + zz / (4.0 * n)) / n).sqrt() / (1.0 + zz / n);
-        let (low, high) = ((middle - half).max(0.0), (middle + half).min(1.0));
+        let share = both as f64 / sample.len() as f64;
+        let (low, high) = interval::share(both as u32, sample.len() as u32, possible(confidence));
         Estimate::probabilistic(share, low.min(share), high.max(share), confidence)
     }
 }

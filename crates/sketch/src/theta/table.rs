@@ -140,7 +140,8 @@ impl Table {
     }
 }
 
-fn slots_for(len: usize) -> usize {
+/// Slots of a table that holds so many hashes.
+pub(super) fn slots_for(len: usize) -> usize {
     if len == 0 { 0 } else { (len * 4).div_ceil(3).next_power_of_two().max(SLOTS_MIN) }
 }
 

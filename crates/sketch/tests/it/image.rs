@@ -1,9 +1,10 @@
 //! `image::Image`: which bytes are taken for which sketch.
 
 use sketch::frequent::Counters;
-use sketch::hash::{Hashing, Key};
+use sketch::hash::{Hashing, Key, theta_hash_of_i64};
 use sketch::hll::{Distinct, LgK};
 use sketch::image::{Family, Form, Image, Type};
+use sketch::theta::Theta;
 use sketch::{Keyed, Limits, Sketch, Token};
 
 fn lg(lg_k: u8) -> LgK {
@@ -78,4 +79,27 @@ fn a_key_is_told_and_kept_apart() {
     assert!(image.merge(&read(&keyed(other), None)).is_err());
     assert!(image.merge(&read(&snapshot(&users(&["ada"])), None)).is_err());
     assert!(image.merge(&read(&keyed(secret), None)).is_ok());
+}
+
+#[test]
+fn a_thin_intersection_does_not_cut_what_it_is_united_with() {
+    let set = |range: std::ops::Range<i64>| {
+        let mut theta = Theta::new(lg(12));
+        range.for_each(|id| theta.update(theta_hash_of_i64(id)));
+        theta
+    };
+    let thin = set(0..50_000).intersect(&set(49_900..100_000));
+    let bytes = thin.to_datasketches();
+    assert!(bytes.len() < 400, "few hashes: {}", bytes.len());
+    // Its few hashes are what the limit is about, not the 4,096 that might be.
+    let limits = Limits::bytes(1_024);
+    let image = Image::read(&bytes, None, &limits).unwrap();
+    assert_eq!(image.parameters(), [("lg_k", 12.0)]);
+    let mut united = read(&set(200_000..203_000).to_datasketches(), None);
+    united.merge(&image).unwrap();
+    assert_eq!(united.parameters(), [("lg_k", 12.0)]);
+    // More hashes than 4,096 need a larger K.
+    let mut large = Theta::new(lg(14));
+    (0..100_000).for_each(|id| large.update(theta_hash_of_i64(id)));
+    assert_eq!(read(&large.to_datasketches(), None).parameters(), [("lg_k", 14.0)]);
 }

@@ -3,7 +3,7 @@
 use crate::streams::{Rng, mutate, zipf};
 use proptest::prelude::*;
 use sketch::kll::{K, KOutOfRange, Kll, Search, VALUES_MAX, Value, pmf_error, rank_error};
-use sketch::{DecodeError, Estimate, Guarantee, Limits, MergeNote, Reader};
+use sketch::{DecodeError, Estimate, Guarantee, Limits, MergeNote, Question, Reader, Sketch};
 
 const BOTH: [Search; 2] = [Search::Inclusive, Search::Exclusive];
 
@@ -572,4 +572,16 @@ fn counts_at_the_edge_do_not_overflow() {
     wide.check_invariants();
     assert!(wide.count() < VALUES_MAX + 100 && wide.health().saturated);
     assert_eq!(restored::<f64>(&bytes(&wide)).unwrap(), wide);
+}
+
+#[test]
+fn the_rank_of_an_exact_sketch_is_a_whole_number() {
+    for n in 1..=190u32 {
+        let mut kll = Kll::<f64>::new(K::new(200).unwrap(), 1);
+        (1..=n).for_each(|x| kll.update(f64::from(x)));
+        for x in 0..=n {
+            let rank = Sketch::query(&kll, &Question::Rank(f64::from(x)), 0.95).unwrap();
+            assert_eq!(rank, Estimate::exact(f64::from(x)), "{x} of {n}");
+        }
+    }
 }

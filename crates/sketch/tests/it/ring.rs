@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use sketch::countmin::CountMin;
 use sketch::frequent::Counters;
 use sketch::hll::{Distinct, LgK};
-use sketch::{Incompatible, Limits, MergeNote, Ring, Sketch, Token};
+use sketch::{Incompatible, Limits, MergeNote, Question, Ring, Sketch, Token};
 use std::collections::BTreeMap;
 
 /// Bucket, key, weight.
@@ -47,10 +47,10 @@ proptest! {
     fn a_window_is_one_sketch_over_what_lives(events in events(), span in 1u32..20, from in 0u64..45, len in 0u64..45) {
         let ring = filled(span, &events);
         let (kept, too_old) = kept(span.into(), &events);
-        prop_assert_eq!(ring.window(), one(&kept));
+        prop_assert_eq!(ring.window().unwrap(), one(&kept));
         prop_assert_eq!(ring.too_old(), too_old);
         let asked: Vec<Event> = kept.into_iter().filter(|e| (from..=from + len).contains(&e.0)).collect();
-        prop_assert_eq!(ring.range(from..=from + len), one(&asked));
+        prop_assert_eq!(ring.range(from..=from + len).unwrap(), one(&asked));
     }
 
     #[test]
@@ -69,7 +69,7 @@ proptest! {
         let lives = |events: &[Event]| kept(span.into(), events).0;
         let both: Vec<Event> =
             lives(&a).into_iter().chain(lives(&b)).filter(|e| e.0 + u64::from(span) > head).collect();
-        prop_assert_eq!(merged.window(), one(&both));
+        prop_assert_eq!(merged.window().unwrap(), one(&both));
     }
 
     #[test]
@@ -99,7 +99,7 @@ fn heavy_hitters_of_a_window_keep_their_bounds() {
             }
         }
     }
-    let window = ring.window();
+    let window = ring.window().unwrap();
     window.check_invariants();
     assert_eq!(window.total(), truth.values().sum::<u64>());
     for (&key, &weight) in &truth {
@@ -127,15 +127,33 @@ fn rings_of_other_sizes_are_refused_and_other_precisions_folded() {
     assert_eq!(ring.to_bytes(), before);
     assert_eq!(ring.merge(&Ring::new(4, lg(8))), Ok(MergeNote::Folded { from: 10, to: 8 }));
     ring.check_invariants();
-    assert_eq!(ring.window().lg_k(), lg(8));
+    assert_eq!(ring.window().unwrap().lg_k(), lg(8));
 }
 
 #[test]
 fn the_smallest_snapshot_byte_by_byte() {
     let mut ring = Ring::<Distinct>::new(2, LgK::MIN);
-    assert!(ring.is_empty() && ring.window().is_empty());
+    assert!(ring.is_empty() && ring.window().unwrap().is_empty());
     ring.advance(5);
     let expected =
         [&[23, 1, 2, 0, 0, 0][..], &[0; 8], &[1, 5, 0, 0, 0, 0, 0, 0, 0], &[1, 1, 4, 0, 0, 0, 0, 0], &[0; 4]];
     assert_eq!(ring.to_bytes(), expected.concat());
+}
+
+#[test]
+fn totals_beyond_64_bits_are_refused_not_left_out() {
+    let key = Token::of_str("ada");
+    let mut ring = Ring::<CountMin>::new(4, (10, 3));
+    for (bucket, weight) in [(1, u64::MAX - 5), (2, 5), (3, 1)] {
+        ring.at(bucket).unwrap().update(key, weight);
+    }
+    assert_eq!(ring.range(1..=2).unwrap().at_most(key), u64::MAX);
+    assert_eq!(ring.range(2..=3).unwrap().at_most(key), 6);
+    assert_eq!(ring.window().unwrap_err().what, "total weight");
+    for question in [Question::Count, Question::Frequency(key), Question::Frequency(Token::of_str("bob"))] {
+        assert_eq!(ring.query(&question, 0.95), None);
+    }
+    let health = ring.health();
+    assert!(!health.exact && health.saturated && health.error.is_none());
+    assert!(ring.sketch_name().starts_with("ring/4 of "));
 }

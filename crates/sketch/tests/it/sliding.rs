@@ -271,3 +271,17 @@ fn parameters_are_checked() {
     let refused = SlidingCount::restore(&mut Reader::new(&bytes(&count)), &Limits::bytes(64 * 24 - 1));
     assert!(matches!(refused, Err(DecodeError::TooLarge { .. })));
 }
+
+#[test]
+fn weight_that_is_gone_was_there() {
+    let mut count = SlidingCount::new(10, 0.1).unwrap();
+    count.update(5, 3);
+    count.advance(100);
+    assert_eq!((count.last(10).value, count.gone()), (0, 3));
+    assert!(!count.is_empty());
+    let (mut bytes, mut empty) = (Vec::new(), SlidingCount::new(10, 0.1).unwrap());
+    count.snapshot(&mut bytes);
+    assert!(!SlidingCount::restore(&mut Reader::new(&bytes), &Limits::default()).unwrap().is_empty());
+    empty.advance(100);
+    assert!(empty.is_empty());
+}

@@ -32,7 +32,7 @@ pub fn distinct(lg_ks: &[u8], ns: &[u64], confidence: f64) -> Experiment {
         about: "One trial feeds random hashes and asks on the way.",
         formula: "Exact up to K values. Then K/θ with θ the (K+1)-th smallest of n hashes, whose relative standard error \
                   is √((n−K) / (n (K−1))), below 1/√(K−1): Bar-Yossef et al. (2002); the interval is that of Clopper & \
-                  Pearson (1934) for the negative binomial law, by Cornish & Fisher's expansion.",
+                  Pearson (1934) for the negative binomial law.",
         departs: "Nothing is known to depart.",
         axis: "distinct values n",
         of: "n",
@@ -76,7 +76,7 @@ pub fn sets(lg_k: u8, sizes: &[Sizes], confidence: f64) -> Experiment {
     let at_least = Covers::AtLeast(confidence);
     let sized = Promise { bias: Some(0.0), error: ErrorIs::Formula, coverage: Covers::Exactly(confidence) };
     let bounded = Promise { bias: Some(0.0), error: ErrorIs::AtMostFormula, coverage: at_least };
-    // Wilson's interval is for draws with replacement: it may be too wide here, never too narrow.
+    // The exact interval is for draws with replacement: it may be too wide here, never too narrow.
     let jaccard = Promise { bias: Some(0.0), error: ErrorIs::Formula, coverage: at_least };
     let series = |name: &str, promise: Promise| Series {
         name: name.to_owned(),
@@ -91,7 +91,8 @@ pub fn sets(lg_k: u8, sizes: &[Sizes], confidence: f64) -> Experiment {
                   union: as one sketch over both; Jaccard's J, in parts of 1: √(J (1−J) / K · (1 − K/|A∪B|)), K draws \
                   without replacement (Broder 1997).",
         departs: "The formulas of intersection and difference are upper bounds: measured is up to a third less. \
-                  Wilson's interval for Jaccard's index is for draws with replacement and a little too wide.",
+                  The intervals are exact ones and wide rather than narrow: where few hashes of the result are kept they \
+                  hold more often than promised, that for Jaccard's index, of draws with replacement, also elsewhere.",
         axis: "share of the union in both",
         of: "the result (Jaccard: of 1)",
         also: None,

@@ -9,6 +9,12 @@ use crate::kll::{K, Kll, Search};
 use crate::quantile::Quantiles;
 use crate::{DecodeError, Estimate, Health, Incompatible, Limits, MergeNote, Reader};
 
+/// A share of so many values as their number, which is whole where it is exact.
+fn counted(share: Estimate<f64>, count: u64) -> Estimate<f64> {
+    let values = |share: f64| share * count as f64;
+    share.map(|part| if share.is_exact() { values(part).round() } else { values(part) })
+}
+
 impl Sketch for Quantiles {
     same_names!(Quantiles);
     /// log2 of the bins per power of two.
@@ -65,8 +71,7 @@ impl Sketch for Kll {
             Question::Count => exactly(self.count()),
             Question::Quantile(q) => self.quantile(q, Search::Inclusive, confidence),
             Question::Rank(x) => {
-                let share = self.rank(x, Search::Inclusive, confidence)?;
-                Some(share.map(|share| share * self.count() as f64))
+                self.rank(x, Search::Inclusive, confidence).map(|share| counted(share, self.count()))
             }
             _ => None,
         }
@@ -104,7 +109,7 @@ impl Sketch for TDigest {
         match *question {
             Question::Count => exactly(self.count()),
             Question::Quantile(q) => self.quantile(q),
-            Question::Rank(x) => self.rank(x).map(|share| share.map(|share| share * self.count() as f64)),
+            Question::Rank(x) => self.rank(x).map(|share| counted(share, self.count())),
             _ => None,
         }
     }
