@@ -51,6 +51,9 @@ impl<S: Sketch> Keyed<S> {
 
     /// The sketch, for who has the key: to add what [`crate::hash::Hashing::Keyed`] makes of values under it.
     ///
+    /// It is for updates alone. Merges go through [`Keyed::merge`]: a sketch does not tell what hashed its values, so one
+    /// of another key or of none would be taken in here unnoticed.
+    ///
     /// # Errors
     /// When it is another key.
     pub fn sketch_mut(&mut self, key: &Key) -> Result<&mut S, Incompatible> {

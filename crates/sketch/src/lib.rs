@@ -103,6 +103,9 @@ mod pages {
         };
     }
 
+    #[doc = include_str!("../../../docs/embedding.md")]
+    mod embedding {}
+
     page! {
         bloom "bloom.md"
         bloom_ring "bloom-ring.md"

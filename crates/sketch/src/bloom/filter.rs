@@ -13,6 +13,7 @@
 
 use std::array;
 
+use super::blocks_for;
 use crate::codec::{DecodeError, Limits, Reader, expect_head, kind};
 use crate::{Health, Incompatible, MergeNote, Token};
 
@@ -141,9 +142,9 @@ impl Ahead {
 ///
 /// ```
 /// use sketch::Token;
-/// use sketch::bloom::{Filter, blocks_for};
+/// use sketch::bloom::Filter;
 ///
-/// let mut known = Filter::new(blocks_for(10_000, 0.01));
+/// let mut known = Filter::for_keys(10_000, 0.01);
 /// for id in 0..10_000 {
 ///     known.insert(Token::of_i64(id));
 /// }
@@ -159,6 +160,11 @@ impl Filter {
     /// An empty filter of so many blocks of 32 bytes, at least 1 and at most [`BLOCKS_MAX`].
     pub fn new(blocks: u64) -> Filter {
         Filter { blocks: vec![Block::default(); blocks.clamp(1, BLOCKS_MAX) as usize].into() }
+    }
+
+    /// An empty filter for so many keys at an expected rate of at most this, at most [`BLOCKS_MAX`] blocks.
+    pub fn for_keys(keys: u64, rate: f64) -> Filter {
+        Filter::new(blocks_for(keys, rate))
     }
 
     /// Takes in a key; true when it was certainly not in before. O(1).

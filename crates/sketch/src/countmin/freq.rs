@@ -15,7 +15,7 @@
 //! byte for byte. Beyond, [`Freq::count_min`] stays order-free byte for byte, while the split into hot and cold depends
 //! on the order, as the table does.
 
-use super::CountMin;
+use super::{CountMin, Size};
 use crate::estimate::Estimate;
 use crate::frequent::{Counted, Counters, Residue};
 use crate::hash::Token;
@@ -68,6 +68,14 @@ impl Freq {
     pub fn new(lg_width: u8, depth: u8, slots: usize) -> Freq {
         assert!(CountMin::is_valid(lg_width, depth), "Count-Min of width 2^{lg_width} and depth {depth}");
         Freq { hot: Counters::new(slots), cold: Cold { lg_width, depth, sketch: None } }
+    }
+
+    /// An empty sketch of a size found for an error at a confidence, behind a hot table of `slots` slots.
+    ///
+    /// # Panics
+    /// When [`Counters::is_valid`] says no to the slots: specs are validated before.
+    pub fn with_size(size: Size, slots: usize) -> Freq {
+        Freq::new(size.lg_width(), size.depth(), slots)
     }
 
     /// Puts restored parts together; nothing when they do not belong to one another.

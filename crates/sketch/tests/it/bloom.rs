@@ -449,3 +449,11 @@ fn an_exact_one_merges_into_any_and_two_filters_do_not() {
     let told = sketch::Incompatible { what: "keys of a filter's size", ours: 500, theirs: 501 };
     assert_eq!(refused.merge(&other_size), Err(told));
 }
+
+#[test]
+fn a_filter_for_so_many_keys_has_the_blocks_they_need() {
+    for (keys, rate) in [(1, 0.5), (10_000, 0.01), (300_000, 1e-6)] {
+        let blocks = Filter::for_keys(keys, rate).memory_bytes() as u64 / 32;
+        assert_eq!(blocks, blocks_for(keys, rate), "{keys} at {rate}");
+    }
+}

@@ -3,7 +3,7 @@
 use crate::streams::*;
 use proptest::prelude::*;
 use sketch::countmin::{CountMin, Freq};
-use sketch::{DecodeError, Estimate, Guarantee, Limits, MergeNote, Reader, Token};
+use sketch::{DecodeError, Estimate, Guarantee, Limits, MergeNote, Reader, Sketch, Token};
 use std::collections::BTreeMap;
 
 const LIMIT: Limits = Limits::bytes(1 << 20);
@@ -310,4 +310,11 @@ fn twenty_bytes_cannot_ask_for_gigabytes() {
     let mut bomb = bytes(|out| Freq::new(4, 8, 16).snapshot(out));
     bomb[2] = 28;
     assert!(matches!(whole(&bomb, Freq::restore), Err(DecodeError::TooLarge { .. })));
+}
+
+#[test]
+fn a_size_is_that_of_the_cold_part() {
+    let size = sketch::countmin::Size::new(0.001, 0.01).unwrap();
+    let (by_size, by_numbers) = (Freq::with_size(size, 64), Freq::new(size.lg_width(), size.depth(), 64));
+    assert_eq!(Sketch::params(&by_size), Sketch::params(&by_numbers));
 }
