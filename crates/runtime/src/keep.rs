@@ -1,8 +1,8 @@
 //! What a run begins with: nothing, or the state that an earlier one has kept.
 
 use crate::RunError;
-use crate::checkpoint::{About, Restored, StateDirectory};
-use crate::pump::Job;
+use crate::checkpoint::Restored;
+use crate::job::{Job, Keep, Resumed};
 use crate::resume::Plan;
 use engine::intake::Intake;
 use engine::judge::Judge;
@@ -10,33 +10,6 @@ use engine::shard::Shard;
 use engine::spec::{Format, Source};
 use engine::state::State;
 use sketch::{Limits, Reader};
-use std::time::Duration;
-
-/// How a state is kept.
-#[derive(Debug)]
-pub struct Keep<'a> {
-    /// Where.
-    pub directory: &'a mut StateDirectory,
-    /// What it held when it was opened.
-    pub restored: Option<Restored>,
-    /// What it is the state of.
-    pub about: About,
-    /// Time between two commits; there is one more at the end.
-    pub every: Duration,
-    /// Most bytes that the kept state may take.
-    pub limits: Limits,
-}
-
-/// What was there before a run.
-#[derive(Debug, Clone)]
-pub struct Resumed {
-    /// The commit it went on from.
-    pub commit: u64,
-    /// Records that had been read.
-    pub records: u64,
-    /// Later commits that are damaged, in sentences.
-    pub damaged: Vec<String>,
-}
 
 impl Restored {
     /// The state of a source as it was committed, to be asked.

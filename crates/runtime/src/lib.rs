@@ -7,6 +7,7 @@
 pub mod checkpoint;
 mod error;
 mod input;
+mod job;
 mod keep;
 mod parquet;
 mod pump;
@@ -17,5 +18,5 @@ mod turn;
 
 pub use error::RunError;
 pub use input::{InputFile, expand, head};
-pub use keep::{Keep, Resumed};
-pub use pump::{Annotate, Finished, HEAD_BYTES, Job, Status, WriteNotes, run};
+pub use job::{Annotate, Finished, HEAD_BYTES, Job, Keep, Resumed, Status, WriteNotes};
+pub use pump::run;

@@ -1,0 +1,124 @@
+//! What a run is told, and what it tells: the words of `run`.
+
+use crate::checkpoint::{About, Restored, StateDirectory};
+use crate::input::InputFile;
+use engine::annotate::{Annotator, Notes};
+use engine::batch::Bad;
+use engine::compute::Compute;
+use engine::intake::Judged;
+use engine::outlet::Outlet;
+use engine::spec::Source;
+use engine::state::Saved;
+use sketch::Limits;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fmt, io};
+
+/// What to run.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The source as the pipeline file states it.
+    pub source: &'a Source,
+    /// The same, restricted to what will be asked (`Question::restrict`).
+    pub kept: &'a Source,
+    /// The source's expressions, compiled; `None` when it has none.
+    pub program: Option<Arc<dyn Compute>>,
+    /// Who is told of every event, right after it was folded in; asks for one shard.
+    pub annotate: Option<Annotate<'a>>,
+    /// Its files, in order.
+    pub files: Vec<InputFile>,
+    /// Where bad and late records go when the source asks for it.
+    pub quarantine: PathBuf,
+    /// Number of shards: parts of the state.
+    pub shards: usize,
+    /// Number of threads, at most as many as shards. Results do not depend on it.
+    pub workers: usize,
+    /// Accounted state allowed, over all shards.
+    pub memory_bytes: u64,
+    /// Whether the state is wanted as bytes.
+    pub save: bool,
+    /// Where the state is kept, so that a run goes on where the last one ended, however it did.
+    pub keep: Option<Keep<'a>>,
+}
+
+/// Answers to single events.
+#[derive(Clone, Copy)]
+pub struct Annotate<'a> {
+    /// What is said of each.
+    pub annotator: &'a Annotator,
+    /// Takes it: the batch, the row, and the notes in the order asked. Called for one event after the other, in the order
+    /// of the intake.
+    pub write: WriteNotes<'a>,
+}
+
+/// Takes what is said of one event.
+pub type WriteNotes<'a> = &'a (dyn Fn(&Judged, usize, Notes<'_>) -> io::Result<()> + Sync);
+
+impl fmt::Debug for Annotate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Annotate").field("annotator", self.annotator).finish_non_exhaustive()
+    }
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Bytes taken from the files, as they are on disk.
+    pub bytes: u64,
+    /// Records decoded, good and bad.
+    pub events: u64,
+    /// Accounted bytes of the shard that reported last.
+    pub shard_bytes: u64,
+}
+
+/// A run that came to the end of its input.
+pub struct Finished<'a> {
+    /// The merged state, ready to be asked.
+    pub outlet: Outlet<'a>,
+    /// The same as bytes, when they were asked for.
+    pub saved: Option<Saved>,
+    /// What was read and how it was judged.
+    pub tally: engine::intake::Tally,
+    /// Records written to the quarantine.
+    pub quarantined: u64,
+    /// The first bad record, with the file it stood in; lines are absolute.
+    pub first_bad: Option<(String, Bad)>,
+    /// Per field of the record: whether any event had a value.
+    pub seen: Vec<bool>,
+    /// The first bytes of the input, at most [`HEAD_BYTES`]: to say what a field may have been meant to be.
+    pub head: Vec<u8>,
+    /// Where the run began, when it went on from a state that was kept.
+    pub resumed: Option<Resumed>,
+    /// Commits that were put off because the one before was still being written.
+    pub commits_put_off: u64,
+}
+
+/// Bytes of the input that are kept for hints.
+pub const HEAD_BYTES: usize = 64 << 10;
+
+/// How a state is kept.
+#[derive(Debug)]
+pub struct Keep<'a> {
+    /// Where.
+    pub directory: &'a mut StateDirectory,
+    /// What it held when it was opened.
+    pub restored: Option<Restored>,
+    /// What it is the state of.
+    pub about: About,
+    /// Time between two commits; there is one more at the end.
+    pub every: Duration,
+    /// Most bytes that the kept state may take.
+    pub limits: Limits,
+}
+
+/// What was there before a run.
+#[derive(Debug, Clone)]
+pub struct Resumed {
+    /// The commit it went on from.
+    pub commit: u64,
+    /// Records that had been read.
+    pub records: u64,
+    /// Later commits that are damaged, in sentences.
+    pub damaged: Vec<String>,
+}
