@@ -10,20 +10,7 @@ use crate::{DecodeError, Estimate, Health, Incompatible, Limits, MergeNote, Read
 
 impl Sketch for CountMin {
     same_names!(CountMin);
-    /// log2 of the width, and the number of rows.
-    type Params = (u8, u8);
-
-    fn with(&(lg_width, depth): &(u8, u8)) -> Self {
-        CountMin::new(lg_width, depth)
-    }
-
-    fn params(&self) -> (u8, u8) {
-        (self.lg_width(), self.depth())
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, f64)> {
-        vec![("lg_width", f64::from(self.lg_width())), ("depth", f64::from(self.depth()))]
-    }
+    by_width_and_depth!();
 
     fn query(&self, question: &Question, confidence: f64) -> Option<Estimate<f64>> {
         match question {
@@ -31,33 +18,12 @@ impl Sketch for CountMin {
             Question::Frequency(token) => Some(whole(self.query(*token, confidence))),
             _ => None,
         }
-    }
-}
-
-impl Hashed for CountMin {
-    type Hash = Token;
-
-    fn update_hashes(&mut self, tokens: &[Token]) {
-        self.update_all(tokens);
     }
 }
 
 impl Sketch for Conservative {
     same_names!(Conservative);
-    /// log2 of the width, and the number of rows.
-    type Params = (u8, u8);
-
-    fn with(&(lg_width, depth): &(u8, u8)) -> Self {
-        Conservative::new(lg_width, depth)
-    }
-
-    fn params(&self) -> (u8, u8) {
-        (self.lg_width(), self.depth())
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, f64)> {
-        vec![("lg_width", f64::from(self.lg_width())), ("depth", f64::from(self.depth()))]
-    }
+    by_width_and_depth!();
 
     fn query(&self, question: &Question, confidence: f64) -> Option<Estimate<f64>> {
         match question {
@@ -68,44 +34,15 @@ impl Sketch for Conservative {
     }
 }
 
-impl Hashed for Conservative {
-    type Hash = Token;
-
-    fn update_hashes(&mut self, tokens: &[Token]) {
-        self.update_all(tokens);
-    }
-}
-
 impl Sketch for CountSketch {
     same_names!(CountSketch);
-    /// log2 of the width, and the number of rows.
-    type Params = (u8, u8);
-
-    fn with(&(lg_width, depth): &(u8, u8)) -> Self {
-        CountSketch::new(lg_width, depth)
-    }
-
-    fn params(&self) -> (u8, u8) {
-        (self.lg_width(), self.depth())
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, f64)> {
-        vec![("lg_width", f64::from(self.lg_width())), ("depth", f64::from(self.depth()))]
-    }
+    by_width_and_depth!();
 
     fn query(&self, question: &Question, confidence: f64) -> Option<Estimate<f64>> {
         match question {
             Question::Frequency(token) => Some(self.query(*token, confidence).map(|weight| weight as f64)),
             _ => None,
         }
-    }
-}
-
-impl Hashed for CountSketch {
-    type Hash = Token;
-
-    fn update_hashes(&mut self, tokens: &[Token]) {
-        self.update_all(tokens);
     }
 }
 
@@ -188,3 +125,5 @@ impl Sketch for SlidingCount {
         matches!(question, Question::Count).then(|| whole(self.last(self.window())))
     }
 }
+
+by_tokens! { CountMin Conservative CountSketch }

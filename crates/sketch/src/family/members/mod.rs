@@ -39,6 +39,58 @@ macro_rules! same_names {
     };
 }
 
+/// Of a structure whose one parameter is log2 of its size.
+macro_rules! by_precision {
+    ($lg_k:ty) => {
+        type Params = $lg_k;
+
+        fn with(lg_k: &$lg_k) -> Self {
+            Self::new(*lg_k)
+        }
+
+        fn params(&self) -> $lg_k {
+            self.lg_k()
+        }
+
+        fn parameters(&self) -> Vec<(&'static str, f64)> {
+            vec![("lg_k", f64::from(self.lg_k().get()))]
+        }
+    };
+}
+
+/// Of a table of counters.
+macro_rules! by_width_and_depth {
+    () => {
+        /// log2 of the width, and the number of rows.
+        type Params = (u8, u8);
+
+        fn with(&(lg_width, depth): &(u8, u8)) -> Self {
+            Self::new(lg_width, depth)
+        }
+
+        fn params(&self) -> (u8, u8) {
+            (self.lg_width(), self.depth())
+        }
+
+        fn parameters(&self) -> Vec<(&'static str, f64)> {
+            vec![("lg_width", f64::from(self.lg_width())), ("depth", f64::from(self.depth()))]
+        }
+    };
+}
+
+/// Structures that take batches of tokens by their own `update_all`.
+macro_rules! by_tokens {
+    ($($name:ident)*) => {
+        $(impl Hashed for $name {
+            type Hash = Token;
+
+            fn update_hashes(&mut self, tokens: &[Token]) {
+                self.update_all(tokens);
+            }
+        })*
+    };
+}
+
 mod counts;
 mod numbers;
 mod sets;

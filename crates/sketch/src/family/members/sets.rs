@@ -12,19 +12,7 @@ use crate::{DecodeError, Estimate, Health, Incompatible, Limits, MergeNote, Read
 
 impl Sketch for Distinct {
     same_names!(Distinct);
-    type Params = LgK;
-
-    fn with(lg_k: &LgK) -> Self {
-        Distinct::new(*lg_k)
-    }
-
-    fn params(&self) -> LgK {
-        self.lg_k()
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, f64)> {
-        vec![("lg_k", f64::from(self.lg_k().get()))]
-    }
+    by_precision!(LgK);
 
     fn query(&self, question: &Question, confidence: f64) -> Option<Estimate<f64>> {
         matches!(question, Question::Distinct).then(|| self.estimate(confidence))
@@ -35,29 +23,9 @@ impl Sketch for Distinct {
     }
 }
 
-impl Hashed for Distinct {
-    type Hash = Token;
-
-    fn update_hashes(&mut self, tokens: &[Token]) {
-        self.update_all(tokens);
-    }
-}
-
 impl Sketch for Theta {
     same_names!(Theta);
-    type Params = LgK;
-
-    fn with(lg_k: &LgK) -> Self {
-        Theta::new(*lg_k)
-    }
-
-    fn params(&self) -> LgK {
-        self.lg_k()
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, f64)> {
-        vec![("lg_k", f64::from(self.lg_k().get()))]
-    }
+    by_precision!(LgK);
 
     fn query(&self, question: &Question, confidence: f64) -> Option<Estimate<f64>> {
         matches!(question, Question::Distinct).then(|| self.estimate(confidence))
@@ -78,19 +46,7 @@ impl Hashed for Theta {
 
 impl Sketch for Cpc {
     same_names!(Cpc);
-    type Params = LgK;
-
-    fn with(lg_k: &LgK) -> Self {
-        Cpc::new(*lg_k)
-    }
-
-    fn params(&self) -> LgK {
-        self.lg_k()
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, f64)> {
-        vec![("lg_k", f64::from(self.lg_k().get()))]
-    }
+    by_precision!(LgK);
 
     fn query(&self, question: &Question, confidence: f64) -> Option<Estimate<f64>> {
         matches!(question, Question::Distinct).then(|| self.estimate(confidence))
@@ -101,40 +57,12 @@ impl Sketch for Cpc {
     }
 }
 
-impl Hashed for Cpc {
-    type Hash = Token;
-
-    fn update_hashes(&mut self, tokens: &[Token]) {
-        self.update_all(tokens);
-    }
-}
-
 impl Sketch for MinHash {
     same_names!(MinHash);
-    type Params = minhash::LgK;
-
-    fn with(lg_k: &minhash::LgK) -> Self {
-        MinHash::new(*lg_k)
-    }
-
-    fn params(&self) -> minhash::LgK {
-        self.lg_k()
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, f64)> {
-        vec![("lg_k", f64::from(self.lg_k().get()))]
-    }
+    by_precision!(minhash::LgK);
 
     fn query(&self, question: &Question, confidence: f64) -> Option<Estimate<f64>> {
         matches!(question, Question::Distinct).then(|| self.distinct(confidence))
-    }
-}
-
-impl Hashed for MinHash {
-    type Hash = Token;
-
-    fn update_hashes(&mut self, tokens: &[Token]) {
-        self.update_all(tokens);
     }
 }
 
@@ -255,3 +183,5 @@ impl Sketch for Sample {
         matches!(question, Question::Count).then(|| Estimate::exact(self.seen() as f64))
     }
 }
+
+by_tokens! { Distinct Cpc MinHash }
