@@ -22,6 +22,7 @@ pub mod decode;
 pub mod doubt;
 pub mod engine;
 pub mod groups;
+pub mod inbox;
 pub mod intake;
 pub mod judge;
 pub mod outlet;

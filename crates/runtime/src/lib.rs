@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 mod error;
+pub mod inbox;
 mod input;
 mod job;
 mod keep;
