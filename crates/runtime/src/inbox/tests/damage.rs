@@ -104,6 +104,9 @@ fn no_flipped_byte_passes() {
         let log = killed(sealed);
         for (segment, (path, good)) in log.files.iter().enumerate() {
             let (frames, last) = (log.frames(segment), segment + 1 == log.files.len());
+            if sealed && !last {
+                continue;
+            }
             for at in 0..good.len() {
                 let mut bad = good.clone();
                 bad[at] ^= 1 << (at % 8);
