@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 /// First bytes of a file by which it is known.
-const HEAD_BYTES: u64 = 4_096;
+pub const HEAD_BYTES: u64 = 4_096;
 
 /// What is to be read, and what is known of every file by partition.
 #[derive(Debug, Default)]
@@ -151,20 +151,25 @@ pub fn identity(file: &InputFile) -> Result<Position, RunError> {
     })
 }
 
+/// Device and inode.
+///
+/// # Errors
+/// When there is no such file.
 #[cfg(unix)]
-fn node(path: &str) -> Result<(u64, u64), RunError> {
+pub fn node(path: &str) -> Result<(u64, u64), RunError> {
     use std::os::unix::fs::MetadataExt;
     let meta = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
     Ok((meta.dev(), meta.ino()))
 }
 
+/// Nothing: the system has no such numbers.
 #[cfg(not(unix))]
-fn node(_: &str) -> Result<(u64, u64), RunError> {
+pub fn node(_: &str) -> Result<(u64, u64), RunError> {
     Ok((0, 0))
 }
 
 /// Checksum of the first bytes, or of all when there are fewer.
-fn head(path: &str, bytes: u64) -> Result<[u8; 16], RunError> {
+pub fn head(path: &str, bytes: u64) -> Result<[u8; 16], RunError> {
     let mut head = Vec::new();
     File::open(path)
         .and_then(|file| file.take(bytes).read_to_end(&mut head))
@@ -172,7 +177,35 @@ fn head(path: &str, bytes: u64) -> Result<[u8; 16], RunError> {
     Ok(checksum(&head))
 }
 
-fn is_compressed(path: &str) -> Result<bool, RunError> {
+/// The same of an open file, whatever it is called by now, and how many bytes it is of.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn head_of(file: &File) -> std::io::Result<(u64, [u8; 16])> {
+    let bytes = file.metadata()?.len().min(HEAD_BYTES);
+    Ok((bytes, head_of_first(file, bytes)?))
+}
+
+/// Checksum of so many first bytes of an open file.
+///
+/// # Errors
+/// When they cannot be read, or there are fewer.
+#[cfg(unix)]
+pub fn head_of_first(file: &File, bytes: u64) -> std::io::Result<[u8; 16]> {
+    use std::os::unix::fs::FileExt;
+    let mut head = vec![0; bytes as usize];
+    file.read_exact_at(&mut head, 0)?;
+    Ok(checksum(&head))
+}
+
+/// The same where reading moves the position that the handle shares: not at all.
+#[cfg(not(unix))]
+pub fn head_of_first(_: &File, _: u64) -> std::io::Result<[u8; 16]> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// Whether a file is compressed, told by its first bytes.
+pub fn is_compressed(path: &str) -> Result<bool, RunError> {
     let mut magic = Vec::new();
     File::open(path)
         .and_then(|file| file.take(6).read_to_end(&mut magic))
@@ -181,7 +214,7 @@ fn is_compressed(path: &str) -> Result<bool, RunError> {
 }
 
 /// The length of the line end at this byte, where a record without one ended before.
-fn line_end(path: &str, at: u64) -> Result<u64, RunError> {
+pub fn line_end(path: &str, at: u64) -> Result<u64, RunError> {
     let mut next = Vec::new();
     let mut read = || -> std::io::Result<()> {
         let mut file = File::open(path)?;
@@ -201,7 +234,8 @@ fn line_end(path: &str, at: u64) -> Result<u64, RunError> {
     }
 }
 
-fn changed(path: &str, what: &str) -> RunError {
+/// A file is not what was read of it.
+pub fn changed(path: &str, what: &str) -> RunError {
     RunError::Changed {
         path: path.to_string(),
         what: what.to_string(),
