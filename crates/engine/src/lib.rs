@@ -21,6 +21,7 @@ pub mod days;
 pub mod decode;
 pub mod doubt;
 pub mod engine;
+mod freezable;
 pub mod groups;
 pub mod intake;
 pub mod judge;

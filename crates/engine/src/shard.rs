@@ -5,6 +5,7 @@
 //! order-free state.
 
 mod bytes;
+mod frozen;
 
 use crate::batch::Batch;
 use crate::cell::{Cell, Columns, NO_CELL, Rows, WEIGHT_MAX, for_each_true};
@@ -17,6 +18,8 @@ use crate::time::{Span, Time};
 use arrow_array::Array;
 use sketch::Token;
 use std::ops::Range;
+
+pub use frozen::Frozen;
 
 /// Blocks between two looks at the memory budget (a look walks all cells); early on it is looked at more often.
 pub const BUDGET_EVERY_BLOCKS: u64 = 16;

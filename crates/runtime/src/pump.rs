@@ -269,7 +269,8 @@ impl<'a> Pump<'a, '_> {
             }
             News::Begins(partition, file) => {
                 desk.intake.forget(*partition);
-                desk.positions.resize_with(desk.positions.len().max(*partition as usize + 1), Position::default);
+                desk.positions
+                    .resize_with(desk.positions.len().max(*partition as usize + 1), Position::default);
                 desk.positions[*partition as usize] = file.clone();
             }
             News::Follows(partition, file) => desk.positions[*partition as usize] = file.clone(),
@@ -334,16 +335,10 @@ impl<'a> Pump<'a, '_> {
             seen: desk.seen.clone(),
             quarantine,
             intake: Vec::new(),
-            shards: Vec::new(),
-            judge: Vec::new(),
+            shards: self.shards.iter().map(|shard| lock(shard).freeze()).collect(),
+            judge: desk.judge.freeze(),
         };
         desk.intake.snapshot(&mut cut.intake);
-        desk.judge.snapshot(&mut cut.judge);
-        for shard in &self.shards {
-            let mut bytes = Vec::new();
-            lock(shard).snapshot(self.kept, &mut bytes);
-            cut.shards.push(bytes);
-        }
         (desk.last_cut, desk.changed) = (Instant::now(), false);
         // The last one waits for its turn; another one may be put off.
         if let Some(cuts) = &desk.cuts
@@ -379,7 +374,7 @@ impl<'a> Pump<'a, '_> {
     /// The life of who writes commits.
     fn write_commits(&self, directory: &mut StateDirectory, about: &About, cuts: Receiver<Cut>) {
         for cut in cuts {
-            if let Err(error) = directory.commit(about, cut) {
+            if let Err(error) = directory.commit(about, self.kept, cut) {
                 return self.fail(error);
             }
         }
