@@ -442,8 +442,8 @@ fn inputs(name: &str, sources: &[SourceTable], problems: &mut Problems) -> Vec<I
         if let Some(path) = &source.quarantine {
             check_quarantine(path, needed, &kind, &inputs, problems);
         }
-        let source = source.name.value.clone();
-        inputs.push(Input { source, kind, quarantine: needed.then_some(quarantine) });
+        let (name, idle) = (source.name.value.clone(), source.idle);
+        inputs.push(Input { source: name, kind, quarantine: needed.then_some(quarantine), idle });
     }
     inputs
 }

@@ -175,6 +175,13 @@ impl Manifest {
 }
 
 impl Position {
+    /// Takes over what a file is known by, not how far it was read.
+    pub(crate) fn is_known_as(&mut self, known: &Position) {
+        self.path.clone_from(&known.path);
+        (self.device, self.inode, self.disk_bytes) = (known.device, known.inode, known.disk_bytes);
+        (self.head_bytes, self.head) = (known.head_bytes, known.head);
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         write_bytes(self.path.as_bytes(), out);
         for number in [self.device, self.inode, self.disk_bytes, self.head_bytes, self.next, self.lines] {
