@@ -1,11 +1,11 @@
 //! `streamgauge run`: sources to their end, then every metric on standard output; everything else on standard error.
 
 use crate::annotate::Events;
+use crate::interrupt;
 use crate::keep::{self, Kept};
 use crate::note::note;
 use crate::output::{self, may_replace};
 use crate::save;
-use crate::interrupt;
 use crate::show::{Format, Report};
 use crate::work::{How, Opened, Work};
 use crate::{NOTHING_MEASURED, Trouble, say};
@@ -115,7 +115,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     let finished = if args.once {
         one_by_one(&work, &mut states, args, shards)
     } else {
-        interrupt::raise_on_signal(&stop).map_err(|error| Trouble::environment(format!("cannot wait for signals: {error}")))?;
+        interrupt::raise_on_signal(&stop)
+            .map_err(|error| Trouble::environment(format!("cannot wait for signals: {error}")))?;
         together(&work, &mut states, args, shards, &stop)
     };
     let mut nothing = false;

@@ -80,13 +80,12 @@ impl Rollups {
         let wanted = |metric: usize, start: Time| {
             let end = levels[metric].map_or(start, |size| start.plus(size));
             let known = revised.get(&(metric, start)).map_or(0, |revised| revised.sum);
-            end <= boundary
-                && (!has_left(end) || sums.get(&(metric, start)).copied().unwrap_or(0) != known)
+            end <= boundary && (!has_left(end) || sums.get(&(metric, start)).copied().unwrap_or(0) != known)
         };
         shards.iter_mut().for_each(|shard| shard.narrow(levels, &wanted));
         let mut leaving = Vec::new();
-        let outlet = Outlet::new(around.source, shards, around.tally, around.watermark)
-            .with_verdicts(around.verdicts);
+        let outlet =
+            Outlet::new(around.source, shards, around.tally, around.watermark).with_verdicts(around.verdicts);
         outlet.each_rollup(levels, &mut |metric, answer, _| leaving.push((metric, answer)));
         leaving.retain(|(metric, answer)| {
             let (Some(start), Some(end)) = (answer.start, answer.end) else { return false };
@@ -117,7 +116,8 @@ impl Rollups {
         self.revised.retain(|pane, _| sums.contains_key(pane));
         for (pane, sum) in sums {
             let closed = self.levels[pane.0].is_some_and(|size| self.left_to >= Some(pane.1.plus(size)));
-            let leaves = leaving.iter().any(|(metric, answer)| (*metric, answer.start) == (pane.0, Some(pane.1)));
+            let leaves =
+                leaving.iter().any(|(metric, answer)| (*metric, answer.start) == (pane.0, Some(pane.1)));
             if closed || leaves {
                 self.revised.entry(pane).or_default().sum = sum;
             }

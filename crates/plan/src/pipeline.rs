@@ -7,6 +7,7 @@ use crate::file::checkpoint::Checkpoint;
 use crate::file::expression::Expression;
 use crate::file::metric::{Keep, Measured, MetricTable};
 use crate::file::overrides::Override;
+use crate::file::serve::Serve;
 use crate::file::source::SourceTable;
 use crate::file::values::unknown_name;
 use crate::file::{self, File, tree};
@@ -35,6 +36,8 @@ pub struct Pipeline {
     pub inputs: Vec<Input>,
     /// How a state is kept where one is.
     pub checkpoint: Checkpoint,
+    /// What is done over HTTP; `None` when nothing is.
+    pub serve: Option<Serve>,
     /// What `accuracy` came to; one per metric, in the order of `spec.sources[..].metrics[..]`.
     pub choices: Vec<Choice>,
     /// Where the words stand that the data may prove wrong.
@@ -132,11 +135,14 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
     let inputs = inputs(&name, &file.sources, problems);
     let spec = Spec { name, memory_bytes: file.memory_bytes, sources };
     let checkpoint = file.checkpoint;
+    let takes = inputs.iter().any(|input| input.kind == InputKind::Http);
+    let serve = file.serve.or_else(|| takes.then(Serve::default));
     Pipeline {
         spec,
         programs,
         inputs,
         checkpoint,
+        serve,
         choices,
         places: Places { texts: Vec::new(), sources: places },
     }
@@ -451,6 +457,7 @@ fn inputs(name: &str, sources: &[SourceTable], problems: &mut Problems) -> Vec<I
 fn reads_stdin(kind: &InputKind) -> bool {
     match kind {
         InputKind::Stdin => true,
+        InputKind::Http => false,
         InputKind::File { paths } => paths.iter().any(|path| path == "-"),
     }
 }
