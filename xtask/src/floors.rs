@@ -179,8 +179,12 @@ mod tests {
     #[test]
     fn only_the_tests_of_the_command_line_know_everybody() {
         check_walls("streamgauge", Some("streamgauge-bench"), true, &[]);
-        check_walls("streamgauge", Some(SKETCH), true, &[]);
-        check_walls("streamgauge", Some(SKETCH), false, &["streamgauge must not know streamgauge-sketch"]);
+        check_walls(
+            "streamgauge",
+            Some("streamgauge-bench"),
+            false,
+            &["streamgauge must not know streamgauge-bench"],
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::measure::What;
 use crate::places::{About, Places, SourcePlaces};
 use crate::problem::{Placed, Problem, Problems, listed};
 use crate::secret::{self, Fetch};
+use crate::sink::{self, Sink};
 use engine::judge::recent::RecentSize;
 use engine::spec::{
     BadPolicy, Field, Format, Kind, Later, Level, Measure, Metric, Source, Spec, TimeFrom, TimeSpec,
@@ -34,6 +35,8 @@ pub struct Pipeline {
     pub programs: Vec<Option<Arc<Program>>>,
     /// Where the bytes of each source come from; one per `spec.sources`, in the same order.
     pub inputs: Vec<Input>,
+    /// Where closed panes go.
+    pub sinks: Vec<Sink>,
     /// How a state is kept where one is.
     pub checkpoint: Checkpoint,
     /// What is done over HTTP; `None` when nothing is.
@@ -133,6 +136,8 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
         programs.push(columns.program);
     }
     let inputs = inputs(&name, &file.sources, problems);
+    // A metric that was not understood would be missed here once more.
+    let sinks = if problems.is_empty() { sink::build(&file.sinks, &sources, problems) } else { Vec::new() };
     let spec = Spec { name, memory_bytes: file.memory_bytes, sources };
     let checkpoint = file.checkpoint;
     let takes = inputs.iter().any(|input| input.kind == InputKind::Http);
@@ -141,6 +146,7 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
         spec,
         programs,
         inputs,
+        sinks,
         checkpoint,
         serve,
         choices,

@@ -12,6 +12,7 @@ pub(crate) mod overrides;
 mod secret_at;
 mod section;
 pub(crate) mod serve;
+pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod time;
 pub(crate) mod tree;
@@ -26,6 +27,7 @@ use engine::time::Span;
 use metric::MetricTable;
 use section::Section;
 use serve::Serve;
+use sink::SinkTable;
 use sketch::hash::Hashing;
 use source::SourceTable;
 use tree::Table;
@@ -33,7 +35,7 @@ use tree::Table;
 /// State allowed when `memory` does not say: 256 MiB.
 const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
 /// Keys of the design that this version does not have.
-const UNBUILT: [&str; 6] = ["view", "rule", "sink", "test", "disk", "shards"];
+const UNBUILT: [&str; 5] = ["view", "rule", "test", "disk", "shards"];
 
 /// A whole file.
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub(crate) struct File {
     pub panes: Option<Placed<Vec<Level>>>,
     pub sources: Vec<SourceTable>,
     pub metrics: Vec<MetricTable>,
+    pub sinks: Vec<SinkTable>,
 }
 
 /// The ladder when `panes` does not say: minutes for two days.
@@ -75,6 +78,7 @@ pub(crate) fn read(root: &Table, fetch: Fetch<'_>, problems: &mut Problems) -> F
     let (lacks_source, lacks_metric) = (section.lacks("source"), section.lacks("metric"));
     let sources = section.table("source", problems);
     let metrics = section.table("metric", problems);
+    let sinks = section.table("sink", problems);
     let is_empty = |table: &Table| table.entries.is_empty();
     if lacks_source || sources.is_some_and(is_empty) {
         let problem = Problem::of_file("there is no source");
@@ -95,6 +99,7 @@ pub(crate) fn read(root: &Table, fetch: Fetch<'_>, problems: &mut Problems) -> F
         panes,
         sources: entries(sources).iter().filter_map(|entry| source::read(entry, problems)).collect(),
         metrics: entries(metrics).iter().map(|entry| metric::read(entry, problems)).collect(),
+        sinks: entries(sinks).iter().filter_map(|entry| sink::read(entry, problems)).collect(),
     }
 }
 

@@ -210,7 +210,8 @@ impl Inbox {
         Ok(InboxReader::new(self.shared.clone(), offset))
     }
 
-    /// Says that nobody will read before this offset again: a commit covers it. Segments that hold nothing else are removed.
+    /// Says that nobody will read before this offset again: it is that of the oldest commit that is kept, since a run may fall
+    /// back to that one. Segments that hold nothing else are removed. Once at the start, too: at first nothing is released.
     pub fn release(&self, offset: u64) {
         let mut state = self.shared.lock();
         state.released = state.released.max(offset.min(state.durable));
