@@ -27,6 +27,7 @@ pub mod intake;
 pub mod judge;
 pub mod outlet;
 mod restore;
+pub mod rollup;
 pub mod series;
 pub mod shard;
 pub mod spec;

@@ -52,6 +52,8 @@ struct Rung {
     closed_to: Option<Time>,
     /// Panes that start before this were dropped to stay within memory.
     kept_from: Option<Time>,
+    /// Panes that end after this have not left yet, and stay however old they are; `None` where none leave.
+    held_from: Option<Time>,
     dropped: u64,
 }
 
@@ -66,8 +68,14 @@ impl Series {
     /// An empty series of metric number `metric` of a source. `kind` is the type of the field that its measure reads,
     /// `filter` the column that says which of its grouping set's rows enter.
     pub fn new(metric: usize, spec: &Metric, kind: Option<Kind>, filter: Option<usize>) -> Series {
-        let rung =
-            |&level| Rung { level, panes: BTreeMap::new(), closed_to: None, kept_from: None, dropped: 0 };
+        let rung = |&level| Rung {
+            level,
+            panes: BTreeMap::new(),
+            closed_to: None,
+            kept_from: None,
+            held_from: None,
+            dropped: 0,
+        };
         Series {
             metric,
             role: Role::Measured,
@@ -142,6 +150,7 @@ impl Series {
             let keep = rung.level;
             while let Some(entry) = rung.panes.first_entry()
                 && !keep.retains(*entry.key(), watermark)
+                && rung.held_from.is_none_or(|from| entry.key().plus(size) <= from)
             {
                 entry.remove();
                 rung.dropped += 1;
@@ -207,6 +216,26 @@ impl Series {
             total: self.total.as_mut().map(Freezable::frozen),
             ladder: self.ladder.iter_mut().map(rung).collect(),
             ..*self
+        }
+    }
+
+    /// Keeps the panes of this level that end after `from`, until told of a later time.
+    pub(crate) fn hold(&mut self, size: Span, from: Time) {
+        self.ladder.iter_mut().filter(|r| r.level.size == size).for_each(|r| r.held_from = Some(from));
+    }
+
+    /// The panes of a level: start, cells, and corrections per group since it closed.
+    pub(crate) fn level(&self, size: Span) -> impl Iterator<Item = (Time, &Cells, &BTreeMap<u32, u64>)> {
+        let rung = self.ladder.iter().filter(move |rung| rung.level.size == size);
+        rung.flat_map(|rung| &rung.panes).map(|(start, pane)| (*start, &pane.cells, &pane.revisions))
+    }
+
+    /// Leaves nothing but those panes of one level that are wanted.
+    pub(crate) fn narrow(&mut self, size: Option<Span>, wanted: &dyn Fn(Time) -> bool) {
+        self.total = None;
+        for rung in &mut self.ladder {
+            let level = Some(rung.level.size) == size;
+            rung.panes.retain(|start, _| level && wanted(*start));
         }
     }
 

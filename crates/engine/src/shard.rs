@@ -231,6 +231,24 @@ impl Shard {
         self.weights_too_large += other.weights_too_large;
     }
 
+    /// Keeps panes that end after `from` until they have left, however old they are; by metric, those of the level that
+    /// leaves.
+    pub fn hold(&mut self, levels: &[Option<Span>], from: Time) {
+        for series in self.sets.iter_mut().flat_map(|set| set.series.iter_mut()) {
+            if let Some(size) = levels[series.metric] {
+                series.hold(size, from);
+            }
+        }
+    }
+
+    /// Leaves nothing but those panes that are wanted: by metric, of one level.
+    pub(crate) fn narrow(&mut self, levels: &[Option<Span>], wanted: &dyn Fn(usize, Time) -> bool) {
+        for series in self.sets.iter_mut().flat_map(|set| set.series.iter_mut()) {
+            let metric = series.metric;
+            series.narrow(levels[metric], &|start| wanted(metric, start));
+        }
+    }
+
     /// One shard of all of them, in order.
     ///
     /// # Panics

@@ -9,6 +9,7 @@ use crate::input::InputFile;
 use crate::reader::Planned;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 
 /// First bytes of a file by which it is known.
 pub const HEAD_BYTES: u64 = 4_096;
@@ -55,14 +56,23 @@ impl Plan {
         for (partition, file, now) in again {
             plan.go_on(partition, file, now, rows)?;
         }
-        for (position, _) in plan.positions.iter().zip(found).filter(|(_, found)| !found) {
-            if !position.finished {
+        for partition in (0..found.len()).filter(|&partition| !found[partition]) {
+            let position = &plan.positions[partition];
+            if position.finished {
+                continue;
+            }
+            // A file that was rotated away beside its place is read to its end there.
+            let Some((path, bytes)) = beside(position) else {
                 return Err(changed(
                     &position.path,
                     "is gone or another file by now, and was not read to its end",
                 ));
-            }
+            };
+            let file = InputFile { path, size_bytes: Some(bytes) };
+            let now = identity(&file)?;
+            plan.go_on(partition, &file, now, rows)?;
         }
+        plan.files.sort_by_key(|file| file.partition);
         plan.ended = (0..plan.positions.len() as u32)
             .filter(|&id| {
                 plan.positions[id as usize].finished && plan.files.iter().all(|file| file.partition != id)
@@ -130,6 +140,21 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// Where a file lies that had this position, in the directory that it was in, and how long it is.
+pub fn beside(position: &Position) -> Option<(String, u64)> {
+    let folder = Path::new(&position.path).parent()?;
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    for entry in std::fs::read_dir(folder).ok()?.flatten() {
+        let path = folder.join(entry.file_name());
+        let Some(text) = path.to_str() else { continue };
+        let same = node(text).ok() == Some((position.device, position.inode));
+        if same && head(text, position.head_bytes).ok() == Some(position.head) {
+            return Some((text.to_string(), entry.metadata().ok()?.len()));
+        }
+    }
+    None
 }
 
 /// What a file is known by, nothing of it being read.

@@ -10,7 +10,6 @@ use engine::spec::Format;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
 use std::time::Instant;
 
 /// A file that matches.
@@ -170,7 +169,7 @@ impl Follower {
         if file.position.path == "-" {
             return;
         }
-        let from_before = std::mem::take(&mut file.from_before);
+        file.from_before = false;
         match file.at {
             At::Open => {
                 if let Some(tail) = self.open.iter_mut().find(|tail| tail.partition == partition) {
@@ -183,24 +182,31 @@ impl Follower {
                     self.moved_away(partition);
                 }
             }
-            At::Rest if from_before && !file.position.finished => self.moved_away(partition),
-            At::Rest => file.at = At::Gone,
+            At::Rest => self.moved_away(partition),
             At::Gone => {}
         }
     }
 
-    /// A file that was not read to its end is not where it was: a rotation leaves it beside its place.
+    /// A file that is closed is not where it was: a rotation leaves it beside its place, perhaps with more behind what was
+    /// read.
     fn moved_away(&mut self, partition: u32) {
         let file = &mut self.files[partition as usize];
         self.queue.retain(|other| *other != partition);
-        if let Some((path, bytes)) = beside(&file.position) {
+        let moved = resume::beside(&file.position);
+        file.at = At::Gone;
+        if let Some((path, bytes)) = moved {
+            if bytes == file.position.next {
+                return;
+            }
             (file.position.path, file.position.disk_bytes) = (path, bytes);
             file.at = At::Waiting;
             self.queue.push_front(partition);
             return;
         }
-        file.at = At::Gone;
-        let Position { path, next, .. } = &file.position;
+        let Position { path, next, finished, .. } = &file.position;
+        if *finished {
+            return;
+        }
         (self.warn)(format!("`{path}` is gone; what was appended to it behind byte {next} cannot be read any more"));
     }
 
@@ -231,21 +237,6 @@ impl Follower {
 fn begins_alike(position: &Position, seen: &Seen) -> Result<bool, RunError> {
     Ok(seen.bytes >= position.head_bytes
         && resume::head(&seen.file.path, position.head_bytes)? == position.head)
-}
-
-/// Where a file lies that had this position, in the directory that it was in, and how long it is.
-fn beside(position: &Position) -> Option<(String, u64)> {
-    let folder = Path::new(&position.path).parent()?;
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    for entry in std::fs::read_dir(folder).ok()?.flatten() {
-        let path = folder.join(entry.file_name());
-        let Some(text) = path.to_str() else { continue };
-        let same = resume::node(text).ok() == Some((position.device, position.inode));
-        if same && resume::head(text, position.head_bytes).ok() == Some(position.head) {
-            return Some((text.to_string(), entry.metadata().ok()?.len()));
-        }
-    }
-    None
 }
 
 fn first_bytes(path: &str) -> Option<Vec<u8>> {
