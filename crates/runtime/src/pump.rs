@@ -45,9 +45,13 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
     }
     let start = Start::new(&job, shards, bytes.clone())?;
     let quarantine = keeps.then(|| Quarantine::at(&job.quarantine, start.quarantine)).transpose()?;
-    let (sender, cuts) = sync_channel(1);
+    // None waits while another one is being written: each holds what has changed since.
+    let (sender, cuts) = sync_channel(0);
     let (directory, about, every) = match job.keep {
-        Some(Keep { directory, about, every, .. }) => (Some(directory), about, every),
+        Some(Keep { directory, about, every, restored, .. }) => {
+            drop(restored);
+            (Some(directory), about, every)
+        }
         None => (None, About::default(), Duration::MAX),
     };
     let keep = directory.is_some();

@@ -6,8 +6,8 @@ use sketch::{DecodeError, Reader};
 
 /// The first bytes of a manifest.
 const MAGIC: &[u8; 8] = b"SGCOMMIT";
-const VERSION: u16 = 1;
-const CHECKSUM_BYTES: usize = 16;
+const VERSION: u16 = 2;
+pub(super) const CHECKSUM_BYTES: usize = 16;
 
 /// XXH3, 128 bits, as sixteen bytes.
 pub(crate) fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
@@ -56,7 +56,7 @@ pub struct Position {
 /// A file that a commit needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
-    /// What it holds: `judge`, or `shard-0` and so on.
+    /// What it holds: `judge`, `shard-0` and so on, or `panes`.
     pub part: String,
     /// Its name in the directory.
     pub file: String,
@@ -64,6 +64,8 @@ pub struct Segment {
     pub bytes: u64,
     /// The bytes that it unpacks to.
     pub raw_bytes: u64,
+    /// How many of these the commit needs.
+    pub live_bytes: u64,
     /// Checksum of the file.
     pub checksum: [u8; CHECKSUM_BYTES],
     /// Checksum of what it unpacks to.
@@ -89,7 +91,7 @@ pub struct Manifest {
     pub quarantine: (u64, u64),
     /// The clock and the counters.
     pub intake: Vec<u8>,
-    /// The shards in order, and the judge.
+    /// The shards in order, the judge, and the closed panes, the oldest segment first.
     pub segments: Vec<Segment>,
 }
 
@@ -129,11 +131,10 @@ impl Manifest {
         if !bytes.starts_with(MAGIC) {
             return Err("it does not begin as a commit does".into());
         }
-        let version = bytes.get(8..10).map(|v| u16::from_le_bytes([v[0], v[1]]));
-        if version.is_some_and(|version| version > VERSION) {
+        let version = bytes.get(8..10).map_or(0, |v| u16::from_le_bytes([v[0], v[1]]));
+        if version > VERSION {
             return Err(format!(
-                "it is of version {}, and this program reads version {VERSION}: take a newer program",
-                version.unwrap_or_default()
+                "it is of version {version}, and this program reads versions 1 to {VERSION}: take a newer program"
             ));
         }
         let (body, sum) =
@@ -141,10 +142,10 @@ impl Manifest {
         if checksum(body) != sum {
             return Err("its checksum does not hold, so it was cut off or changed".into());
         }
-        Manifest::read_body(&mut Reader::new(&body[10..])).map_err(|error| error.to_string())
+        Manifest::read_body(version, &mut Reader::new(&body[10..])).map_err(|error| error.to_string())
     }
 
-    fn read_body(r: &mut Reader<'_>) -> Result<Manifest, DecodeError> {
+    fn read_body(version: u16, r: &mut Reader<'_>) -> Result<Manifest, DecodeError> {
         let mut manifest = Manifest { number: r.u64()?, written_us: r.u64()?, ..Manifest::default() };
         let about = &mut manifest.about;
         for text in [&mut about.source, &mut about.name, &mut about.pipeline] {
@@ -162,7 +163,7 @@ impl Manifest {
         manifest.quarantine = (r.u64()?, r.u64()?);
         manifest.intake = read_bytes(r)?.to_vec();
         for _ in 0..count(r)? {
-            manifest.segments.push(Segment::read(r)?);
+            manifest.segments.push(Segment::read(version, r)?);
         }
         r.clone().finish()?;
         Ok(manifest)
@@ -170,7 +171,13 @@ impl Manifest {
 
     /// The number of shards.
     pub fn shards(&self) -> usize {
-        self.segments.iter().filter(|segment| segment.part != super::JUDGE).count()
+        self.segments.iter().filter(|segment| segment.part.starts_with(super::SHARD)).count()
+    }
+
+    /// Bytes of the segments that this commit has written, and not an earlier one.
+    pub fn written_bytes(&self) -> u64 {
+        let own = super::segments_of(self.number);
+        self.segments.iter().filter(|segment| segment.file.starts_with(&own)).map(|s| s.bytes).sum()
     }
 }
 
@@ -211,16 +218,22 @@ impl Segment {
         write_bytes(self.file.as_bytes(), out);
         write_varint(self.bytes, out);
         write_varint(self.raw_bytes, out);
+        write_varint(self.live_bytes, out);
         out.extend_from_slice(&self.checksum);
         out.extend_from_slice(&self.raw_checksum);
     }
 
-    fn read(r: &mut Reader<'_>) -> Result<Segment, DecodeError> {
+    fn read(version: u16, r: &mut Reader<'_>) -> Result<Segment, DecodeError> {
+        let (part, file) = (read_text(r)?, read_text(r)?);
+        let (bytes, raw_bytes) = (r.varint()?, r.varint()?);
+        // Of version 1 everything is needed.
+        let live_bytes = if version == 1 { raw_bytes } else { r.varint()? };
         Ok(Segment {
-            part: read_text(r)?,
-            file: read_text(r)?,
-            bytes: r.varint()?,
-            raw_bytes: r.varint()?,
+            part,
+            file,
+            bytes,
+            raw_bytes,
+            live_bytes,
             checksum: read_checksum(r)?,
             raw_checksum: read_checksum(r)?,
         })
@@ -287,6 +300,7 @@ mod tests {
                 file: "segment-7-shard-0".into(),
                 bytes: 10,
                 raw_bytes: 100,
+                live_bytes: 60,
                 checksum: [1; 16],
                 raw_checksum: [2; 16],
             }],
