@@ -339,6 +339,7 @@ impl<'a> Pump<'a, '_> {
             seen: desk.seen.clone(),
             quarantine,
             intake: Vec::new(),
+            sinks: Vec::new(),
             shards: self.shards.iter().map(|shard| lock(shard).freeze()).collect(),
             judge: desk.judge.freeze(),
         };

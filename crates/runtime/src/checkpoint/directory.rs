@@ -55,6 +55,7 @@ pub(crate) struct Cut {
     pub seen: Vec<bool>,
     pub quarantine: (u64, u64),
     pub intake: Vec<u8>,
+    pub sinks: Vec<u8>,
     pub shards: Vec<Frozen>,
     pub judge: FrozenJudge,
 }
@@ -156,6 +157,7 @@ impl StateDirectory {
             seen: cut.seen,
             quarantine: cut.quarantine,
             intake: cut.intake,
+            sinks: cut.sinks,
             segments,
         };
         self.write(&format!("{MANIFEST}{number:016x}"), &manifest.write())?;

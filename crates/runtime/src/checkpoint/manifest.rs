@@ -6,6 +6,7 @@ use sketch::{DecodeError, Reader};
 
 /// The first bytes of a manifest.
 const MAGIC: &[u8; 8] = b"SGCOMMIT";
+/// 2 added closed panes by themselves, and what has left through sinks.
 const VERSION: u16 = 2;
 pub(super) const CHECKSUM_BYTES: usize = 16;
 
@@ -91,6 +92,8 @@ pub struct Manifest {
     pub quarantine: (u64, u64),
     /// The clock and the counters.
     pub intake: Vec<u8>,
+    /// What has left through sinks, and what is leaving with this commit.
+    pub sinks: Vec<u8>,
     /// The shards in order, the judge, and the closed panes, the oldest segment first.
     pub segments: Vec<Segment>,
 }
@@ -116,6 +119,7 @@ impl Manifest {
         out.extend_from_slice(&self.quarantine.0.to_le_bytes());
         out.extend_from_slice(&self.quarantine.1.to_le_bytes());
         write_bytes(&self.intake, &mut out);
+        write_bytes(&self.sinks, &mut out);
         write_varint(self.segments.len() as u64, &mut out);
         self.segments.iter().for_each(|segment| segment.write(&mut out));
         let sum = checksum(&out);
@@ -134,7 +138,7 @@ impl Manifest {
         let version = bytes.get(8..10).map_or(0, |v| u16::from_le_bytes([v[0], v[1]]));
         if version > VERSION {
             return Err(format!(
-                "it is of version {version}, and this program reads versions 1 to {VERSION}: take a newer program"
+                "it is of version {version}, and this program reads versions up to {VERSION}: take a newer program"
             ));
         }
         let (body, sum) =
@@ -162,6 +166,9 @@ impl Manifest {
         manifest.seen = r.bytes(fields)?.iter().map(|&seen| seen != 0).collect();
         manifest.quarantine = (r.u64()?, r.u64()?);
         manifest.intake = read_bytes(r)?.to_vec();
+        if version >= 2 {
+            manifest.sinks = read_bytes(r)?.to_vec();
+        }
         for _ in 0..count(r)? {
             manifest.segments.push(Segment::read(version, r)?);
         }
@@ -295,6 +302,7 @@ mod tests {
             seen: vec![true, false],
             quarantine: (120, 2),
             intake: vec![1, 2, 3],
+            sinks: vec![4],
             segments: vec![Segment {
                 part: "shard-0".into(),
                 file: "segment-7-shard-0".into(),

@@ -90,6 +90,7 @@ impl Stream {
             seen: vec![true],
             quarantine: (0, 0),
             intake,
+            sinks: Vec::new(),
             shards: self.shards.iter_mut().map(Shard::freeze).collect(),
             judge: Judge::new(&self.source, None, 0).freeze(),
         };
