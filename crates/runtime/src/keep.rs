@@ -26,10 +26,20 @@ impl Restored {
         let intake =
             whole(&self.manifest.intake, |r| Intake::restore(source, r).map_err(|error| error.to_string()))?;
         let judge = whole(&self.judge, |r| Judge::restore(source, None, r, limits).map_err(text))?;
-        let shard =
-            |bytes: &Vec<u8>| whole(bytes, |r| Shard::restore(source, u64::MAX, r, limits).map_err(text));
-        let shards = self.shards.iter().map(shard).collect::<Result<Vec<Shard>, String>>()?;
+        let shards = self.shards(source, u64::MAX, limits)?;
         Ok(State::new(shards, judge, intake.tally(), intake.watermark()))
+    }
+
+    /// The shards, each of which may then take so many bytes.
+    fn shards(&self, source: &Source, budget_bytes: u64, limits: &Limits) -> Result<Vec<Shard>, String> {
+        let shard = |(i, bytes): (usize, &Vec<u8>)| {
+            let records = |pane| self.panes.find(i, pane);
+            whole(bytes, |r| {
+                let shard = Shard::restore_parts(source, budget_bytes, r, &records, limits);
+                shard.map_err(|error| error.to_string())
+            })
+        };
+        self.shards.iter().enumerate().map(shard).collect()
     }
 }
 
@@ -80,15 +90,8 @@ impl Start {
         })
         .map_err(another)?;
         let sinks = Sinks::start(job.sinks.clone(), true, &manifest.sinks)?;
-        let mut kept = Vec::new();
-        for bytes in &restored.shards {
-            let shard = whole(bytes, |r| {
-                Shard::restore(job.kept, shard_bytes, r, limits).map_err(|error| error.to_string())
-            });
-            let mut shard = shard.map_err(another)?;
-            sinks.hold(&mut shard);
-            kept.push(shard);
-        }
+        let mut kept = restored.shards(job.kept, shard_bytes, limits).map_err(another)?;
+        kept.iter_mut().for_each(|shard| sinks.hold(shard));
         if kept.len() != shards {
             // Cells merge: the others begin anew, as parts of the same sums.
             kept = vec![Shard::merged(kept)];

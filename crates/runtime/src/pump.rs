@@ -47,9 +47,13 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
     }
     let start = Start::new(&job, shards, bytes.clone())?;
     let quarantine = keeps.then(|| Quarantine::at(&job.quarantine, start.quarantine)).transpose()?;
-    let (sender, cuts) = sync_channel(1);
+    // None waits while another one is being written: each holds what has changed since.
+    let (sender, cuts) = sync_channel(0);
     let (directory, about) = match job.keep {
-        Some(Keep { directory, about, .. }) => (Some(directory), about),
+        Some(Keep { directory, about, restored, .. }) => {
+            drop(restored);
+            (Some(directory), about)
+        }
         None => (None, About::default()),
     };
     let keep = directory.is_some();
