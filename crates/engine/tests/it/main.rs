@@ -14,6 +14,7 @@ mod recent;
 mod regressions;
 mod retention;
 mod samples;
+mod sessions;
 mod state;
 mod support;
 mod verdicts;
