@@ -10,6 +10,7 @@ mod hint;
 mod image;
 mod init;
 mod inspect;
+mod interrupt;
 mod keep;
 mod manual;
 mod merge;

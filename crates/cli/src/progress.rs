@@ -1,7 +1,7 @@
 //! A progress bar on a terminal; nothing at all when standard error is piped.
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use runtime::{InputFile, Status};
+use runtime::{Input, Status};
 use std::io::IsTerminal;
 
 /// The bar of one source.
@@ -11,13 +11,16 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Starts a bar over the bytes of these files; a spinner when their size is not known.
-    pub fn start(files: &[InputFile]) -> Progress {
+    /// Starts a bar over the bytes of an input; a spinner when their number is not known.
+    pub fn start(input: &Input) -> Progress {
         let started = std::time::Instant::now();
         if !std::io::stderr().is_terminal() {
             return Progress { bar: None, started };
         }
-        let total: Option<u64> = files.iter().map(|f| f.size_bytes).sum();
+        let total: Option<u64> = match input {
+            Input::Files(files) => files.iter().map(|f| f.size_bytes).sum(),
+            Input::Follow(_) => None,
+        };
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         let template = match total {
             Some(_) => "{bar:30} {bytes}/{total_bytes}  {binary_bytes_per_sec}  ETA {eta}  {msg}",

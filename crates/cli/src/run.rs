@@ -1,6 +1,7 @@
 //! `streamgauge run`: sources to their end, then every metric on standard output; everything else on standard error.
 
 use crate::annotate::Events;
+use crate::interrupt;
 use crate::keep::{self, Kept};
 use crate::note::note;
 use crate::output::{self, may_replace};
@@ -15,9 +16,12 @@ use engine::intake::Judged;
 use engine::spec::{Question, Source};
 use engine::time::Span;
 use plan::{About, Pipeline};
-use runtime::Annotate;
+use runtime::{Annotate, Finished, RunError};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 
 /// Shown below the options.
 pub const EXAMPLES: &str = "Examples:
@@ -25,6 +29,7 @@ pub const EXAMPLES: &str = "Examples:
   streamgauge run --once shop.toml --format json --every 1m
   streamgauge run --once shop.toml --save monday.sgs
   streamgauge run --once shop.toml --state state
+  streamgauge run shop.toml --state state
   streamgauge run --once shop.toml --annotate returning,visitors
   zcat day.gz | streamgauge run --once shop.toml --set source.events.path=- --set source.events.format=ndjson
 
@@ -36,7 +41,9 @@ output cannot be written; 4 reported, but there was nothing to measure, in all o
 pub struct RunArgs {
     /// The pipeline file (TOML): sources, metrics, panes. See docs/pipeline-file.md.
     pipeline: PathBuf,
-    /// Read the sources to their end, report, and stop. (This version has no other way of running.)
+    /// Read the sources to their end, report, and stop. Without it they are followed: what is appended to files (also when
+    /// they are rotated or truncated), files that join a pattern, standard input, until Ctrl-C or SIGTERM; then comes the
+    /// report.
     #[arg(long)]
     once: bool,
     /// How the report is written.
@@ -57,7 +64,7 @@ pub struct RunArgs {
     zone: Option<String>,
     /// Write every event back with what is known of it right then, instead of the report: names of metrics (`seen`: was
     /// the key there before; others: so far, for the event's group) and of fields, separated by commas. One shard.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', conflicts_with_all = ["format", "window", "every", "zone", "shards"])]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', conflicts_with_all = ["format", "window", "every", "zone", "shards"], requires = "once")]
     annotate: Vec<String>,
     /// Write the whole state to this file as well, to be looked into (`sketch`) and merged with those of other days and
     /// places (`merge`). A state file that is there is replaced; another file is not.
@@ -78,11 +85,6 @@ pub struct RunArgs {
 
 /// Runs the command. Whatever can be judged before the first byte is read is judged first.
 pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
-    if !args.once {
-        return Err(Trouble::question(
-            "`run` needs --once in this version: it reads the sources to their end, reports, and stops",
-        ));
-    }
     let question = question(args)?;
     let opened = Opened::new("run", &args.pipeline, &args.set)?;
     let kept = (0..opened.pipeline.spec.sources.len())
@@ -98,9 +100,11 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
         .iter()
         .map(|(index, _)| args.state.as_ref().map(|path| Kept::open(&opened, *index, path)).transpose())
         .collect::<Result<Vec<Option<Kept>>, Trouble>>()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let input = |index| if args.once { opened.files(index) } else { Ok(opened.follow(index, &stop)) };
     let work = kept
         .into_iter()
-        .map(|(index, kept)| Ok(opened.work(index, kept, opened.files(index)?)))
+        .map(|(index, kept)| Ok(opened.work(index, kept, input(index)?)))
         .collect::<Result<Vec<Work<'_>>, Trouble>>()?;
     if !args.annotate.is_empty() {
         return annotate(args, &opened, &work);
@@ -108,22 +112,18 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     if let Some(path) = &args.save {
         may_replace(path, &output::STATE)?;
     }
+    let finished = if args.once {
+        one_by_one(&work, &mut states, args, shards)
+    } else {
+        interrupt::raise_on_signal(&stop)
+            .map_err(|error| Trouble::environment(format!("cannot wait for signals: {error}")))?;
+        together(&work, &mut states, args, shards, &stop)
+    };
     let mut nothing = false;
     // All sources first: a report is whole or not there at all.
     let mut measured = Vec::new();
-    for ((index, work), state) in work.iter().enumerate().zip(&mut states) {
-        let shards = match (args.shards, state.as_ref().and_then(Kept::shards)) {
-            (None, Some(shards)) => shards,
-            _ => shards,
-        };
-        let how = How {
-            shards,
-            workers: args.workers.map_or(shards, usize::from),
-            save: args.save.is_some(),
-            keep: state.as_mut().map(Kept::keep),
-            annotate: None,
-        };
-        let finished = work.measure(how).map_err(|error| opened.unreadable(index, error))?;
+    for (index, (work, finished)) in work.iter().zip(finished).enumerate() {
+        let finished = finished.map_err(|error| opened.unreadable(index, error))?;
         keep::note(&work.source.name, &finished);
         nothing |= note(&opened.pipeline, index, &finished, &work.quarantine);
         measured.push(finished);
@@ -142,6 +142,63 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     saved?;
     reported?;
     Ok(ExitCode::from(if nothing { NOTHING_MEASURED } else { 0 }))
+}
+
+/// Reads one source after the other; an error ends it.
+fn one_by_one<'a>(
+    work: &'a [Work<'a>],
+    states: &'a mut [Option<Kept>],
+    args: &RunArgs,
+    shards: usize,
+) -> Vec<Result<Finished<'a>, RunError>> {
+    let mut out: Vec<Result<Finished<'_>, RunError>> = Vec::new();
+    for (work, state) in work.iter().zip(states) {
+        out.push(work.measure(how(args, shards, state.as_mut())));
+        if out.last().is_some_and(Result::is_err) {
+            break;
+        }
+    }
+    out
+}
+
+/// Follows all sources at once, each with threads of its own. An error in one stops all.
+fn together<'a>(
+    work: &'a [Work<'a>],
+    states: &'a mut [Option<Kept>],
+    args: &RunArgs,
+    shards: usize,
+    stop: &AtomicBool,
+) -> Vec<Result<Finished<'a>, RunError>> {
+    std::thread::scope(|scope| {
+        let follow = |(work, state): (&'a Work<'a>, &'a mut Option<Kept>)| {
+            scope.spawn(move || {
+                let out = work.measure(how(args, shards, state.as_mut()));
+                if out.is_err() {
+                    stop.store(true, Ordering::Release);
+                }
+                out
+            })
+        };
+        let runs: Vec<_> = work.iter().zip(states).map(follow).collect();
+        let join = |run: ScopedJoinHandle<'_, _>| {
+            run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        runs.into_iter().map(join).collect()
+    })
+}
+
+fn how<'a>(args: &RunArgs, shards: usize, state: Option<&'a mut Kept>) -> How<'a> {
+    let shards = match (args.shards, state.as_deref().and_then(Kept::shards)) {
+        (None, Some(shards)) => shards,
+        _ => shards,
+    };
+    How {
+        shards,
+        workers: args.workers.map_or(shards, usize::from),
+        save: args.save.is_some(),
+        keep: state.map(Kept::keep),
+        annotate: None,
+    }
 }
 
 /// Every event with what is known of it.

@@ -279,6 +279,7 @@ fn reading(e: Estimate<f64>, whole: bool, sketch: String) -> Reading {
 fn answer(metric: &str, by: Vec<(String, Key)>, reading: Reading) -> Answer {
     Answer {
         resolution: None,
+        revision: None,
         metric: metric.into(),
         by,
         other: false,

@@ -1,16 +1,18 @@
 //! What `run` and `check` share: a pipeline file with its overrides, and a source made ready to be read.
 
-use crate::Trouble;
 use crate::note::misfit;
 use crate::progress::Progress;
+use crate::{Trouble, say};
 use engine::compute::Compute;
 use engine::spec::Source;
-use plan::{Input, InputKind, Override, Pipeline, Problems, SecretAt};
-use runtime::{Annotate, Finished, InputFile, Job, Keep, RunError};
+use plan::{InputKind, Override, Pipeline, Problems, SecretAt};
+use runtime::{Annotate, Finished, Follow, Input, Job, Keep, RunError, Watch};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// A pipeline file that was understood, with what it was made of.
 pub struct Opened<'a> {
@@ -50,27 +52,41 @@ impl<'a> Opened<'a> {
         Ok(shards)
     }
 
-    /// The files of a source. A relative path belongs to the file that it stands in: the pipeline file's directory comes
+    /// The files of a source as they are now.
+    pub fn files(&self, index: usize) -> Result<Input, Trouble> {
+        let (paths, bases) = self.paths(index);
+        runtime::expand(&paths, &bases).map(Input::Files).map_err(|error| self.unreadable(index, error))
+    }
+
+    /// The files of a source as they grow, until `stop` is raised.
+    pub fn follow(&self, index: usize, stop: &Arc<AtomicBool>) -> Input {
+        let (patterns, bases) = self.paths(index);
+        let idle = Duration::from_micros(self.pipeline.inputs[index].idle.0.unsigned_abs());
+        let name = self.pipeline.inputs[index].source.clone();
+        let warn = Arc::new(move |text: String| say(format_args!("WARNING: source `{name}`: {text}")));
+        Input::Follow(Follow { watch: Watch { patterns, bases, idle }, stop: stop.clone(), warn })
+    }
+
+    /// The paths of a source. A relative one belongs to the file that it stands in: the pipeline file's directory comes
     /// first, for one given with --set the current directory.
-    pub fn files(&self, index: usize) -> Result<Vec<InputFile>, Trouble> {
-        let input: &Input = &self.pipeline.inputs[index];
+    fn paths(&self, index: usize) -> (Vec<String>, Vec<PathBuf>) {
+        let input = &self.pipeline.inputs[index];
         let paths = match &input.kind {
             InputKind::File { paths } => paths.clone(),
             InputKind::Stdin => vec!["-".to_string()],
         };
-        let (here, there) = (Path::new(""), self.path.parent().unwrap_or(Path::new("")));
+        let (here, there) = (PathBuf::new(), self.path.parent().unwrap_or(Path::new("")).to_path_buf());
         let overridden = self.overrides.iter().any(|o| o.covers(&["source", &input.source, "path"]));
-        let bases = if overridden { [here, there] } else { [there, here] };
-        runtime::expand(&paths, &bases).map_err(|error| self.unreadable(index, error))
+        (paths, if overridden { vec![here, there] } else { vec![there, here] })
     }
 
-    /// Source number `index`, ready to be read from these files; `kept` is what will be asked of it.
-    pub fn work(&self, index: usize, kept: Source, files: Vec<InputFile>) -> Work<'_> {
-        let (source, input) = (&self.pipeline.spec.sources[index], &self.pipeline.inputs[index]);
-        let quarantine = PathBuf::from(input.quarantine.as_deref().unwrap_or_default());
+    /// Source number `index`, ready to be read from here; `kept` is what will be asked of it.
+    pub fn work(&self, index: usize, kept: Source, input: Input) -> Work<'_> {
+        let source = &self.pipeline.spec.sources[index];
+        let quarantine = PathBuf::from(self.pipeline.inputs[index].quarantine.as_deref().unwrap_or_default());
         let program = self.pipeline.programs[index].clone().map(|program| program as Arc<dyn Compute>);
         let memory_bytes = self.pipeline.spec.memory_bytes / self.pipeline.spec.sources.len() as u64;
-        Work { source, kept, program, files, quarantine, memory_bytes }
+        Work { source, kept, program, input, quarantine, memory_bytes }
     }
 
     /// An input that does not fit is a matter of settings; one that cannot be read, of the environment.
@@ -88,7 +104,7 @@ pub struct Work<'a> {
     pub source: &'a Source,
     pub kept: Source,
     pub program: Option<Arc<dyn Compute>>,
-    pub files: Vec<InputFile>,
+    pub input: Input,
     pub quarantine: PathBuf,
     pub memory_bytes: u64,
 }
@@ -112,13 +128,13 @@ impl Work<'_> {
     /// Reads the source to its end.
     pub fn measure<'a>(&'a self, how: How<'a>) -> Result<Finished<'a>, RunError> {
         let How { shards, workers, annotate, save, keep } = how;
-        let progress = Progress::start(&self.files);
+        let progress = Progress::start(&self.input);
         let job = Job {
             source: self.source,
             kept: &self.kept,
             program: self.program.clone(),
             annotate,
-            files: self.files.clone(),
+            input: self.input.clone(),
             quarantine: self.quarantine.clone(),
             shards,
             workers,

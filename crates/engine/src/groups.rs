@@ -19,7 +19,7 @@ pub(crate) use bytes::{Order, is_value};
 pub const OTHER: u32 = 0;
 
 /// The groups of one grouping set.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Groups {
     fields: Vec<usize>,
     max: usize,

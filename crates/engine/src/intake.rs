@@ -291,7 +291,30 @@ impl Intake {
         };
         state.finished = true;
         self.partitions.insert(partition, state);
+        self.catch_up(time.lateness);
         out
+    }
+
+    /// Forgets a partition that has ended: its number may go to another one, which begins without a clock.
+    pub fn forget(&mut self, partition: u32) {
+        self.partitions.remove(&partition);
+    }
+
+    /// Processing time has come to this although there is no event: panes of a source that takes its time from there end.
+    pub fn arrive(&mut self, now: Time) {
+        let Some(TimeSpec { from: TimeFrom::Arrival, lateness, .. }) = self.time else { return };
+        for clock in self.partitions.values_mut().filter_map(|partition| partition.clock.as_mut()) {
+            *clock = now.max(*clock);
+        }
+        // Silent partitions hold nobody back, and no event can come before now.
+        self.watermark = self.watermark.map(|watermark| watermark.max(now.minus(lateness)));
+    }
+
+    /// Raises the source's watermark to what all live partitions have passed.
+    fn catch_up(&mut self, lateness: Span) {
+        let live = self.partitions.values().filter(|partition| !partition.finished);
+        let clocks = live.map(|partition| partition.clock).min().flatten();
+        self.watermark = self.watermark.max(clocks.map(|clock| clock.minus(lateness)));
     }
 
     /// The source's watermark: no event before it is expected any more.

@@ -17,7 +17,7 @@ use crate::doubt::{Misjudged, Spread};
 use crate::intake::{Judged, Tally};
 use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX};
 use crate::session::intervals::INTERVAL_BYTES;
-use crate::session::{Closed, Sessions};
+use crate::session::{Closed, FrozenSessions, Sessions};
 use crate::spec::{Measure, Source, Step};
 use crate::time::{Span, Time};
 use arrow_array::BooleanArray;
@@ -52,7 +52,8 @@ struct Filter {
     spread: Spread,
     field: usize,
     filter: Option<usize>,
-    keys: Keys,
+    /// Shared with those that were frozen: copied, once, when it is written while one of them lives.
+    keys: Arc<Keys>,
     /// What an event may be ahead of the watermark as shards see it and still move on what is remembered.
     ahead: Option<Span>,
     /// The watermark of the last mark, when `ahead` is limited.
@@ -60,6 +61,7 @@ struct Filter {
 }
 
 /// The keys that a filter remembers.
+#[derive(Clone)]
 enum Keys {
     /// All that ever came.
     Forever(Seen),
@@ -201,7 +203,14 @@ impl Judge {
         }
     }
 
-    /// Appends the filters and what failed.
+    /// The filters and sessions as they are now, for another thread to write. Copies nothing.
+    pub fn freeze(&mut self) -> FrozenJudge {
+        let keys = self.filters().map(|filter| Arc::clone(&filter.keys)).collect();
+        let sessions = self.sessions.iter_mut().map(Sessions::freeze).collect();
+        FrozenJudge { failed: self.failed, keys, sessions }
+    }
+
+    /// Appends the filters, what failed, and the sessions.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.failed.to_le_bytes());
         self.filters().for_each(|filter| filter.keys.snapshot(out));
@@ -232,10 +241,11 @@ impl Judge {
                 room.take("filters", keys.memory_bytes() as u64, 1)?;
                 Ok(keys)
             };
-            filter.keys = read().map_err(|error| RestoreError::Metric {
+            let keys = read().map_err(|error| RestoreError::Metric {
                 metric: source.metrics[filter.metric].name.clone(),
                 error,
             })?;
+            filter.keys = Arc::new(keys);
         }
         for sessions in &mut judge.sessions {
             *sessions = Sessions::restore(source, sessions.metric(), r, &room.limits())?;
@@ -260,7 +270,7 @@ impl Judge {
     fn grow(&mut self, spare: u64) {
         for (_, step) in &mut self.steps {
             if let JudgeStep::Judge(filter) = step
-                && let Keys::Forever(seen) = &mut filter.keys
+                && let Keys::Forever(seen) = Arc::make_mut(&mut filter.keys)
             {
                 let size = seen.size();
                 *seen = Seen::new(size, size.filter_bytes() + spare);
@@ -275,6 +285,28 @@ fn sessions_of(source: &Source) -> impl Iterator<Item = usize> + '_ {
     (0..source.metrics.len()).filter(is)
 }
 
+/// The filters and sessions of a source as they were, for another thread to write while the judge goes on.
+pub struct FrozenJudge {
+    failed: u64,
+    keys: Vec<Arc<Keys>>,
+    sessions: Vec<FrozenSessions>,
+}
+
+impl FrozenJudge {
+    /// As [`Judge::snapshot`] of the judge when it was frozen.
+    pub fn snapshot(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.failed.to_le_bytes());
+        self.keys.iter().for_each(|keys| keys.snapshot(out));
+        self.sessions.iter().for_each(|sessions| sessions.snapshot(out));
+    }
+}
+
+impl fmt::Debug for FrozenJudge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrozenJudge").field("filters", &self.keys.len()).finish_non_exhaustive()
+    }
+}
+
 impl Filter {
     fn new(source: &Source, metric: usize) -> Filter {
         let spec = &source.metrics[metric];
@@ -287,10 +319,10 @@ impl Filter {
             Some(_) => Spread::Key,
             None => Spread::Once,
         };
-        let keys = Keys::new(source, keys, rate, keep);
+        let keys = Arc::new(Keys::new(source, keys, rate, keep));
         // Shards are told of the watermark on a grain that is no longer than a bucket: up to so much behind it.
         let ahead = source.time.as_ref().and_then(|time| {
-            let Keys::Recent(recent) = &keys else { return None };
+            let Keys::Recent(recent) = &*keys else { return None };
             Some(Span(time.ahead?.0.saturating_add(time.lateness.0).saturating_add(recent.size().bucket.0)))
         });
         let column = source.column_of_verdict(metric);
@@ -310,6 +342,7 @@ impl Filter {
         let mut left_out = judged.left_out.iter().copied().peekable();
         let mut marks = judged.marks.iter().peekable();
         self.watermark = self.watermark.max(judged.before);
+        let keys = Arc::make_mut(&mut self.keys);
         let verdict = |(row, token): (usize, &Token)| {
             let left_out = left_out.next_if_eq(&(row as u32)).is_some();
             while let Some(mark) = marks.next_if(|mark| mark.row <= row) {
@@ -319,7 +352,7 @@ impl Filter {
                 return None;
             }
             let enters = !left_out && wanted.is_none_or(|column| column.is_true(row));
-            match &mut self.keys {
+            match keys {
                 Keys::Forever(seen) if enters => Some(seen.check_and_insert(*token) != Verdict::New),
                 Keys::Forever(seen) => Some(seen.contains(*token) != Verdict::New),
                 Keys::Recent(recent) => {

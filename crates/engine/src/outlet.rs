@@ -86,7 +86,14 @@ impl<'a> Outlet<'a> {
         for (index, metric) in self.source.metrics.iter().enumerate() {
             if let Some((_, reading)) = self.verdicts.readings.iter().find(|(metric, _)| *metric == index) {
                 out(
-                    self.answer(index, Vec::new(), false, None, self.doubted(metric, reading.clone())),
+                    self.answer(
+                        index,
+                        Vec::new(),
+                        OTHER,
+                        false,
+                        Asked::of(None),
+                        self.doubted(metric, reading.clone()),
+                    ),
                     &NO_CELL,
                 );
             }
@@ -212,11 +219,30 @@ impl<'a> Outlet<'a> {
             .find_map(|set| set.series.iter().find(is_it).map(|series| (set, series)))
     }
 
+    /// Every pane of the levels named by metric, each a window of its own, with the number of corrections of each cell.
+    pub(crate) fn each_rollup(&self, levels: &[Option<Span>], out: &mut dyn FnMut(usize, Answer, &Cell)) {
+        for (index, size) in levels.iter().enumerate().filter_map(|(index, size)| Some((index, (*size)?))) {
+            for by in &self.source.metrics[index].by {
+                let Some((set, series)) = self.find(index, by, Role::Measured) else { continue };
+                let offered = self.find(index, by, Role::Offered).map(|(_, series)| series);
+                let offered = offered.map(|series| series.panes(size)).unwrap_or_default();
+                for (start, cells, revisions) in series.level(size) {
+                    let window = Window { start, end: start.plus(size) };
+                    let asked = Asked { window: Some(window), revisions: Some(revisions) };
+                    let offered = within(&offered, window);
+                    self.groups(set, series, &[cells], &offered, asked, &mut |answer, cell| {
+                        out(index, answer, cell)
+                    });
+                }
+            }
+        }
+    }
+
     fn total(&self, set: &GroupingSet, series: &Series, out: &mut dyn FnMut(Answer, &Cell)) {
         let offered = self.find(series.metric, set.groups.fields(), Role::Offered).map(|(_, series)| series);
         if let Some(cells) = series.total() {
             let offered: Vec<&Cells> = offered.and_then(Series::total).into_iter().collect();
-            self.groups(set, series, &[cells], &offered, None, out);
+            self.groups(set, series, &[cells], &offered, Asked::of(None), out);
             return;
         }
         // A ring has no total: what it still keeps is one window.
@@ -227,7 +253,7 @@ impl<'a> Outlet<'a> {
         let cells: Vec<&Cells> = panes.values().flatten().copied().collect();
         let offered = offered.map(|series| series.panes(size)).unwrap_or_default();
         let offered: Vec<&Cells> = offered.into_values().flatten().collect();
-        self.groups(set, series, &cells, &offered, Some(kept), out);
+        self.groups(set, series, &cells, &offered, Asked::of(Some(kept)), out);
     }
 
     fn windows(
@@ -285,7 +311,7 @@ impl<'a> Outlet<'a> {
             let whole = [asked.start, asked.end].iter().all(|t| t.floor_to(size) == *t);
             if whole && from.is_none_or(|from| asked.start >= from) {
                 let cells = within(&panes, asked);
-                self.groups(set, series, &cells, &within(&offered, asked), Some(asked), out);
+                self.groups(set, series, &cells, &within(&offered, asked), Asked::of(Some(asked)), out);
             }
         }
     }
@@ -311,7 +337,7 @@ impl<'a> Outlet<'a> {
                 out(Answer { resolution: part.resolution, ..answer }, cell);
             };
             let cells = within(&panes, asked);
-            self.groups(set, series, &cells, &within(&offered, asked), Some(asked), resolved);
+            self.groups(set, series, &cells, &within(&offered, asked), Asked::of(Some(asked)), resolved);
         }
     }
 
@@ -323,7 +349,7 @@ impl<'a> Outlet<'a> {
         series: &Series,
         panes: &[&Cells],
         offered: &[&Cells],
-        window: Option<Window>,
+        asked: Asked<'_>,
         out: &mut dyn FnMut(Answer, &Cell),
     ) {
         let metric = &self.source.metrics[series.metric];
@@ -342,10 +368,10 @@ impl<'a> Outlet<'a> {
         let mut other = read(&rest, OTHER);
         if set.groups.is_total() {
             // A window that the filter kept empty is not spoken of; the total over all time always is.
-            if window.is_some() && matches!(*rest, Cell::Empty) {
+            if asked.window.is_some() && matches!(*rest, Cell::Empty) {
                 return;
             }
-            out(self.answer(series.metric, Vec::new(), false, window, other), &rest);
+            out(self.answer(series.metric, Vec::new(), OTHER, false, asked, other), &rest);
             return;
         }
         let mut lost = 0;
@@ -361,12 +387,12 @@ impl<'a> Outlet<'a> {
                 reading.widen(&metric.measure, missed, &other);
             }
             let values = set.groups.values(group, &set.kinds);
-            out(self.answer(series.metric, named(values), false, window, reading), &cell);
+            out(self.answer(series.metric, named(values), group, false, asked, reading), &cell);
         }
         if !matches!(*rest, Cell::Empty) {
             other.leave_over(&metric.measure, lost);
             let nobody = vec![Key::Null; set.kinds.len()];
-            out(self.answer(series.metric, named(nobody), true, window, other), &rest);
+            out(self.answer(series.metric, named(nobody), OTHER, true, asked, other), &rest);
         }
     }
 
@@ -374,8 +400,9 @@ impl<'a> Outlet<'a> {
         &self,
         metric: usize,
         by: Vec<(String, Key)>,
+        group: u32,
         other: bool,
-        window: Option<Window>,
+        asked: Asked<'_>,
         reading: Reading,
     ) -> Answer {
         let metric = &self.source.metrics[metric];
@@ -387,9 +414,10 @@ impl<'a> Outlet<'a> {
             metric: metric.name.clone(),
             by,
             other,
-            start: window.map(|w| w.start),
-            end: window.map(|w| w.end),
+            start: asked.window.map(|w| w.start),
+            end: asked.window.map(|w| w.end),
             resolution: None,
+            revision: asked.revisions.map(|revisions| revisions.get(&group).copied().unwrap_or(0)),
             reading,
             row_fields,
             complete_to: self.complete_to,
@@ -442,6 +470,7 @@ impl<'a> Outlet<'a> {
                 start: None,
                 end: None,
                 resolution: None,
+                revision: None,
                 reading: Reading::exact(Some(Number::Int(i128::from(count)))),
                 row_fields: Vec::new(),
                 complete_to: self.complete_to,
@@ -449,6 +478,21 @@ impl<'a> Outlet<'a> {
             };
             out(answer, &NO_CELL);
         }
+    }
+}
+
+/// What answers are about.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    /// `None` is all time.
+    window: Option<Window>,
+    /// Corrections by group, where they are told.
+    revisions: Option<&'a BTreeMap<u32, u64>>,
+}
+
+impl Asked<'_> {
+    fn of(window: Option<Window>) -> Self {
+        Asked { window, revisions: None }
     }
 }
 

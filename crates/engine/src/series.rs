@@ -8,6 +8,7 @@
 mod bytes;
 
 use crate::cell::{Cell, Cells, Rows, What, half};
+use crate::freezable::Freezable;
 use crate::groups::OTHER;
 use crate::spec::{Kind, Level, Measure, Metric};
 use crate::time::{Span, Time};
@@ -26,7 +27,7 @@ pub struct Series {
     measure: Measure,
     kind: Option<Kind>,
     filter: Option<usize>,
-    total: Option<Cells>,
+    total: Option<Freezable<Cells>>,
     ladder: Vec<Rung>,
 }
 
@@ -44,15 +45,17 @@ pub enum Role {
 #[derive(Debug)]
 struct Rung {
     level: Level,
-    panes: BTreeMap<Time, Pane>,
+    panes: BTreeMap<Time, Freezable<Pane>>,
     /// Panes that ended at or before this are closed.
     closed_to: Option<Time>,
     /// Panes that start before this were dropped to stay within memory.
     kept_from: Option<Time>,
+    /// Panes that end after this have not left yet, and stay however old they are; `None` where none leave.
+    held_from: Option<Time>,
     dropped: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Pane {
     cells: Cells,
     /// Corrections per group since the pane closed.
@@ -63,15 +66,21 @@ impl Series {
     /// An empty series of metric number `metric` of a source. `kind` is the type of the field that its measure reads,
     /// `filter` the column that says which of its grouping set's rows enter.
     pub fn new(metric: usize, spec: &Metric, kind: Option<Kind>, filter: Option<usize>) -> Series {
-        let rung =
-            |&level| Rung { level, panes: BTreeMap::new(), closed_to: None, kept_from: None, dropped: 0 };
+        let rung = |&level| Rung {
+            level,
+            panes: BTreeMap::new(),
+            closed_to: None,
+            kept_from: None,
+            held_from: None,
+            dropped: 0,
+        };
         Series {
             metric,
             role: Role::Measured,
             measure: spec.measure.clone(),
             kind,
             filter,
-            total: spec.total.then(Cells::default),
+            total: spec.total.then(Freezable::default),
             ladder: spec.levels.iter().map(rung).collect(),
         }
     }
@@ -86,7 +95,7 @@ impl Series {
     pub fn fold_total(&mut self, rows: Rows<'_>, range: Range<usize>) {
         let what = What { measure: &self.measure, kind: self.kind, filter: self.filter };
         if let Some(cells) = &mut self.total {
-            cells.fold(what, rows, range);
+            cells.get_mut().fold(what, rows, range);
         }
     }
 
@@ -98,7 +107,7 @@ impl Series {
             let closed = watermark.is_some_and(|w| start.plus(rung.level.size) <= w);
             let kept = rung.keeps(start, watermark);
             if kept {
-                let pane = rung.panes.entry(start).or_default();
+                let pane = rung.panes.entry(start).or_default().get_mut();
                 pane.cells.fold(what, rows, range.clone());
                 if closed {
                     for row in range.clone() {
@@ -130,7 +139,8 @@ impl Series {
                 let to = watermark.minus(size);
                 if from <= to {
                     for (start, pane) in rung.panes.range(from..=to) {
-                        coarse.panes.entry(start.floor_to(coarse.level.size)).or_default().merge(pane, None);
+                        let start = start.floor_to(coarse.level.size);
+                        coarse.panes.entry(start).or_default().get_mut().merge(pane, None);
                     }
                 }
             }
@@ -138,6 +148,7 @@ impl Series {
             let keep = rung.level;
             while let Some(entry) = rung.panes.first_entry()
                 && !keep.retains(*entry.key(), watermark)
+                && rung.held_from.is_none_or(|from| entry.key().plus(size) <= from)
             {
                 entry.remove();
                 rung.dropped += 1;
@@ -145,20 +156,24 @@ impl Series {
         }
     }
 
-    /// Moves the cells of groups that are no longer kept apart into the other group.
+    /// Moves the cells of groups that are no longer kept apart into the other group. Panes without any stay untouched.
     pub fn fold_into_other(&mut self, groups: &[u32]) {
-        let panes = self.ladder.iter_mut().flat_map(|r| r.panes.values_mut());
-        for &group in groups {
-            if let Some(cells) = &mut self.total {
-                let cell = cells.take(group);
-                cells.get_mut(OTHER).merge(&cell);
-            }
+        if groups.is_empty() {
+            return;
         }
-        for pane in panes {
-            for &group in groups {
-                let cell = pane.cells.take(group);
-                pane.cells.get_mut(OTHER).merge(&cell);
-                if let Some(revision) = pane.revisions.remove(&group) {
+        if let Some(cells) = &mut self.total {
+            let cells = cells.get_mut();
+            groups.iter().for_each(|&group| cells.fold_into_other(group));
+        }
+        for pane in self.ladder.iter_mut().flat_map(|r| r.panes.values_mut()) {
+            let holds = |group: &u32| {
+                !matches!(pane.cells.get(*group), Cell::Empty) || pane.revisions.contains_key(group)
+            };
+            let Some(first) = groups.iter().position(holds) else { continue };
+            let pane = pane.get_mut();
+            for group in &groups[first..] {
+                pane.cells.fold_into_other(*group);
+                if let Some(revision) = pane.revisions.remove(group) {
                     *pane.revisions.entry(OTHER).or_default() += revision;
                 }
             }
@@ -169,6 +184,7 @@ impl Series {
     /// Both must have been advanced to the same watermark.
     pub fn absorb(&mut self, other: &Series, map: &[u32]) {
         if let (Some(ours), Some(theirs)) = (&mut self.total, &other.total) {
+            let ours = ours.get_mut();
             for (group, cell) in theirs.present() {
                 ours.get_mut(map[group as usize]).merge(cell);
             }
@@ -177,7 +193,7 @@ impl Series {
             // The same panes in both, mostly: their number is not the sum.
             ours.dropped = ours.dropped.max(theirs.dropped);
             for (start, pane) in &theirs.panes {
-                ours.panes.entry(*start).or_default().merge(pane, Some(map));
+                ours.panes.entry(*start).or_default().get_mut().merge(pane, Some(map));
             }
         }
         for (index, theirs) in other.ladder.iter().enumerate() {
@@ -187,9 +203,43 @@ impl Series {
         }
     }
 
+    /// The series as it is now, for others to read: what is written afterwards is copied first.
+    pub(crate) fn freeze(&mut self) -> Series {
+        let rung = |rung: &mut Rung| Rung {
+            panes: rung.panes.iter_mut().map(|(start, pane)| (*start, pane.frozen())).collect(),
+            ..*rung
+        };
+        Series {
+            measure: self.measure.clone(),
+            total: self.total.as_mut().map(Freezable::frozen),
+            ladder: self.ladder.iter_mut().map(rung).collect(),
+            ..*self
+        }
+    }
+
+    /// Keeps the panes of this level that end after `from`, until told of a later time.
+    pub(crate) fn hold(&mut self, size: Span, from: Time) {
+        self.ladder.iter_mut().filter(|r| r.level.size == size).for_each(|r| r.held_from = Some(from));
+    }
+
+    /// The panes of a level: start, cells, and corrections per group since it closed.
+    pub(crate) fn level(&self, size: Span) -> impl Iterator<Item = (Time, &Cells, &BTreeMap<u32, u64>)> {
+        let rung = self.ladder.iter().filter(move |rung| rung.level.size == size);
+        rung.flat_map(|rung| &rung.panes).map(|(start, pane)| (*start, &pane.cells, &pane.revisions))
+    }
+
+    /// Leaves nothing but those panes of one level that are wanted.
+    pub(crate) fn narrow(&mut self, size: Option<Span>, wanted: &dyn Fn(Time) -> bool) {
+        self.total = None;
+        for rung in &mut self.ladder {
+            let level = Some(rung.level.size) == size;
+            rung.panes.retain(|start, _| level && wanted(*start));
+        }
+    }
+
     /// The cells of the total over all time.
     pub fn total(&self) -> Option<&Cells> {
-        self.total.as_ref()
+        self.total.as_deref()
     }
 
     /// Starts of the retained panes that make up windows of this level, ascending, with the cells of each pane:
@@ -227,10 +277,9 @@ impl Series {
     pub fn fold_down(&mut self) -> bool {
         let Some(smaller) = half(&self.measure) else { return false };
         self.measure = smaller;
-        let total = self.total.iter_mut().flat_map(Cells::iter_mut);
-        let panes =
-            self.ladder.iter_mut().flat_map(|r| r.panes.values_mut()).flat_map(|p| p.cells.iter_mut());
-        total.chain(panes).for_each(|cell| cell.fold_down(&self.measure));
+        let total = self.total.iter_mut().map(Freezable::get_mut);
+        let panes = self.ladder.iter_mut().flat_map(|r| r.panes.values_mut()).map(|p| &mut p.get_mut().cells);
+        total.chain(panes).flat_map(Cells::iter_mut).for_each(|cell| cell.fold_down(&self.measure));
         true
     }
 
@@ -262,7 +311,7 @@ impl Series {
         for (start, pane) in dropped.iter().filter(|(start, _)| !rung.merged_up(**start)) {
             let start = start.floor_to(coarse.level.size);
             if coarse.kept_from.is_none_or(|from| start >= from) {
-                coarse.panes.entry(start).or_default().merge(pane, None);
+                coarse.panes.entry(start).or_default().get_mut().merge(pane, None);
             }
         }
     }
@@ -270,7 +319,7 @@ impl Series {
     /// All cells that are not empty, of the total and of all panes.
     pub(crate) fn cells(&self) -> impl Iterator<Item = &Cell> {
         let panes = self.ladder.iter().flat_map(|r| r.panes.values()).map(|pane| &pane.cells);
-        self.total.iter().chain(panes).flat_map(Cells::present).map(|(_, cell)| cell)
+        self.total.as_deref().into_iter().chain(panes).flat_map(Cells::present).map(|(_, cell)| cell)
     }
 
     /// Panes, over all levels.
@@ -285,7 +334,7 @@ impl Series {
             .iter()
             .flat_map(|r| r.panes.values())
             .map(|p| p.cells.memory_bytes() + size_of::<Pane>());
-        self.total.as_ref().map_or(0, Cells::memory_bytes) + panes.sum::<usize>()
+        self.total.as_ref().map_or(0, |cells| cells.memory_bytes()) + panes.sum::<usize>()
     }
 }
 

@@ -5,6 +5,7 @@
 //! order-free state.
 
 mod bytes;
+mod frozen;
 
 use crate::batch::Batch;
 use crate::cell::{Cell, Columns, NO_CELL, Rows, WEIGHT_MAX, for_each_true};
@@ -17,6 +18,8 @@ use crate::time::{Span, Time};
 use arrow_array::Array;
 use sketch::Token;
 use std::ops::Range;
+
+pub use frozen::Frozen;
 
 /// Blocks between two looks at the memory budget (a look walks all cells); early on it is looked at more often.
 pub const BUDGET_EVERY_BLOCKS: u64 = 16;
@@ -233,6 +236,24 @@ impl Shard {
         self.given_way = self.given_way.plus(other.given_way);
         self.weights_negative += other.weights_negative;
         self.weights_too_large += other.weights_too_large;
+    }
+
+    /// Keeps panes that end after `from` until they have left, however old they are; by metric, those of the level that
+    /// leaves.
+    pub fn hold(&mut self, levels: &[Option<Span>], from: Time) {
+        for series in self.sets.iter_mut().flat_map(|set| set.series.iter_mut()) {
+            if let Some(size) = levels[series.metric] {
+                series.hold(size, from);
+            }
+        }
+    }
+
+    /// Leaves nothing but those panes that are wanted: by metric, of one level.
+    pub(crate) fn narrow(&mut self, levels: &[Option<Span>], wanted: &dyn Fn(usize, Time) -> bool) {
+        for series in self.sets.iter_mut().flat_map(|set| set.series.iter_mut()) {
+            let metric = series.metric;
+            series.narrow(levels[metric], &|start| wanted(metric, start));
+        }
     }
 
     /// One shard of all of them, in order.

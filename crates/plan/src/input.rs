@@ -1,5 +1,7 @@
 //! Where the bytes of a source come from: what a driver needs to know beside the spec.
 
+use engine::time::Span;
+
 /// Where the bytes of a source come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
@@ -9,6 +11,9 @@ pub struct Input {
     pub kind: InputKind,
     /// File for records that are set aside; `None` when nothing is quarantined.
     pub quarantine: Option<String>,
+    /// How long a partition (a file) must be silent, while the input is followed, until the clock of the source waits for it
+    /// no longer.
+    pub idle: Span,
 }
 
 /// The kinds of inputs.

@@ -39,6 +39,7 @@ mod places;
 mod problem;
 mod same;
 mod secret;
+mod sink;
 pub mod size;
 
 pub use accuracy::{Accuracy, Choice};
@@ -53,6 +54,7 @@ pub use pipeline::Pipeline;
 pub use places::About;
 pub use problem::{Place, Problem, Problems, SHOWN_MAX, did_you_mean};
 pub use secret::{Fetch, SecretAt};
+pub use sink::{Sink, SinkKind};
 
 /// The JSON Schema of pipeline files, for editors.
 pub const SCHEMA: &str = include_str!("../../../docs/pipeline.schema.json");

@@ -15,6 +15,7 @@ use crate::measure::{QUANTILES_DEFAULT, What};
 use crate::places::{About, Places, SourcePlaces};
 use crate::problem::{Placed, Problem, Problems, listed};
 use crate::secret::{self, Fetch};
+use crate::sink::{self, Sink};
 use engine::judge::recent::RecentSize;
 use engine::spec::{
     BadPolicy, Field, Format, Kind, Later, Level, Measure, Metric, Source, Spec, TimeFrom, TimeSpec,
@@ -33,6 +34,8 @@ pub struct Pipeline {
     pub programs: Vec<Option<Arc<Program>>>,
     /// Where the bytes of each source come from; one per `spec.sources`, in the same order.
     pub inputs: Vec<Input>,
+    /// Where closed panes go.
+    pub sinks: Vec<Sink>,
     /// How a state is kept where one is.
     pub checkpoint: Checkpoint,
     /// What `accuracy` came to; one per metric, in the order of `spec.sources[..].metrics[..]`.
@@ -130,12 +133,15 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
         programs.push(columns.program);
     }
     let inputs = inputs(&name, &file.sources, problems);
+    // A metric that was not understood would be missed here once more.
+    let sinks = if problems.is_empty() { sink::build(&file.sinks, &sources, problems) } else { Vec::new() };
     let spec = Spec { name, memory_bytes: file.memory_bytes, sources };
     let checkpoint = file.checkpoint;
     Pipeline {
         spec,
         programs,
         inputs,
+        sinks,
         checkpoint,
         choices,
         places: Places { texts: Vec::new(), sources: places },
@@ -465,8 +471,8 @@ fn inputs(name: &str, sources: &[SourceTable], problems: &mut Problems) -> Vec<I
         if let Some(path) = &source.quarantine {
             check_quarantine(path, needed, &kind, &inputs, problems);
         }
-        let source = source.name.value.clone();
-        inputs.push(Input { source, kind, quarantine: needed.then_some(quarantine) });
+        let (name, idle) = (source.name.value.clone(), source.idle);
+        inputs.push(Input { source: name, kind, quarantine: needed.then_some(quarantine), idle });
     }
     inputs
 }

@@ -2,6 +2,7 @@
 
 use crate::checkpoint::{About, Restored, StateDirectory};
 use crate::input::InputFile;
+use crate::reader::follow::{Warn, Watch};
 use engine::annotate::{Annotator, Notes};
 use engine::batch::Bad;
 use engine::compute::Compute;
@@ -12,6 +13,7 @@ use engine::state::Saved;
 use sketch::Limits;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -26,8 +28,8 @@ pub struct Job<'a> {
     pub program: Option<Arc<dyn Compute>>,
     /// Who is told of every event, right after it was folded in; asks for one shard.
     pub annotate: Option<Annotate<'a>>,
-    /// Its files, in order.
-    pub files: Vec<InputFile>,
+    /// Where its events come from.
+    pub input: Input,
     /// Where bad and late records go when the source asks for it.
     pub quarantine: PathBuf,
     /// Number of shards: parts of the state.
@@ -40,6 +42,35 @@ pub struct Job<'a> {
     pub save: bool,
     /// Where the state is kept, so that a run goes on where the last one ended, however it did.
     pub keep: Option<Keep<'a>>,
+}
+
+/// Where events come from.
+#[derive(Clone)]
+pub enum Input {
+    /// Files, in order, each to its end.
+    Files(Vec<InputFile>),
+    /// Files as they grow, and those that join them, until told to stop.
+    Follow(Follow),
+}
+
+/// Files that are followed.
+#[derive(Clone)]
+pub struct Follow {
+    /// Which.
+    pub watch: Watch,
+    /// Raised by whoever wants the run to stop: what was read is folded in and kept, and nothing more is read.
+    pub stop: Arc<AtomicBool>,
+    /// Takes what a person should know while the run goes on.
+    pub warn: Warn,
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::Files(files) => f.debug_tuple("Files").field(files).finish(),
+            Input::Follow(follow) => f.debug_tuple("Follow").field(&follow.watch).finish(),
+        }
+    }
 }
 
 /// Answers to single events.

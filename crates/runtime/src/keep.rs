@@ -1,8 +1,10 @@
 //! What a run begins with: nothing, or the state that an earlier one has kept.
 
 use crate::RunError;
-use crate::checkpoint::Restored;
-use crate::job::{Job, Keep, Resumed};
+use crate::checkpoint::{Position, Restored};
+use crate::job::{Follow, Input, Job, Keep, Resumed};
+use crate::reader::follow::Follower;
+use crate::reader::{BlockReader, Feed};
 use crate::resume::Plan;
 use engine::intake::Intake;
 use engine::judge::Judge;
@@ -10,6 +12,8 @@ use engine::shard::Shard;
 use engine::spec::{Format, Source};
 use engine::state::State;
 use sketch::{Limits, Reader};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 impl Restored {
     /// The state of a source as it was committed, to be asked.
@@ -30,8 +34,9 @@ impl Restored {
 
 /// What a run begins with: nothing, or the state that was kept.
 pub(crate) struct Start {
-    pub plan: Plan,
-    pub next_block: u64,
+    pub feed: Feed,
+    /// By partition: the file, and how far it was read.
+    pub positions: Vec<Position>,
     pub intake: Intake,
     pub judge: Judge,
     pub shards: Vec<Shard>,
@@ -42,18 +47,14 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    pub fn new(job: &Job<'_>, shards: usize) -> Result<Start, RunError> {
+    pub fn new(job: &Job<'_>, shards: usize, progress: Arc<AtomicU64>) -> Result<Start, RunError> {
         let verdict_bytes = Judge::share_of(job.kept, job.memory_bytes);
         let shard_bytes = job.memory_bytes.saturating_sub(verdict_bytes) / shards as u64;
-        let rows = job.source.format == Format::Parquet;
         let Some(Keep { restored: Some(restored), directory, limits, .. }) = &job.keep else {
-            let plan = match &job.keep {
-                Some(_) => Plan::resumed(&job.files, Vec::new(), rows)?,
-                None => Plan::fresh(job.files.clone()),
-            };
+            let (feed, positions) = feed(job, job.keep.is_some().then(Vec::new), 0, progress)?;
             return Ok(Start {
-                plan,
-                next_block: 0,
+                feed,
+                positions,
                 intake: Intake::new(job.source),
                 judge: Judge::new(job.kept, job.program.clone(), verdict_bytes),
                 shards: (0..shards).map(|_| Shard::new(job.kept, shard_bytes)).collect(),
@@ -86,9 +87,11 @@ impl Start {
         }
         let mut seen = manifest.seen.clone();
         seen.resize(job.source.fields.len(), false);
+        let known = Some(manifest.positions.clone());
+        let (feed, positions) = feed(job, known, manifest.next_block, progress)?;
         Ok(Start {
-            plan: Plan::resumed(&job.files, manifest.positions.clone(), rows)?,
-            next_block: manifest.next_block,
+            feed,
+            positions,
             resumed: Some(Resumed {
                 commit: manifest.number,
                 records: intake.tally().read,
@@ -101,6 +104,32 @@ impl Start {
             quarantine: manifest.quarantine,
         })
     }
+}
+
+/// Where the input goes on, and how far it was read. `known` is what an earlier run has read, where there is a state.
+fn feed(
+    job: &Job<'_>,
+    known: Option<Vec<Position>>,
+    next_block: u64,
+    progress: Arc<AtomicU64>,
+) -> Result<(Feed, Vec<Position>), RunError> {
+    let source = job.source;
+    let files = match &job.input {
+        Input::Files(files) => files,
+        Input::Follow(Follow { watch, stop, warn }) => {
+            let positions = known.clone().unwrap_or_default();
+            let (watch, stop, warn) = (watch.clone(), stop.clone(), warn.clone());
+            let follower = Follower::new(source, watch, known, next_block, progress, stop, warn)?;
+            return Ok((Feed::Follow(Box::new(follower)), positions));
+        }
+    };
+    let plan = match known {
+        Some(known) => Plan::resumed(files, known, source.format == Format::Parquet)?,
+        None => Plan::fresh(files.clone()),
+    };
+    let mut reader = BlockReader::new(source, plan.files, next_block, progress);
+    reader.ended_before(plan.ended);
+    Ok((Feed::Files(Box::new(reader)), plan.positions))
 }
 
 /// Reads bytes to their end.

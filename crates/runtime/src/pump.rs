@@ -7,11 +7,11 @@
 use crate::RunError;
 use crate::checkpoint::{About, Cut, Position, StateDirectory};
 use crate::input::reads;
-use crate::job::{Annotate, Finished, HEAD_BYTES, Job, Keep, Resumed, Status};
+use crate::job::{Annotate, Finished, HEAD_BYTES, Input, Job, Keep, Resumed, Status};
 use crate::keep::Start;
 use crate::parquet::columns;
 use crate::quarantine::Quarantine;
-use crate::reader::{BlockHead, BlockReader, Content, FileHead};
+use crate::reader::{BlockHead, Content, Feed, FileHead, News};
 use crate::turn::Turn;
 use engine::batch::{Bad, Batch, Block};
 use engine::compute::Compute;
@@ -37,10 +37,13 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
     let bytes = Arc::new(AtomicU64::new(0));
     let keeps = source.bad == BadPolicy::Quarantine
         || source.time.as_ref().is_some_and(|t| t.later == Later::Quarantine);
-    if keeps && reads(&job.files, &job.quarantine) {
+    if let Input::Files(files) = &job.input
+        && keeps
+        && reads(files, &job.quarantine)
+    {
         return Err(RunError::QuarantineIsRead(job.quarantine.display().to_string()));
     }
-    let mut start = Start::new(&job, shards)?;
+    let start = Start::new(&job, shards, bytes.clone())?;
     let quarantine = keeps.then(|| Quarantine::at(&job.quarantine, start.quarantine)).transpose()?;
     let (sender, cuts) = sync_channel(1);
     let (directory, about, every) = match job.keep {
@@ -48,28 +51,26 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
         None => (None, About::default(), Duration::MAX),
     };
     let keep = directory.is_some();
-    let files = std::mem::take(&mut start.plan.files);
-    let mut reader = BlockReader::new(source, files, start.next_block, bytes.clone());
-    reader.ended_before(start.plan.ended);
     let pump = Pump {
         source,
         kept: job.kept,
-        reader: Mutex::new(reader),
-        read_turn: Turn::starting_at(start.next_block),
+        to_the_end: matches!(job.input, Input::Files(_)),
+        reader: Mutex::new(start.feed),
+        read_turn: Turn::default(),
         desk: Mutex::new(Desk {
             intake: start.intake,
             judge: start.judge,
             quarantine,
-            positions: start.plan.positions,
+            positions: start.positions,
             first_bad: None,
             seen: start.seen,
             head: Vec::new(),
             cuts: keep.then_some(sender),
             last_cut: Instant::now(),
+            changed: false,
             put_off: 0,
         }),
-        intake_turn: Turn::starting_at(start.next_block),
-        first_block: start.next_block,
+        intake_turn: Turn::default(),
         every,
         program: job.program,
         annotate: job.annotate,
@@ -108,12 +109,12 @@ struct Pump<'a, 'p> {
     kept: &'a Source,
     program: Option<Arc<dyn Compute>>,
     annotate: Option<Annotate<'a>>,
-    reader: Mutex<BlockReader>,
+    /// Whether the input is read to its end, and not followed.
+    to_the_end: bool,
+    reader: Mutex<Feed>,
     read_turn: Turn,
     desk: Mutex<Desk>,
     intake_turn: Turn,
-    /// Number of the first block of this run.
-    first_block: u64,
     /// Time between two commits.
     every: Duration,
     shards: Vec<Mutex<Shard>>,
@@ -137,6 +138,8 @@ struct Desk {
     /// To whom states go that are to be kept; none where nothing is kept, and after the last one.
     cuts: Option<SyncSender<Cut>>,
     last_cut: Instant,
+    /// Whether anything has changed since.
+    changed: bool,
     put_off: u64,
 }
 
@@ -146,9 +149,9 @@ impl<'a> Pump<'a, '_> {
         let _guard = BreakOnPanic(self);
         let mut decoder: Option<(u32, Decoder)> = None;
         let mut buffer = Vec::new();
-        let mut number = self.first_block + hand;
+        let mut turn = hand;
         loop {
-            if !self.read_turn.wait(number) {
+            if !self.read_turn.wait(turn) {
                 return;
             }
             let head = lock(&self.reader).next(&mut buffer);
@@ -158,28 +161,25 @@ impl<'a> Pump<'a, '_> {
                 Ok(None) => return,
                 Err(error) => return self.fail(error),
             };
-            if number == self.first_block {
-                lock(&self.desk).head = buffer[..buffer.len().min(HEAD_BYTES)].to_vec();
-            }
             let batch = self.decode(&mut decoder, &head, &buffer);
-            if !self.intake_turn.wait(number) {
+            if !self.intake_turn.wait(turn) {
                 return;
             }
             let own = match batch {
-                Ok(batch) => self.judge(&head, buffer.last() == Some(&b'\n'), batch),
+                Ok(batch) => self.judge(&head, &buffer, batch),
                 Err(error) => {
                     self.fail(error);
                     None
                 }
             };
             // The shard is locked before the turn is passed on, so that it sees blocks in order.
-            let shard = own.map(|judged| (self.shard_of(number), judged));
+            let shard = own.map(|judged| (self.shard_of(head.number), judged));
             self.intake_turn.pass();
             if let Some((mut shard, judged)) = shard {
                 self.fold(&mut shard, &judged);
                 self.report(judged.batch.rows as u64, &shard);
             }
-            number += workers;
+            turn += workers;
         }
     }
 
@@ -188,13 +188,17 @@ impl<'a> Pump<'a, '_> {
         lock(&self.shards[(block % self.shards.len() as u64) as usize])
     }
 
+    /// `None` of a block that holds nothing.
     fn decode(
         &self,
         decoder: &mut Option<(u32, Decoder)>,
         head: &BlockHead,
         bytes: &[u8],
-    ) -> Result<Batch, RunError> {
+    ) -> Result<Option<Batch>, RunError> {
         let partition = head.file.partition;
+        if matches!(head.content, Content::Nothing) {
+            return Ok(None);
+        }
         if decoder.as_ref().is_none_or(|(p, _)| *p != partition) {
             let fresh = Decoder::new(self.source, head.file.header.as_deref())
                 .map_err(|source| RunError::Header { path: head.file.path.clone(), source })?
@@ -205,7 +209,7 @@ impl<'a> Pump<'a, '_> {
         let (number, first_byte, arrival) = (head.number, head.first_byte, head.arrival);
         let decoder = &mut decoder.as_mut().expect("made above").1;
         let Content::Rows(batch) = &head.content else {
-            return Ok(decoder.decode(&Block { partition, number, first_byte, bytes, arrival }));
+            return Ok(Some(decoder.decode(&Block { partition, number, first_byte, bytes, arrival })));
         };
         let (fields, time) = columns(self.source, batch).map_err(|error| RunError::Parquet {
             path: head.file.path.clone(),
@@ -213,7 +217,7 @@ impl<'a> Pump<'a, '_> {
             reason: error.to_string(),
         })?;
         let (fields, time) = (fields.as_slice(), time.as_ref());
-        Ok(decoder.decode_arrays(&Arrays {
+        Ok(Some(decoder.decode_arrays(&Arrays {
             partition,
             number,
             first_row: head.first_byte,
@@ -221,22 +225,29 @@ impl<'a> Pump<'a, '_> {
             fields,
             time,
             arrival,
-        }))
+        })))
     }
 
     /// At the intake, in turn: judges a batch. Gives back this block's own; earlier ones that were held until now
     /// are folded here, under the turn, because their workers have gone on.
-    fn judge(&self, head: &BlockHead, ended: bool, mut batch: Batch) -> Option<Judged> {
+    fn judge(&self, head: &BlockHead, bytes: &[u8], batch: Option<Batch>) -> Option<Judged> {
         let mut desk = lock(&self.desk);
-        if desk.cuts.is_some() && desk.last_cut.elapsed() >= self.every {
+        if desk.cuts.is_some() && desk.changed && desk.last_cut.elapsed() >= self.every {
             self.cut(&mut desk, head.number);
         }
-        for &partition in &head.finished {
-            let released = desk.intake.finish(partition);
-            self.fold_all(&mut desk, released);
-            desk.positions[partition as usize].finished = true;
+        for news in &head.news {
+            self.hear(&mut desk, news);
         }
-        desk.enter(head, ended, &mut batch);
+        let Some(mut batch) = batch else {
+            if let Some(now) = head.arrival {
+                desk.intake.arrive(now);
+            }
+            return None;
+        };
+        if desk.head.is_empty() {
+            desk.head = bytes[..bytes.len().min(HEAD_BYTES)].to_vec();
+        }
+        desk.enter(head, bytes.last() == Some(&b'\n'), &mut batch);
         if let Err(error) = desk.set_bad_aside(self.source, &head.file, &batch) {
             self.fail(error);
             return None;
@@ -245,6 +256,26 @@ impl<'a> Pump<'a, '_> {
         let own = ready.pop_if(|judged| judged.batch.number == head.number);
         self.fold_all(&mut desk, ready);
         own.map(|judged| self.verdicts(&mut desk, judged))
+    }
+
+    /// Notes what has become of a file. Rows that waited for the clock of a partition that has ended are folded in.
+    fn hear(&self, desk: &mut Desk, news: &News) {
+        desk.changed = true;
+        match news {
+            News::Ended(partition) => {
+                let released = desk.intake.finish(*partition);
+                self.fold_all(desk, released);
+                desk.positions[*partition as usize].finished = true;
+            }
+            News::Begins(partition, file) => {
+                desk.intake.forget(*partition);
+                desk.positions
+                    .resize_with(desk.positions.len().max(*partition as usize + 1), Position::default);
+                desk.positions[*partition as usize] = file.clone();
+            }
+            News::Follows(partition, file) => desk.positions[*partition as usize] = file.clone(),
+            News::Known(partition, file) => desk.positions[*partition as usize].is_known_as(file),
+        }
     }
 
     /// Sets late events aside and adds the verdicts.
@@ -304,22 +335,17 @@ impl<'a> Pump<'a, '_> {
             seen: desk.seen.clone(),
             quarantine,
             intake: Vec::new(),
-            shards: Vec::new(),
-            judge: Vec::new(),
+            sinks: Vec::new(),
+            shards: self.shards.iter().map(|shard| lock(shard).freeze()).collect(),
+            judge: desk.judge.freeze(),
         };
         desk.intake.snapshot(&mut cut.intake);
-        desk.judge.snapshot(&mut cut.judge);
-        for shard in &self.shards {
-            let mut bytes = Vec::new();
-            lock(shard).snapshot(self.kept, &mut bytes);
-            cut.shards.push(bytes);
-        }
-        desk.last_cut = Instant::now();
+        (desk.last_cut, desk.changed) = (Instant::now(), false);
         // The last one waits for its turn; another one may be put off.
         if let Some(cuts) = &desk.cuts
             && matches!(cuts.try_send(cut), Err(TrySendError::Full(_)))
         {
-            desk.put_off += 1;
+            (desk.put_off, desk.changed) = (desk.put_off + 1, true);
         }
     }
 
@@ -331,8 +357,10 @@ impl<'a> Pump<'a, '_> {
         if failed || desk.intake.holds_rows() {
             return;
         }
+        if self.to_the_end {
+            desk.positions.iter_mut().for_each(|position| position.finished = true);
+        }
         // Whoever writes has taken the one before, or will; this one must not be put off.
-        desk.positions.iter_mut().for_each(|position| position.finished = true);
         let (sender, receiver) = sync_channel(1);
         desk.cuts = Some(sender);
         let next_block = lock(&self.reader).next_number();
@@ -347,7 +375,7 @@ impl<'a> Pump<'a, '_> {
     /// The life of who writes commits.
     fn write_commits(&self, directory: &mut StateDirectory, about: &About, cuts: Receiver<Cut>) {
         for cut in cuts {
-            if let Err(error) = directory.commit(about, cut) {
+            if let Err(error) = directory.commit(about, self.kept, cut) {
                 return self.fail(error);
             }
         }
@@ -393,6 +421,8 @@ impl Desk {
         position.lines += batch.lines + head.skipped_lines;
         position.next = head.next_byte;
         position.unended = !ended;
+        position.finished = false;
+        self.changed = true;
         if self.first_bad.is_none()
             && let Some(bad) = batch.bad.first()
         {

@@ -9,9 +9,10 @@ use crate::input::InputFile;
 use crate::reader::Planned;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 
 /// First bytes of a file by which it is known.
-const HEAD_BYTES: u64 = 4_096;
+pub const HEAD_BYTES: u64 = 4_096;
 
 /// What is to be read, and what is known of every file by partition.
 #[derive(Debug, Default)]
@@ -55,14 +56,23 @@ impl Plan {
         for (partition, file, now) in again {
             plan.go_on(partition, file, now, rows)?;
         }
-        for (position, _) in plan.positions.iter().zip(found).filter(|(_, found)| !found) {
-            if !position.finished {
+        for partition in (0..found.len()).filter(|&partition| !found[partition]) {
+            let position = &plan.positions[partition];
+            if position.finished {
+                continue;
+            }
+            // A file that was rotated away beside its place is read to its end there.
+            let Some((path, bytes)) = beside(position) else {
                 return Err(changed(
                     &position.path,
                     "is gone or another file by now, and was not read to its end",
                 ));
-            }
+            };
+            let file = InputFile { path, size_bytes: Some(bytes) };
+            let now = identity(&file)?;
+            plan.go_on(partition, &file, now, rows)?;
         }
+        plan.files.sort_by_key(|file| file.partition);
         plan.ended = (0..plan.positions.len() as u32)
             .filter(|&id| {
                 plan.positions[id as usize].finished && plan.files.iter().all(|file| file.partition != id)
@@ -132,6 +142,21 @@ impl Plan {
     }
 }
 
+/// Where a file lies that had this position, in the directory that it was in, and how long it is.
+pub fn beside(position: &Position) -> Option<(String, u64)> {
+    let folder = Path::new(&position.path).parent()?;
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    for entry in std::fs::read_dir(folder).ok()?.flatten() {
+        let path = folder.join(entry.file_name());
+        let Some(text) = path.to_str() else { continue };
+        let same = node(text).ok() == Some((position.device, position.inode));
+        if same && head(text, position.head_bytes).ok() == Some(position.head) {
+            return Some((text.to_string(), entry.metadata().ok()?.len()));
+        }
+    }
+    None
+}
+
 /// What a file is known by, nothing of it being read.
 pub fn identity(file: &InputFile) -> Result<Position, RunError> {
     let Some(disk_bytes) = file.size_bytes else {
@@ -151,20 +176,25 @@ pub fn identity(file: &InputFile) -> Result<Position, RunError> {
     })
 }
 
+/// Device and inode.
+///
+/// # Errors
+/// When there is no such file.
 #[cfg(unix)]
-fn node(path: &str) -> Result<(u64, u64), RunError> {
+pub fn node(path: &str) -> Result<(u64, u64), RunError> {
     use std::os::unix::fs::MetadataExt;
     let meta = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
     Ok((meta.dev(), meta.ino()))
 }
 
+/// Nothing: the system has no such numbers.
 #[cfg(not(unix))]
-fn node(_: &str) -> Result<(u64, u64), RunError> {
+pub fn node(_: &str) -> Result<(u64, u64), RunError> {
     Ok((0, 0))
 }
 
 /// Checksum of the first bytes, or of all when there are fewer.
-fn head(path: &str, bytes: u64) -> Result<[u8; 16], RunError> {
+pub fn head(path: &str, bytes: u64) -> Result<[u8; 16], RunError> {
     let mut head = Vec::new();
     File::open(path)
         .and_then(|file| file.take(bytes).read_to_end(&mut head))
@@ -172,7 +202,35 @@ fn head(path: &str, bytes: u64) -> Result<[u8; 16], RunError> {
     Ok(checksum(&head))
 }
 
-fn is_compressed(path: &str) -> Result<bool, RunError> {
+/// The same of an open file, whatever it is called by now, and how many bytes it is of.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn head_of(file: &File) -> std::io::Result<(u64, [u8; 16])> {
+    let bytes = file.metadata()?.len().min(HEAD_BYTES);
+    Ok((bytes, head_of_first(file, bytes)?))
+}
+
+/// Checksum of so many first bytes of an open file.
+///
+/// # Errors
+/// When they cannot be read, or there are fewer.
+#[cfg(unix)]
+pub fn head_of_first(file: &File, bytes: u64) -> std::io::Result<[u8; 16]> {
+    use std::os::unix::fs::FileExt;
+    let mut head = vec![0; bytes as usize];
+    file.read_exact_at(&mut head, 0)?;
+    Ok(checksum(&head))
+}
+
+/// The same where reading moves the position that the handle shares: not at all.
+#[cfg(not(unix))]
+pub fn head_of_first(_: &File, _: u64) -> std::io::Result<[u8; 16]> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// Whether a file is compressed, told by its first bytes.
+pub fn is_compressed(path: &str) -> Result<bool, RunError> {
     let mut magic = Vec::new();
     File::open(path)
         .and_then(|file| file.take(6).read_to_end(&mut magic))
@@ -181,7 +239,7 @@ fn is_compressed(path: &str) -> Result<bool, RunError> {
 }
 
 /// The length of the line end at this byte, where a record without one ended before.
-fn line_end(path: &str, at: u64) -> Result<u64, RunError> {
+pub fn line_end(path: &str, at: u64) -> Result<u64, RunError> {
     let mut next = Vec::new();
     let mut read = || -> std::io::Result<()> {
         let mut file = File::open(path)?;
@@ -201,7 +259,8 @@ fn line_end(path: &str, at: u64) -> Result<u64, RunError> {
     }
 }
 
-fn changed(path: &str, what: &str) -> RunError {
+/// A file is not what was read of it.
+pub fn changed(path: &str, what: &str) -> RunError {
     RunError::Changed {
         path: path.to_string(),
         what: what.to_string(),

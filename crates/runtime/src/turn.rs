@@ -2,7 +2,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Lets number n through when all numbers below have left.
+/// Lets number n through when all numbers below have left, from 0 on.
 #[derive(Debug, Default)]
 pub struct Turn {
     next: Mutex<Next>,
@@ -16,11 +16,6 @@ struct Next {
 }
 
 impl Turn {
-    /// Lets this number through first.
-    pub fn starting_at(number: u64) -> Turn {
-        Turn { next: Mutex::new(Next { number, broken: false }), changed: Condvar::new() }
-    }
-
     /// Waits for number `n`. False when another thread has broken down: do not go on.
     pub fn wait(&self, n: u64) -> bool {
         let mut next = self.lock();

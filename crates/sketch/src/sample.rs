@@ -41,7 +41,7 @@ pub fn priority(partition: u32, position: u64) -> u64 {
 /// }
 /// assert_eq!((sample.rows().len(), sample.seen(), sample.is_all()), (3, 5, false));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Sample {
     k: u32,
     seen: u64,
@@ -57,6 +57,15 @@ pub struct Row {
     pub priority: u64,
     /// What was written for it.
     pub payload: Box<[u8]>,
+}
+
+impl Clone for Sample {
+    /// With the same room: a copy is accounted for as what it is a copy of.
+    fn clone(&self) -> Sample {
+        let mut rows = Vec::with_capacity(self.rows.capacity());
+        rows.extend_from_slice(self.rows.as_slice());
+        Sample { rows: rows.into(), ..*self }
+    }
 }
 
 impl Sample {

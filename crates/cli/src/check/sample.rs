@@ -60,7 +60,7 @@ pub fn run(opened: &Opened<'_>, file: &Path, size: &SourceSize) -> Result<Sample
     };
     let files = runtime::expand(&[path.to_string()], &[Path::new("")]).map_err(Trouble::environment)?;
     let source = &opened.pipeline.spec.sources[0];
-    let mut work = opened.work(0, source.clone(), files);
+    let mut work = opened.work(0, source.clone(), runtime::Input::Files(files));
     // What is bad or late in a sample is counted: the quarantine belongs to the real run.
     let mut counted = source.clone();
     counted.bad = engine::spec::BadPolicy::Count;

@@ -4,6 +4,7 @@ mod bounded;
 mod check;
 mod demo;
 mod errors;
+mod follow;
 mod formats;
 mod init;
 mod inputs;

@@ -55,6 +55,9 @@ impl Serialize for Answer {
         if let Some(resolution) = self.resolution {
             map.serialize_entry("resolution", &resolution.to_string())?;
         }
+        if let Some(revision) = self.revision {
+            map.serialize_entry("revision", &revision)?;
+        }
         map.serialize_entry("value", &reading.value)?;
         map.serialize_entry("low", &reading.low)?;
         map.serialize_entry("high", &reading.high)?;

@@ -50,6 +50,9 @@ pub struct Answer {
     /// The panes that the window is made of, when those of the windows asked for are no longer kept: it is longer than they, or
     /// there are fewer of them.
     pub resolution: Option<Span>,
+    /// Of a pane that leaves: how many late events have changed this number since the pane closed. Of the same metric, group
+    /// and pane the highest one holds. `None` for answers to questions.
+    pub revision: Option<u64>,
     /// What was measured.
     pub reading: Reading,
     /// Names of the values of [`List::Rows`]; empty for other measures.

@@ -12,6 +12,7 @@ pub(crate) use columns::{NO_TOKEN, hash_column};
 pub(crate) use fold::for_each_true;
 pub use fold::{Rows, WEIGHT_MAX, What};
 
+use crate::groups::OTHER;
 use crate::spec::{Kind, Measure};
 use sketch::countmin::Freq;
 use sketch::exact::{Moments, Number, Parts};
@@ -208,14 +209,14 @@ impl Cells {
             .filter(|(_, cell)| !matches!(cell, Cell::Empty))
     }
 
-    /// Takes the cell of a group away.
-    pub fn take(&mut self, group: u32) -> Cell {
+    /// Moves the cell of a group, if there is one, into that of the other group.
+    pub fn fold_into_other(&mut self, group: u32) {
         let (page, at) = place(group);
-        self.pages
-            .get_mut(page)
-            .and_then(Option::as_mut)
-            .map(|page| std::mem::take(&mut page[at]))
-            .unwrap_or_default()
+        let page = self.pages.get_mut(page).and_then(Option::as_mut);
+        let cell = page.map(|page| std::mem::take(&mut page[at])).unwrap_or_default();
+        if !matches!(cell, Cell::Empty) {
+            self.get_mut(OTHER).merge(&cell);
+        }
     }
 
     /// All cells, to be written.

@@ -92,7 +92,7 @@ pub(crate) fn round(micros: i64) -> Span {
 }
 
 /// The keys of the last buckets, and what the verdicts came to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Recent {
     size: RecentSize,
     ring: SeenRing,

@@ -2,6 +2,7 @@
 
 use super::{Pane, Rung, Series};
 use crate::cell::{Cell, Cells, Expected, half};
+use crate::freezable::Freezable;
 use crate::groups::Order;
 use crate::restore::{Gaps, Room, WEIGHT_SUM_MAX, count};
 use crate::spec::Kind;
@@ -76,7 +77,7 @@ impl Series {
             self.measure = half(&self.measure).ok_or(DecodeError::Invalid("folded too far"))?;
         }
         if let Some(cells) = &mut self.total {
-            *cells = Cells::restore(r, h, order, expected, room)?;
+            *cells = Freezable::Own(Cells::restore(r, h, order, expected, room)?);
         }
         for rung in &mut self.ladder {
             rung.closed_to = watermark;
@@ -111,7 +112,7 @@ impl Rung {
             let cells = Cells::restore(r, h, order, expected, room)?;
             let mut pane = Pane { cells, ..Pane::default() };
             pane.restore_revisions(r, order, room)?;
-            self.panes.insert(start, pane);
+            self.panes.insert(start, Freezable::Own(pane));
         }
         Ok(())
     }

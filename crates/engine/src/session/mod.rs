@@ -17,13 +17,14 @@ use crate::judge::recent::round;
 use crate::outlet::Outlet;
 use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX, read_section, write_section};
 use crate::series::optional_time;
-use crate::shard::Shard;
+use crate::shard::{Frozen, Shard};
 use crate::spec::{Field, Format, Kind, Measure, Metric, Source};
 use crate::time::{SECOND, Span, TIME_MAX, Time};
 use arrow_array::{Float64Array, Int64Array};
 use intervals::{Intervals, Session};
 use sketch::hash::Hashing;
 use sketch::{DecodeError, Limits, Reader, Token};
+use std::sync::Arc;
 
 /// When room is needed, so many of those that are held leave at once: looking for them is O(held).
 const SWEEP: usize = 16;
@@ -43,7 +44,8 @@ pub struct Sessions {
     open_max: usize,
     /// Closed sessions as a source, with the metrics that are made of them.
     source: Source,
-    held: Intervals,
+    /// Shared with those that were frozen: copied, once, when it is written while one of them lives.
+    held: Arc<Intervals>,
     closed: Shard,
     closed_bytes: u64,
     doubts: Doubts,
@@ -92,7 +94,7 @@ impl Sessions {
             filter: spec.filter,
             gap,
             open_max,
-            held: Intervals::new(gap),
+            held: Arc::new(Intervals::new(gap)),
             closed: Shard::new(&closed_source, closed_bytes),
             closed_bytes,
             source: closed_source,
@@ -162,7 +164,7 @@ impl Sessions {
         self.first = Some(self.first.map_or(time, |first| first.min(time)));
         // What is in time cannot belong to a session that has left, unless that was cut, which is counted there.
         let late = self.watermark.is_some_and(|watermark| time < watermark);
-        if !self.held.take(token, time, self.sealed.filter(|_| late)) {
+        if !Arc::make_mut(&mut self.held).take(token, time, self.sealed.filter(|_| late)) {
             self.doubts.late += 1;
         }
         if self.held.len() > self.open_max {
@@ -173,27 +175,19 @@ impl Sessions {
     /// Lets those leave that end first: of the settled ones as many as are looked for at once; when there is none, the
     /// same number of those that may go on.
     fn make_room(&mut self) {
-        let mut leaving = self.held.remove_first((self.open_max / SWEEP).max(1));
-        let settled = leaving.partition_point(|session| self.is_settled(session));
+        let held = Arc::make_mut(&mut self.held);
+        let mut leaving = held.remove_first((self.open_max / SWEEP).max(1));
+        let complete_to = complete_to(self.watermark, self.gap);
+        let settled = leaving.partition_point(|session| complete_to.is_some_and(|to| session.end < to));
         match settled {
             0 => self.doubts.cut += leaving.len() as u64,
-            _ => leaving.drain(settled..).for_each(|session| self.held.hold(session)),
+            _ => leaving.drain(settled..).for_each(|session| held.hold(session)),
         }
         self.sealed = self.sealed.max(leaving.last().map(|session| session.end));
         self.close(&leaving);
-        if let (Some(sealed), Some(complete)) = (self.sealed, self.complete_to()) {
+        if let (Some(sealed), Some(complete)) = (self.sealed, complete_to) {
             self.closed.advance(complete.min(sealed));
         }
-    }
-
-    /// Whether no event in time can reach it.
-    fn is_settled(&self, session: &Session) -> bool {
-        self.complete_to().is_some_and(|complete| session.end < complete)
-    }
-
-    /// Sessions that end before this do not change any more, but for late events.
-    fn complete_to(&self) -> Option<Time> {
-        self.watermark.map(|watermark| watermark.minus(self.gap).max(Time(-TIME_MAX)))
     }
 
     /// Folds sessions in, each into the pane of its last event.
@@ -218,12 +212,12 @@ impl Sessions {
     /// Closes all sessions and makes them ready to be asked. `watermark` is the source's, `tally` what its intake counted.
     pub(crate) fn into_closed(mut self, source: &Source, tally: Tally, watermark: Option<Time>) -> Closed {
         self.watermark = self.watermark.max(watermark);
-        let complete_to = self.complete_to();
+        let complete_to = complete_to(self.watermark, self.gap);
         // Panes that are too old by now must not be made first.
         if let Some(complete_to) = complete_to {
             self.closed.advance(complete_to);
         }
-        let held = self.held.remove_first(usize::MAX);
+        let held = Arc::make_mut(&mut self.held).remove_first(usize::MAX);
         self.close(&held);
         Closed {
             metric: self.metric,
@@ -278,7 +272,7 @@ impl Sessions {
     /// Takes in the sessions of another input, which is apart from this one or has let none leave.
     pub(crate) fn absorb(&mut self, other: Sessions) {
         debug_assert!(self.is_apart(&other));
-        self.held.absorb(&other.held);
+        Arc::make_mut(&mut self.held).absorb(&other.held);
         self.closed.absorb(other.closed);
         self.doubts.late += other.doubts.late;
         self.doubts.cut += other.doubts.cut;
@@ -290,16 +284,28 @@ impl Sessions {
         }
     }
 
+    /// The sessions as they are now, for another thread to write. Copies nothing.
+    pub(crate) fn freeze(&mut self) -> FrozenSessions {
+        FrozenSessions {
+            head: self.head(),
+            held: Arc::clone(&self.held),
+            closed: self.closed.freeze(),
+            source: self.source.clone(),
+        }
+    }
+
     /// Appends everything.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
-        for number in [self.closed_bytes, self.doubts.late, self.doubts.cut] {
-            out.extend_from_slice(&number.to_le_bytes());
-        }
-        for time in [self.sealed, self.first, self.watermark] {
-            out.extend_from_slice(&time.map_or(i64::MIN, |time| time.0).to_le_bytes());
-        }
+        out.extend_from_slice(&self.head());
         write_section(out, |out| self.held.snapshot(out));
         write_section(out, |out| self.closed.snapshot(&self.source, out));
+    }
+
+    fn head(&self) -> Vec<u8> {
+        let numbers = [self.closed_bytes, self.doubts.late, self.doubts.cut].map(u64::to_le_bytes);
+        let times = [self.sealed, self.first, self.watermark];
+        let times = times.map(|time| time.map_or(i64::MIN, |time| time.0).to_le_bytes());
+        numbers.into_iter().chain(times).flatten().collect()
     }
 
     /// Reads what [`Sessions::snapshot`] wrote for this metric, and leaves the reader behind it. The panes may grow as far as
@@ -333,13 +339,36 @@ impl Sessions {
         self.doubts = Doubts { late, cut };
         [self.sealed, self.first, self.watermark] = [optional_time(r)?, optional_time(r)?, optional_time(r)?];
         let mut section = read_section(r)?;
-        self.held = Intervals::restore(self.gap, self.open_max, &mut section, room)?;
+        self.held = Arc::new(Intervals::restore(self.gap, self.open_max, &mut section, room)?);
         section.finish()?;
         let begin = self.held.iter().map(|session| session.start).min();
         if begin.is_some_and(|begin| self.first.is_none_or(|first| begin < first)) {
             return Err(DecodeError::Invalid("a session before the first event"));
         }
         Ok(())
+    }
+}
+
+/// No session that ends before this is expected to change any more.
+fn complete_to(watermark: Option<Time>, gap: Span) -> Option<Time> {
+    watermark.map(|watermark| watermark.minus(gap).max(Time(-TIME_MAX)))
+}
+
+/// Sessions as they were, for another thread to write while the machine goes on.
+#[derive(Debug)]
+pub(crate) struct FrozenSessions {
+    head: Vec<u8>,
+    held: Arc<Intervals>,
+    closed: Frozen,
+    source: Source,
+}
+
+impl FrozenSessions {
+    /// As [`Sessions::snapshot`] of the sessions when they were frozen.
+    pub(crate) fn snapshot(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.head);
+        write_section(out, |out| self.held.snapshot(out));
+        write_section(out, |out| self.closed.snapshot(&self.source, out));
     }
 }
 

@@ -3,52 +3,40 @@
 //! The canonical part is a function of the events, as far as the sketches are order-free; behind it stands what only
 //! this shard's history decides, such as what gave way to memory. Both together lose nothing.
 
+use super::frozen::{COUNTERS, Frozen, STAMP_BYTES};
 use super::{GivenWay, GroupingSet, Shard};
 use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX, read_section, write_section};
 use crate::series::{Series, optional_time};
 use crate::spec::{Kind, Measure, Source};
+use crate::time::Time;
 use sketch::{DecodeError, Limits, Reader};
 
 const MAGIC: &[u8; 4] = b"SGS2";
-/// Numbers behind the history of the grouping sets.
-const COUNTERS: usize = 7;
 
 impl Shard {
     /// Canonical bytes of the state: equal for equal events, whatever the number of shards and the cut into blocks,
     /// as far as the sketches are order-free (docs/FORMATS.md). To compare states; [`Shard::snapshot`] keeps them.
     pub fn canonical(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.columns.hashing().stamp());
-        out.extend_from_slice(&self.watermark.map_or(i64::MIN, |w| w.0).to_le_bytes());
-        for set in &self.sets {
-            let order = set.groups.order();
-            set.groups.snapshot(out);
-            set.series.iter().for_each(|series| series.snapshot(&order, out));
-        }
+        self.body().canonical(out);
     }
 
     /// Appends the whole state; [`Shard::restore`] makes of it a shard that goes on as this one would.
     ///
     /// `source` is what the shard was made for.
     pub fn snapshot(&self, source: &Source, out: &mut Vec<u8>) {
-        out.extend_from_slice(MAGIC);
-        write_section(out, |out| self.canonical(out));
-        write_section(out, |out| self.history(source, out));
+        self.body().snapshot(source, out);
     }
 
-    fn history(&self, source: &Source, out: &mut Vec<u8>) {
-        let fresh = Shard::new(source, self.budget_bytes);
-        for (set, fresh) in self.sets.iter().zip(&fresh.sets) {
-            set.groups.history(out);
-            for (series, fresh) in set.series.iter().zip(&fresh.series) {
-                series.history(series.folded(fresh), out);
-            }
-        }
-        for number in self.counters() {
-            out.extend_from_slice(&number.to_le_bytes());
+    fn body(&self) -> Body<'_> {
+        Body {
+            stamp: self.columns.hashing().stamp(),
+            sets: &self.sets,
+            watermark: self.watermark,
+            counters: self.counters(),
         }
     }
 
-    fn counters(&self) -> [u64; COUNTERS] {
+    pub(super) fn counters(&self) -> [u64; COUNTERS] {
         let way = self.given_way;
         [
             way.groups_halved,
@@ -101,7 +89,7 @@ impl Shard {
         Ok(shard)
     }
 
-    fn set_counters(&mut self, counters: [u64; COUNTERS]) {
+    pub(super) fn set_counters(&mut self, counters: [u64; COUNTERS]) {
         let [groups_halved, sketches_folded, panes_dropped, over_budget, blocks, negative, large] = counters;
         self.given_way = GivenWay { groups_halved, sketches_folded, panes_dropped, over_budget };
         self.blocks = blocks;
@@ -119,6 +107,53 @@ impl Shard {
     }
 }
 
+impl Frozen {
+    /// As [`Shard::snapshot`] of the shard when it was frozen.
+    pub fn snapshot(&self, source: &Source, out: &mut Vec<u8>) {
+        let Frozen { stamp, ref sets, watermark, counters } = *self;
+        Body { stamp, sets, watermark, counters }.snapshot(source, out);
+    }
+}
+
+/// What there is to write of a shard, frozen or not.
+struct Body<'a> {
+    stamp: [u8; STAMP_BYTES],
+    sets: &'a [GroupingSet],
+    watermark: Option<Time>,
+    counters: [u64; COUNTERS],
+}
+
+impl Body<'_> {
+    fn snapshot(&self, source: &Source, out: &mut Vec<u8>) {
+        out.extend_from_slice(MAGIC);
+        write_section(out, |out| self.canonical(out));
+        write_section(out, |out| self.history(source, out));
+    }
+
+    fn canonical(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.stamp);
+        out.extend_from_slice(&self.watermark.map_or(i64::MIN, |w| w.0).to_le_bytes());
+        for set in self.sets {
+            let order = set.groups.order();
+            set.groups.snapshot(out);
+            set.series.iter().for_each(|series| series.snapshot(&order, out));
+        }
+    }
+
+    fn history(&self, source: &Source, out: &mut Vec<u8>) {
+        let fresh = Shard::new(source, u64::MAX);
+        for (set, fresh) in self.sets.iter().zip(&fresh.sets) {
+            set.groups.history(out);
+            for (series, fresh) in set.series.iter().zip(&fresh.series) {
+                series.history(series.folded(fresh), out);
+            }
+        }
+        for number in self.counters {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+}
+
 fn shown(stamp: &[u8]) -> String {
     stamp.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -129,7 +164,7 @@ impl GroupingSet {
         source: &Source,
         r: &mut Reader<'_>,
         h: &mut Reader<'_>,
-        watermark: Option<crate::time::Time>,
+        watermark: Option<Time>,
         room: &mut Room,
     ) -> Result<(), RestoreError> {
         let named = |series: &Series, error: DecodeError| {

@@ -13,6 +13,7 @@ mod real;
 mod recent;
 mod regressions;
 mod retention;
+mod rollups;
 mod samples;
 mod sessions;
 mod state;

@@ -183,6 +183,39 @@ proptest! {
         prop_assert!(whole == stopped);
     }
 
+    /// What was frozen between two blocks is written later as it was then, whatever the shard does in between, and the
+    /// shard goes on as if nobody had looked: with groups that are folded away, late events, and memory that gives way.
+    #[test]
+    fn a_frozen_shard_stays_as_it_was(
+        raw in prop::collection::vec(any::<(u16, u16, i16)>(), 1..900),
+        block in 40usize..200,
+        budget in prop_oneof![Just(u64::MAX), 30_000u64..300_000],
+        every in 1usize..4,
+    ) {
+        let source = everything();
+        let (mut intake, mut shard) = (Intake::new(&source), Shard::new(&source, budget));
+        let mut frozen = Vec::new();
+        let events = events(&raw, 1);
+        for (number, events) in events.chunks(block).enumerate() {
+            intake.push(batch(number as u64, events)).iter().for_each(|judged| shard.apply(judged));
+            if number % every == 0 {
+                frozen.push((shard.freeze(), saved(&source, &shard)));
+            }
+            // Some are read while the shard goes on, others are gone before.
+            if number % 5 == 4 {
+                frozen.remove(0);
+            }
+        }
+        intake.finish_all().iter().for_each(|judged| shard.apply(judged));
+        prop_assert!(vec![saved(&source, &shard)] == run(&source, &events, (block, 1, budget), |_| false));
+        for (frozen, then) in frozen {
+            let mut bytes = Vec::new();
+            frozen.snapshot(&source, &mut bytes);
+            prop_assert!(bytes == then, "written later");
+            prop_assert!(saved(&source, &frozen.thaw(&source)) == then, "to be asked");
+        }
+    }
+
     /// Two inputs apart, saved and merged, answer as one run over both.
     #[test]
     fn merged_states_answer_as_one_run(

@@ -10,6 +10,7 @@ mod hash;
 pub(crate) mod metric;
 pub(crate) mod overrides;
 mod section;
+pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod time;
 pub(crate) mod tree;
@@ -23,6 +24,7 @@ use engine::spec::Level;
 use engine::time::Span;
 use metric::MetricTable;
 use section::Section;
+use sink::SinkTable;
 use sketch::hash::Hashing;
 use source::SourceTable;
 use tree::Table;
@@ -30,7 +32,7 @@ use tree::Table;
 /// State allowed when `memory` does not say: 256 MiB.
 const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
 /// Keys of the design that this version does not have.
-const UNBUILT: [&str; 7] = ["view", "rule", "sink", "test", "disk", "shards", "serve"];
+const UNBUILT: [&str; 6] = ["view", "rule", "test", "disk", "shards", "serve"];
 
 /// A whole file.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub(crate) struct File {
     pub panes: Option<Placed<Vec<Level>>>,
     pub sources: Vec<SourceTable>,
     pub metrics: Vec<MetricTable>,
+    pub sinks: Vec<SinkTable>,
 }
 
 /// The ladder when `panes` does not say: minutes for two days.
@@ -70,6 +73,7 @@ pub(crate) fn read(root: &Table, fetch: Fetch<'_>, problems: &mut Problems) -> F
     let (lacks_source, lacks_metric) = (section.lacks("source"), section.lacks("metric"));
     let sources = section.table("source", problems);
     let metrics = section.table("metric", problems);
+    let sinks = section.table("sink", problems);
     let is_empty = |table: &Table| table.entries.is_empty();
     if lacks_source || sources.is_some_and(is_empty) {
         let problem = Problem::of_file("there is no source");
@@ -89,6 +93,7 @@ pub(crate) fn read(root: &Table, fetch: Fetch<'_>, problems: &mut Problems) -> F
         panes,
         sources: entries(sources).iter().filter_map(|entry| source::read(entry, problems)).collect(),
         metrics: entries(metrics).iter().map(|entry| metric::read(entry, problems)).collect(),
+        sinks: entries(sinks).iter().filter_map(|entry| sink::read(entry, problems)).collect(),
     }
 }
 

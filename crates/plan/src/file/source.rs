@@ -8,6 +8,7 @@ use super::{format, time};
 use crate::input::InputKind;
 use crate::problem::{Place, Placed, Problem, Problems, did_you_mean, listed};
 use engine::spec::{BadPolicy, Delimited, Format, Kind, TimeSpec};
+use engine::time::Span;
 
 /// Longest record accepted when `record_max` does not say.
 const RECORD_BYTES_DEFAULT: usize = 1 << 20;
@@ -37,6 +38,8 @@ pub(crate) struct SourceTable {
     pub has_time: bool,
     /// With the place of the name of its field.
     pub time: Option<Placed<TimeSpec>>,
+    /// How long a partition must be silent to step aside.
+    pub idle: Span,
     pub bad: BadPolicy,
     /// Path that was given for set-aside records.
     pub quarantine: Option<Placed<String>>,
@@ -86,7 +89,8 @@ pub(crate) fn read(entry: &Entry, problems: &mut Problems) -> Option<SourceTable
         derive,
         explode,
         has_time: time_entry.is_some(),
-        time,
+        idle: time.as_ref().and_then(|time| time.idle).unwrap_or(time::IDLE_DEFAULT),
+        time: time.map(|time| time.spec),
         bad,
         quarantine,
         record_bytes_max: record_max.map_or(RECORD_BYTES_DEFAULT, |size| size.value as usize),

@@ -5,7 +5,7 @@ use super::tree::{Entry, Table, Value};
 use super::values::span_above_zero;
 use crate::problem::{Placed, Problem, Problems, did_you_mean};
 use engine::spec::{Format, Later, TimeFormat, TimeFrom, TimeSpec};
-use engine::time::Span;
+use engine::time::{SECOND, Span};
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::TimeZone;
 
@@ -13,17 +13,33 @@ use jiff::tz::TimeZone;
 const AGREE_DEFAULT: i64 = 32;
 /// As many as are held before the first clock.
 const AGREE_MAX: i64 = 65_536;
-/// Keys of `time` that this version does not have.
-const TIME_UNBUILT: [&str; 1] = ["idle"];
 /// How access logs write their field `time`.
 const ACCESS_TIME: &str = "%d/%b/%Y:%H:%M:%S %z";
 
+/// How long a partition must be silent to step aside, when `idle` does not say.
+pub const IDLE_DEFAULT: Span = Span(30 * SECOND);
+
+/// What `time` says.
+pub(super) struct TimeTable {
+    /// With the place of the name of its field.
+    pub spec: Placed<TimeSpec>,
+    /// How long a partition must be silent to step aside.
+    pub idle: Option<Span>,
+}
+
+impl From<Placed<TimeSpec>> for TimeTable {
+    fn from(spec: Placed<TimeSpec>) -> TimeTable {
+        TimeTable { spec, idle: None }
+    }
+}
+
 /// `time`: where event time comes from, and what happens to late events.
-pub(super) fn read(entry: &Entry, of: Option<&Format>, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
+pub(super) fn read(entry: &Entry, of: Option<&Format>, problems: &mut Problems) -> Option<TimeTable> {
     let table = match &entry.node.value {
         Value::Table(table) => table,
         Value::String(word) if word == "arrival" => {
-            return Some(Placed { value: in_order(TimeFrom::Arrival), place: entry.node.place.clone() });
+            let spec = Placed { value: in_order(TimeFrom::Arrival), place: entry.node.place.clone() };
+            return Some(spec.into());
         }
         Value::String(word) => {
             let hint = match did_you_mean(word, ["arrival"]) {
@@ -40,11 +56,11 @@ pub(super) fn read(entry: &Entry, of: Option<&Format>, problems: &mut Problems) 
     };
     let mut section = Section::new("`time`", &entry.key_place, table);
     if section.entry("row").is_some() {
-        return by_row(section, table, problems);
+        return by_row(section, table, problems).map(TimeTable::from);
     }
     let lacks_field = section.lacks("field");
     let field = section.string("field", problems);
-    if lacks_field && !TIME_UNBUILT.iter().any(|key| table.get(key).is_some()) {
+    if lacks_field {
         let problem = Problem::at(&section.place, "`time` does not say which `field` holds it");
         problems.push(problem.hint("as in time = { field = \"ts\" }"));
     }
@@ -59,7 +75,8 @@ pub(super) fn read(entry: &Entry, of: Option<&Format>, problems: &mut Problems) 
     let later = section.word("later", &words, problems);
     let ahead = section.parsed("ahead", problems, span_above_zero);
     let agree = section.integer("agree", 1..=AGREE_MAX, problems);
-    section.finish(&TIME_UNBUILT, problems);
+    let idle = section.parsed("idle", problems, span_above_zero);
+    section.finish(&[], problems);
     let field = field?;
     let value = TimeSpec {
         from: TimeFrom::Field { path: field.value.to_string(), format },
@@ -68,12 +85,12 @@ pub(super) fn read(entry: &Entry, of: Option<&Format>, problems: &mut Problems) 
         ahead: ahead.map(|span| span.value),
         agree: agree.unwrap_or(AGREE_DEFAULT) as usize,
     };
-    Some(Placed { value, place: field.place })
+    Some(TimeTable { spec: Placed { value, place: field.place }, idle: idle.map(|idle| idle.value) })
 }
 
 /// `row`: each record happens as much later than the one before it.
 fn by_row(mut section: Section<'_>, table: &Table, problems: &mut Problems) -> Option<Placed<TimeSpec>> {
-    let others = ["field", "unit", "pattern", "zone", "lateness", "later", "ahead", "agree"];
+    let others = ["field", "unit", "pattern", "zone", "lateness", "later", "ahead", "agree", "idle"];
     for key in others {
         let Some(entry) = section.entry(key) else { continue };
         let problem = Problem::at(&entry.key_place, format!("`{key}` has no meaning with `row`"));
@@ -82,7 +99,7 @@ fn by_row(mut section: Section<'_>, table: &Table, problems: &mut Problems) -> O
         );
     }
     let row = section.parsed("row", problems, span_above_zero);
-    section.finish(&TIME_UNBUILT, problems);
+    section.finish(&[], problems);
     let row = row.filter(|_| others.iter().all(|key| table.get(key).is_none()))?;
     Some(Placed { value: in_order(TimeFrom::Row(row.value)), place: row.place })
 }

@@ -192,10 +192,11 @@ fn fields_and_time() {
             "none is late",
         ),
         (TIME, "{ row = \"1s\", «field = \"ts\" }", "`field` has no meaning with `row`", ""),
+        (TIME, "{ row = \"1s\", «idle = \"2s\" }", "`idle` has no meaning with `row`", ""),
         (TIME, "{ row = \"1s\", «lat = \"2s\" }", "unknown key `lat`", ""),
         ("field = \"ts\"", "«feild = \"ts\"", "unknown key `feild`", "did you mean `field`?"),
         ("time   = { field = \"ts\", ", "«time   = { ", "does not say which `field`", ""),
-        ("lateness = \"2s\"", "«idle = \"2s\"", "`idle` is not supported", ""),
+        ("lateness = \"2s\"", "idle = «\"0s\"", "no time at all", ""),
         ("lateness = \"2s\"", "lateness = «\"soon\"", "not a length of time", ""),
         ("lateness = \"2s\"", "«latenes = \"2s\"", "unknown key `latenes`", "did you mean `lateness`?"),
         ("later = \"correct\"", "later = «\"forgive\"", "unknown later `forgive`", "there are"),
@@ -387,6 +388,10 @@ fn sessions() {
     for (metric, message, hint) in cases {
         check_metric(timed, metric, message, hint);
     }
+    let visits = "[metric]\nvisits = \"session(user, gap => '30m')\"";
+    let leaving = "[sink.out]\nkind = \"stdout\"\nmetrics = [«\"visits\"]";
+    let text = format!("source.e = {{ path = \"a.ndjson\"{timed} }}\n{visits}\n{leaving}\n");
+    check(&text, "is of sessions", "leave it out");
     let no_time = "visits = \"session(«user, gap => '30m')\"";
     check_metric("", no_time, "source `e` has no `time`", "add time =");
 }

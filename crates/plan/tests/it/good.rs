@@ -25,7 +25,8 @@ fn the_shop_is_read_in_whole() {
     assert_eq!((got.spec.name.as_str(), got.spec.memory_bytes), ("shop", 64 << 20));
     let paths = vec!["events.ndjson".to_string(), "more/*.jsonl.gz".to_string()];
     let quarantine = Some("shop.quarantine.ndjson".to_string());
-    assert_eq!(got.inputs, [Input { source: "events".into(), kind: InputKind::File { paths }, quarantine }]);
+    let (source, kind, idle) = ("events".into(), InputKind::File { paths }, Span(30 * SECOND));
+    assert_eq!(got.inputs, [Input { source, kind, quarantine, idle }]);
 
     let source = &got.spec.sources[0];
     assert_eq!(

@@ -4,6 +4,9 @@ use super::manifest::checksum;
 use super::segment::{pack, unpack};
 use super::{About, Codec, JUDGE, KEPT, Manifest, Position, Segment};
 use crate::RunError;
+use engine::judge::FrozenJudge;
+use engine::shard::Frozen;
+use engine::spec::Source;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -40,7 +43,7 @@ pub struct Restored {
     pub damaged: Vec<String>,
 }
 
-/// A state between two blocks, as bytes.
+/// A state between two blocks.
 #[derive(Debug)]
 pub(crate) struct Cut {
     pub next_block: u64,
@@ -48,8 +51,9 @@ pub(crate) struct Cut {
     pub seen: Vec<bool>,
     pub quarantine: (u64, u64),
     pub intake: Vec<u8>,
-    pub shards: Vec<Vec<u8>>,
-    pub judge: Vec<u8>,
+    pub sinks: Vec<u8>,
+    pub shards: Vec<Frozen>,
+    pub judge: FrozenJudge,
 }
 
 impl StateDirectory {
@@ -117,11 +121,20 @@ impl StateDirectory {
     }
 
     /// Makes a commit durable: parts that have changed first, then the manifest, at last what nobody needs any more goes.
-    pub(crate) fn commit(&mut self, about: &About, cut: Cut) -> Result<(), RunError> {
+    /// `source` is what the state is of.
+    pub(crate) fn commit(&mut self, about: &About, source: &Source, cut: Cut) -> Result<(), RunError> {
         let number = self.last.as_ref().map_or(1, |last| last.number + 1);
-        let parts = cut.shards.iter().enumerate().map(|(i, bytes)| (format!("shard-{i}"), bytes));
-        let parts = parts.chain([(JUDGE.to_string(), &cut.judge)]);
-        let segments = parts.map(|(part, raw)| self.segment(number, part, raw)).collect::<Result<_, _>>()?;
+        let mut segments = Vec::new();
+        for (i, shard) in cut.shards.into_iter().enumerate() {
+            let mut raw = Vec::new();
+            shard.snapshot(source, &mut raw);
+            // What was copied for its sake goes before the next one is written.
+            drop(shard);
+            segments.push(self.segment(number, format!("shard-{i}"), &raw)?);
+        }
+        let mut raw = Vec::new();
+        cut.judge.snapshot(&mut raw);
+        segments.push(self.segment(number, JUDGE.to_string(), &raw)?);
         let manifest = Manifest {
             number,
             written_us: now_us(),
@@ -131,6 +144,7 @@ impl StateDirectory {
             seen: cut.seen,
             quarantine: cut.quarantine,
             intake: cut.intake,
+            sinks: cut.sinks,
             segments,
         };
         self.write(&format!("{MANIFEST}{number:016x}"), &manifest.write())?;

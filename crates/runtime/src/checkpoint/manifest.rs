@@ -6,7 +6,8 @@ use sketch::{DecodeError, Reader};
 
 /// The first bytes of a manifest.
 const MAGIC: &[u8; 8] = b"SGCOMMIT";
-const VERSION: u16 = 1;
+/// 2 added what has left through sinks.
+const VERSION: u16 = 2;
 const CHECKSUM_BYTES: usize = 16;
 
 /// XXH3, 128 bits, as sixteen bytes.
@@ -89,6 +90,8 @@ pub struct Manifest {
     pub quarantine: (u64, u64),
     /// The clock and the counters.
     pub intake: Vec<u8>,
+    /// What has left through sinks, and what is leaving with this commit.
+    pub sinks: Vec<u8>,
     /// The shards in order, and the judge.
     pub segments: Vec<Segment>,
 }
@@ -114,6 +117,7 @@ impl Manifest {
         out.extend_from_slice(&self.quarantine.0.to_le_bytes());
         out.extend_from_slice(&self.quarantine.1.to_le_bytes());
         write_bytes(&self.intake, &mut out);
+        write_bytes(&self.sinks, &mut out);
         write_varint(self.segments.len() as u64, &mut out);
         self.segments.iter().for_each(|segment| segment.write(&mut out));
         let sum = checksum(&out);
@@ -129,11 +133,10 @@ impl Manifest {
         if !bytes.starts_with(MAGIC) {
             return Err("it does not begin as a commit does".into());
         }
-        let version = bytes.get(8..10).map(|v| u16::from_le_bytes([v[0], v[1]]));
-        if version.is_some_and(|version| version > VERSION) {
+        let version = bytes.get(8..10).map_or(0, |v| u16::from_le_bytes([v[0], v[1]]));
+        if version > VERSION {
             return Err(format!(
-                "it is of version {}, and this program reads version {VERSION}: take a newer program",
-                version.unwrap_or_default()
+                "it is of version {version}, and this program reads versions up to {VERSION}: take a newer program"
             ));
         }
         let (body, sum) =
@@ -141,10 +144,10 @@ impl Manifest {
         if checksum(body) != sum {
             return Err("its checksum does not hold, so it was cut off or changed".into());
         }
-        Manifest::read_body(&mut Reader::new(&body[10..])).map_err(|error| error.to_string())
+        Manifest::read_body(version, &mut Reader::new(&body[10..])).map_err(|error| error.to_string())
     }
 
-    fn read_body(r: &mut Reader<'_>) -> Result<Manifest, DecodeError> {
+    fn read_body(version: u16, r: &mut Reader<'_>) -> Result<Manifest, DecodeError> {
         let mut manifest = Manifest { number: r.u64()?, written_us: r.u64()?, ..Manifest::default() };
         let about = &mut manifest.about;
         for text in [&mut about.source, &mut about.name, &mut about.pipeline] {
@@ -161,6 +164,9 @@ impl Manifest {
         manifest.seen = r.bytes(fields)?.iter().map(|&seen| seen != 0).collect();
         manifest.quarantine = (r.u64()?, r.u64()?);
         manifest.intake = read_bytes(r)?.to_vec();
+        if version >= 2 {
+            manifest.sinks = read_bytes(r)?.to_vec();
+        }
         for _ in 0..count(r)? {
             manifest.segments.push(Segment::read(r)?);
         }
@@ -175,6 +181,13 @@ impl Manifest {
 }
 
 impl Position {
+    /// Takes over what a file is known by, not how far it was read.
+    pub(crate) fn is_known_as(&mut self, known: &Position) {
+        self.path.clone_from(&known.path);
+        (self.device, self.inode, self.disk_bytes) = (known.device, known.inode, known.disk_bytes);
+        (self.head_bytes, self.head) = (known.head_bytes, known.head);
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         write_bytes(self.path.as_bytes(), out);
         for number in [self.device, self.inode, self.disk_bytes, self.head_bytes, self.next, self.lines] {
@@ -275,6 +288,7 @@ mod tests {
             seen: vec![true, false],
             quarantine: (120, 2),
             intake: vec![1, 2, 3],
+            sinks: vec![4],
             segments: vec![Segment {
                 part: "shard-0".into(),
                 file: "segment-7-shard-0".into(),

@@ -44,7 +44,7 @@ pub(crate) struct Entry<'a> {
 }
 
 /// Linear probing over a power of two of slots, at most three quarters of them in use.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Table {
     /// High half of the token | row + 1; 0 is an empty slot.
     index: Vec<u64>,
@@ -56,6 +56,25 @@ pub(super) struct Table {
     names: Vec<u8>,
     /// Upper bounds, then numbers of rows: reused by every purge.
     scratch: Vec<u64>,
+}
+
+impl Clone for Table {
+    /// With the same room: a copy is accounted for as what it is a copy of.
+    fn clone(&self) -> Table {
+        fn with_room<T: Copy>(of: &Vec<T>) -> Vec<T> {
+            let mut copy = Vec::with_capacity(of.capacity());
+            copy.extend_from_slice(of);
+            copy
+        }
+        Table {
+            index: with_room(&self.index),
+            shift: self.shift,
+            hot: with_room(&self.hot),
+            extras: with_room(&self.extras),
+            names: with_room(&self.names),
+            scratch: with_room(&self.scratch),
+        }
+    }
 }
 
 impl Table {

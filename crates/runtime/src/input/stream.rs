@@ -1,126 +1,20 @@
-//! Which files a source reads, and how one is opened: plain, gzip, zstd or xz, told by the first bytes.
+//! How a file is opened: plain, gzip, zstd or xz, told by the first bytes.
 
+use super::Pipe;
 use crate::RunError;
-use glob::MatchOptions;
 use liblzma::stream::Stream as Xz;
-use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufReader, Chain, Cursor, Read};
-use std::path::Path;
+use std::io::{self, BufReader, Chain, Cursor, Read, Seek, SeekFrom};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// A file to be read, or standard input (`-`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InputFile {
-    /// Its path; `-` is standard input.
-    pub path: String,
-    /// Its size on disk in bytes; `None` for standard input and other streams.
-    pub size_bytes: Option<u64>,
-}
-
-/// Patterns leave these files out: what an earlier run set aside beside its input is no input.
-const QUARANTINE_SUFFIX: &str = ".quarantine.ndjson";
-
-/// Expands paths and patterns, in the order given; the files of one pattern in the order of their names.
-/// A relative path is taken from the first of `bases` where something matches.
-///
-/// As in a shell, `*` matches no name that begins with a dot. A pattern matches no quarantine file either; a path that
-/// names one does.
-///
-/// # Errors
-/// When a path names nothing or a directory, when a pattern is not one, when a file is named twice.
-pub fn expand(patterns: &[String], bases: &[&Path]) -> Result<Vec<InputFile>, RunError> {
-    let mut out = Vec::new();
-    for pattern in patterns {
-        if pattern == "-" {
-            out.push(InputFile { path: "-".into(), size_bytes: None });
-            continue;
-        }
-        let mut found = Vec::new();
-        for base in bases {
-            found = matches(pattern, base)?;
-            if !found.is_empty() {
-                break;
-            }
-        }
-        if found.is_empty() {
-            return Err(RunError::NoFile { pattern: pattern.clone(), looked: looked_in(pattern, bases) });
-        }
-        out.extend(found);
-    }
-    named_once(&out)?;
-    Ok(out)
-}
-
-/// The directories that a pattern was looked for in.
-fn looked_in(pattern: &str, bases: &[&Path]) -> Vec<String> {
-    let mut out: Vec<String> = Vec::new();
-    for base in bases {
-        let full = base.join(pattern);
-        let folder = match full.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => format!("`{}`", folder.display()),
-            _ => "the current directory".to_string(),
-        };
-        if !out.contains(&folder) {
-            out.push(folder);
-        }
-    }
-    out
-}
-
-fn matches(pattern: &str, base: &Path) -> Result<Vec<InputFile>, RunError> {
-    const AS_IN_A_SHELL: MatchOptions = MatchOptions {
-        case_sensitive: true,
-        require_literal_separator: true,
-        require_literal_leading_dot: true,
-    };
-    let full = base.join(pattern);
-    if full.exists() {
-        return Ok(vec![file(&full)?]);
-    }
-    let wrong = |reason: String| RunError::Pattern { pattern: pattern.to_string(), reason };
-    glob::Pattern::new(pattern).map_err(|e| wrong(e.msg.to_string()))?;
-    let base = base.to_str().ok_or_else(|| wrong("the directory it is looked for in is not UTF-8".into()))?;
-    // The base is a name, not a pattern: its brackets and stars are its own.
-    let full = Path::new(&glob::Pattern::escape(base)).join(pattern);
-    let text = full.to_str().ok_or_else(|| wrong("it is not UTF-8".into()))?;
-    let mut out = Vec::new();
-    for path in glob::glob_with(text, AS_IN_A_SHELL).map_err(|e| wrong(e.msg.to_string()))? {
-        let path =
-            path.map_err(|e| RunError::Read { path: e.path().display().to_string(), source: e.into() })?;
-        if !path.is_dir() && !path.to_string_lossy().ends_with(QUARANTINE_SUFFIX) {
-            out.push(file(&path)?);
-        }
-    }
-    Ok(out)
-}
-
-fn file(path: &Path) -> Result<InputFile, RunError> {
-    let path_text = path.display().to_string();
-    let meta =
-        std::fs::metadata(path).map_err(|source| RunError::Read { path: path_text.clone(), source })?;
-    if meta.is_dir() {
-        return Err(RunError::Directory(path_text));
-    }
-    Ok(InputFile { size_bytes: meta.is_file().then_some(meta.len()), path: path_text })
-}
-
-fn named_once(files: &[InputFile]) -> Result<(), RunError> {
-    let mut known = BTreeSet::new();
-    // Streams have no size; whether one can be read twice is not for us to say.
-    for file in files.iter().filter(|file| file.size_bytes.is_some()) {
-        if std::fs::canonicalize(&file.path).is_ok_and(|path| !known.insert(path)) {
-            return Err(RunError::Twice(file.path.clone()));
-        }
-    }
-    Ok(())
-}
-
-/// Whether one of these files is the one at `path`, by whatever name.
-pub fn reads(files: &[InputFile], path: &Path) -> bool {
-    let Ok(path) = std::fs::canonicalize(path) else { return false };
-    files.iter().any(|file| std::fs::canonicalize(&file.path).is_ok_and(|file| file == path))
+/// Whether a file is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// Its end is its end.
+    Whole,
+    /// Bytes may be appended, if it is not compressed.
+    MayGrow,
 }
 
 /// A stream of decompressed bytes.
@@ -129,15 +23,47 @@ pub struct Stream {
     path: String,
     format: Option<&'static str>,
     bytes: u64,
+    /// The file, when it is one and is not compressed.
+    plain: Option<File>,
+    growth: Growth,
+    /// Raised by whatever the bytes come from when there are no more, where a pause looks like the end.
+    ended: Arc<AtomicBool>,
+    progress: Arc<AtomicU64>,
 }
 
 impl Stream {
     /// Opens a file; raw bytes taken from disk are added to `progress`.
-    pub fn open(path: &str, progress: Arc<AtomicU64>) -> Result<Stream, RunError> {
+    pub fn open(path: &str, growth: Growth, progress: Arc<AtomicU64>) -> Result<Stream, RunError> {
         let read = |source| RunError::Read { path: path.to_string(), source };
-        let raw: Box<dyn Read + Send> =
-            if path == "-" { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(read)?) };
-        let mut raw = Counted { inner: raw, progress };
+        if path == "-" {
+            return Stream::of(path, Box::new(io::stdin()), None, growth, progress);
+        }
+        let file = File::open(path).map_err(read)?;
+        let is_file = file.metadata().map_err(read)?.is_file();
+        let plain = is_file.then(|| file.try_clone()).transpose().map_err(read)?;
+        Stream::of(path, Box::new(file), plain, growth, progress)
+    }
+
+    /// The bytes that come through a pipe, which has some or has ended.
+    pub fn of_pipe(mut pipe: Pipe, progress: Arc<AtomicU64>) -> Result<Stream, RunError> {
+        let ended = pipe.ended();
+        if compression(pipe.first()).is_some() {
+            // What decompresses takes a pause for the end.
+            pipe.wait_for_bytes();
+        }
+        let stream = Stream::of("-", Box::new(pipe), None, Growth::MayGrow, progress)?;
+        Ok(Stream { ended, ..stream })
+    }
+
+    fn of(
+        path: &str,
+        raw: Box<dyn Read + Send>,
+        plain: Option<File>,
+        growth: Growth,
+        progress: Arc<AtomicU64>,
+    ) -> Result<Stream, RunError> {
+        let read = |source| RunError::Read { path: path.to_string(), source };
+        let mut raw = Counted { inner: raw, progress: progress.clone() };
         let mut magic = [0u8; MAGIC_BYTES];
         let got = read_full(&mut raw, &mut magic).map_err(read)?;
         let magic = &magic[..got];
@@ -145,7 +71,24 @@ impl Stream {
             return Err(RunError::Foreign { path: path.to_string(), what, remedy });
         }
         let (reader, format) = decompress(magic, raw).map_err(read)?;
-        Ok(Stream { reader, path: path.to_string(), format, bytes: 0 })
+        let growth = if format.is_none() { growth } else { Growth::Whole };
+        let (path, plain) = (path.to_string(), plain.filter(|_| format.is_none()));
+        Ok(Stream { reader, path, format, bytes: 0, plain, growth, ended: Arc::default(), progress })
+    }
+
+    /// Whether there may be more behind a read of nothing.
+    pub fn may_grow(&self) -> bool {
+        self.growth == Growth::MayGrow && !self.ended.load(Ordering::Acquire)
+    }
+
+    /// From now on, the end of what is there is the end.
+    pub fn grows_no_more(&mut self) {
+        self.growth = Growth::Whole;
+    }
+
+    /// The file itself, where the bytes are its own.
+    pub fn plain(&self) -> Option<&File> {
+        self.plain.as_ref()
     }
 
     /// Reads some bytes; 0 is the end.
@@ -164,6 +107,9 @@ impl Stream {
 
     /// Leaves out some bytes, or all there are when there are fewer.
     pub fn skip(&mut self, bytes: u64) -> Result<(), RunError> {
+        if let Some(file) = &self.plain {
+            return self.seek(file.try_clone(), bytes).map_err(|error| self.trouble(error));
+        }
         let mut left = bytes;
         let mut buffer = vec![0; SKIPPED_AT_ONCE.min(usize::try_from(left).unwrap_or(usize::MAX))];
         while left > 0 {
@@ -173,6 +119,19 @@ impl Stream {
                 n => left -= n as u64,
             }
         }
+        Ok(())
+    }
+
+    /// Goes on so many bytes further in a file that is not compressed.
+    fn seek(&mut self, file: io::Result<File>, bytes: u64) -> io::Result<()> {
+        let mut file = file?;
+        let to = (self.bytes + bytes).min(file.metadata()?.len());
+        file.seek(SeekFrom::Start(to))?;
+        // The progress counts what was taken, the first bytes too.
+        let taken = self.bytes.max(MAGIC_BYTES as u64);
+        self.progress.fetch_add(to.saturating_sub(taken), Ordering::Relaxed);
+        self.bytes = to;
+        self.reader = Box::new(Counted { inner: Box::new(file), progress: self.progress.clone() });
         Ok(())
     }
 
@@ -210,7 +169,7 @@ const XZ_MEMORY_MAX: u64 = 512 << 20;
 /// # Errors
 /// When the file cannot be read so far.
 pub fn head(path: &str, bytes_max: usize) -> Result<(Vec<u8>, bool), RunError> {
-    let mut stream = Stream::open(path, Arc::default())?;
+    let mut stream = Stream::open(path, Growth::Whole, Arc::default())?;
     // One byte more tells whether there is one.
     let mut bytes = vec![0; bytes_max + 1];
     let mut filled = 0;
@@ -225,7 +184,7 @@ pub fn head(path: &str, bytes_max: usize) -> Result<(Vec<u8>, bool), RunError> {
 }
 
 /// As many bytes as the longest beginning below.
-const MAGIC_BYTES: usize = 10;
+pub const MAGIC_BYTES: usize = 10;
 /// How files begin that would only give bad records, what they are, and what to do. No text begins like this.
 const FOREIGN: [(&[u8], &str, &str); 5] = [
     (b"\xFF\xFE", "UTF-16 text", "convert it, as in `iconv -f UTF-16 -t UTF-8`"),

@@ -1,0 +1,23 @@
+//! Ctrl-C and SIGTERM: a run that follows its input is told to stop; one that does not listen any more is ended.
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Exit code of a program that was told to stop twice: 128 and the number of Ctrl-C.
+const TOLD_TWICE: i32 = 130;
+
+/// Raises `stop` at the first signal; the second one ends the program at once.
+///
+/// # Errors
+/// When the system takes no handler.
+pub fn raise_on_signal(stop: &Arc<AtomicBool>) -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds it lowered.
+        flag::register_conditional_shutdown(signal, TOLD_TWICE, stop.clone())?;
+        flag::register(signal, stop.clone())?;
+    }
+    Ok(())
+}
