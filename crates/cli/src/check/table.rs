@@ -152,9 +152,13 @@ fn memory(out: &mut String, source: &Checked, shards: usize) {
         .iter()
         .map(|(span, full, _)| format!("panes of {span} {}", human(*full)))
         .collect();
+    let closed = match size.judge_bytes() - source.filter_bytes {
+        0 => String::new(),
+        closed => format!(" with sessions, sessions that have left {}", human(closed)),
+    };
     let _ = writeln!(
         out,
-        "  all at once, at worst: filters and sessions {}, totals {}{}{} = {}",
+        "  all at once, at worst: filters {}{closed}, totals {}{}{} = {}",
         human(source.filter_bytes),
         human(source.total_bytes),
         if panes.is_empty() { "" } else { ", " },
