@@ -16,6 +16,7 @@ mod resume;
 mod run;
 mod schema;
 mod sessions;
+mod sinks;
 mod sketches;
 mod states;
 mod support;

@@ -4,6 +4,7 @@ use super::manifest::checksum;
 use super::segment::{pack, unpack};
 use super::{About, Codec, JUDGE, KEPT, Manifest, Position, Segment};
 use crate::RunError;
+use crate::sink::Delivery;
 use engine::judge::FrozenJudge;
 use engine::shard::Frozen;
 use engine::spec::Source;
@@ -52,6 +53,8 @@ pub(crate) struct Cut {
     pub quarantine: (u64, u64),
     pub intake: Vec<u8>,
     pub sinks: Vec<u8>,
+    /// What is written to sinks when the commit is durable.
+    pub deliveries: Vec<Delivery>,
     pub shards: Vec<Frozen>,
     pub judge: FrozenJudge,
 }

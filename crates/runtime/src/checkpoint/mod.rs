@@ -18,7 +18,7 @@ pub use directory::{Restored, StateDirectory};
 pub use manifest::{About, Manifest, Position, Segment};
 
 pub(crate) use directory::Cut;
-pub(crate) use manifest::checksum;
+pub(crate) use manifest::{checksum, count, read_bytes, read_text, write_bytes};
 
 /// Commits that are kept.
 pub const KEPT: usize = 2;
