@@ -15,7 +15,7 @@ use engine::days::{DAY, Zone};
 use engine::intake::Judged;
 use engine::spec::{Question, Source};
 use engine::time::Span;
-use plan::{About, Pipeline, SinkKind};
+use plan::{About, InputKind, Pipeline, SinkKind};
 use runtime::{Annotate, Finished, RunError};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -87,6 +87,10 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     let question = question(args)?;
     let opened = Opened::new("run", &args.pipeline, &args.set)?;
+    if let Some(input) = opened.pipeline.inputs.iter().find(|input| input.kind == InputKind::Http) {
+        let what = "takes events over HTTP, which `run` does not do yet";
+        return Err(Trouble::question(format!("source `{}` {what}: use files", input.source)));
+    }
     let kept = (0..opened.pipeline.spec.sources.len())
         .map(|index| {
             let asked = restrict(&opened.pipeline, index, question)?;

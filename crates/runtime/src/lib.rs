@@ -7,6 +7,7 @@
 pub mod checkpoint;
 mod desk;
 mod error;
+pub mod inbox;
 mod input;
 mod job;
 mod keep;
