@@ -21,7 +21,9 @@ mod turn;
 
 pub use error::RunError;
 pub use input::{InputFile, expand, head};
-pub use job::{Annotate, Finished, Follow, HEAD_BYTES, Input, Job, Keep, Resumed, Status, WriteNotes};
+pub use job::{
+    Annotate, Finished, Follow, HEAD_BYTES, Input, Job, Keep, Received, Resumed, Status, WriteNotes,
+};
 pub use pump::run;
 pub use reader::follow::{Warn, Watch};
 pub use sink::{Sink, SinkTo};
