@@ -8,14 +8,12 @@ use runtime::checkpoint::{About, Codec, Restored, StateDirectory};
 use runtime::{Finished, Keep};
 use sketch::Limits;
 use std::path::Path;
-use std::time::Duration;
 
 /// The kept state of a source.
 pub struct Kept {
     directory: StateDirectory,
     restored: Option<Restored>,
     about: About,
-    every: Duration,
 }
 
 impl Kept {
@@ -25,6 +23,7 @@ impl Kept {
         let codec = match checkpoint.compression {
             Compression::Zstd => Codec::Zstd,
             Compression::Gzip => Codec::Gzip,
+            Compression::Lz4 => Codec::Lz4,
             Compression::None => Codec::None,
         };
         let source = &opened.pipeline.spec.sources[index].name;
@@ -39,8 +38,7 @@ impl Kept {
             pipeline: opened.text.clone(),
             overrides: opened.overrides.iter().map(|o| o.as_str().to_string()).collect(),
         };
-        let every = Duration::from_micros(checkpoint.every.0.unsigned_abs());
-        Ok(Kept { directory, restored, about, every })
+        Ok(Kept { directory, restored, about })
     }
 
     /// Shards of the state that is there.
@@ -54,7 +52,6 @@ impl Kept {
             directory: &mut self.directory,
             restored: self.restored.take(),
             about: self.about.clone(),
-            every: self.every,
             limits: Limits::bytes(usize::MAX),
         }
     }

@@ -1,6 +1,7 @@
 //! `streamgauge run`: sources to their end, then every metric on standard output; everything else on standard error.
 
 use crate::annotate::Events;
+use crate::http::Inboxes;
 use crate::interrupt;
 use crate::keep::{self, Kept};
 use crate::note::note;
@@ -15,8 +16,9 @@ use engine::days::{DAY, Zone};
 use engine::intake::Judged;
 use engine::spec::{Question, Source};
 use engine::time::Span;
-use plan::{About, InputKind, Pipeline};
+use plan::{About, Pipeline, SinkKind};
 use runtime::{Annotate, Finished, RunError};
+use serve::Server;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -87,16 +89,12 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     let question = question(args)?;
     let opened = Opened::new("run", &args.pipeline, &args.set)?;
-    if let Some(input) = opened.pipeline.inputs.iter().find(|input| input.kind == InputKind::Http) {
-        let what = "takes events over HTTP, which `run` does not do yet";
-        return Err(Trouble::question(format!("source `{}` {what}: use files", input.source)));
-    }
     let kept = (0..opened.pipeline.spec.sources.len())
         .map(|index| {
             let asked = restrict(&opened.pipeline, index, question)?;
-            // A state that is kept can be asked anything later.
-            let whole = || opened.pipeline.spec.sources[index].clone();
-            Ok((index, if args.state.is_some() { whole() } else { asked }))
+            // A state that is kept can be asked anything later, and panes leave that nobody asks for.
+            let whole = args.state.is_some() || !opened.sinks(index).is_empty();
+            Ok((index, if whole { opened.pipeline.spec.sources[index].clone() } else { asked }))
         })
         .collect::<Result<Vec<(usize, Source)>, Trouble>>()?;
     let shards = opened.shards(args.shards, &kept)?;
@@ -105,10 +103,18 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
         .map(|(index, _)| args.state.as_ref().map(|path| Kept::open(&opened, *index, path)).transpose())
         .collect::<Result<Vec<Option<Kept>>, Trouble>>()?;
     let stop = Arc::new(AtomicBool::new(false));
-    let input = |index| if args.once { opened.files(index) } else { Ok(opened.follow(index, &stop)) };
+    let inboxes = Inboxes::open(&opened, args.state.as_deref())?;
+    let input = |index| match inboxes.input(&opened, index, args.once, &stop) {
+        Some(inbox) => Ok(inbox),
+        None if args.once => opened.files(index),
+        None => Ok(opened.follow(index, &stop)),
+    };
     let work = kept
         .into_iter()
-        .map(|(index, kept)| Ok(opened.work(index, kept, input(index)?)))
+        .map(|(index, kept)| {
+            let work = opened.work(index, kept, input(index)?);
+            Ok(Work { sinks: opened.sinks(index), ..work })
+        })
         .collect::<Result<Vec<Work<'_>>, Trouble>>()?;
     if !args.annotate.is_empty() {
         return annotate(args, &opened, &work);
@@ -121,8 +127,12 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     } else {
         interrupt::raise_on_signal(&stop)
             .map_err(|error| Trouble::environment(format!("cannot wait for signals: {error}")))?;
-        together(&work, &mut states, args, shards, &stop)
+        let server = inboxes.serve(&opened)?;
+        let finished = together(&work, &mut states, args, shards, &stop);
+        server.into_iter().for_each(Server::stop);
+        finished
     };
+    inboxes.close();
     let mut nothing = false;
     // All sources first: a report is whole or not there at all.
     let mut measured = Vec::new();
@@ -137,15 +147,21 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
         let file = save::file(&opened, question, states);
         output::write(path, &file.write(), &output::STATE)
     });
-    let mut report = Report::start(args.format);
-    measured
-        .iter()
-        .for_each(|finished| finished.outlet.each_answer(question, &mut |answer| report.put(answer)));
-    let reported = report.finish().map_err(|e| Trouble::environment(format!("cannot write the report: {e}")));
+    // Where panes leave over standard output, it holds nothing else.
+    let taken = opened.pipeline.sinks.iter().any(|sink| sink.kind == SinkKind::Stdout);
+    let reported = if taken { Ok(()) } else { report(&measured, args.format, question) };
     // What was measured is told, saved or not.
     saved?;
     reported?;
     Ok(ExitCode::from(if nothing { NOTHING_MEASURED } else { 0 }))
+}
+
+fn report(measured: &[Finished<'_>], format: Format, question: Question) -> Result<(), Trouble> {
+    let mut report = Report::start(format);
+    measured
+        .iter()
+        .for_each(|finished| finished.outlet.each_answer(question, &mut |answer| report.put(answer)));
+    report.finish().map_err(|e| Trouble::environment(format!("cannot write the report: {e}")))
 }
 
 /// Reads one source after the other; an error ends it.

@@ -57,6 +57,11 @@ impl Rollups {
         Rollups { levels, left_to: None, revised: BTreeMap::new() }
     }
 
+    /// Panes that end by then have left; `None` while none have.
+    pub fn left_to(&self) -> Option<Time> {
+        self.left_to
+    }
+
     /// Tells a shard which panes to keep until they have left.
     pub fn hold(&self, shard: &mut Shard) {
         shard.hold(&self.levels, self.left_to.unwrap_or(Time(i64::MIN)));

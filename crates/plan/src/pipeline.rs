@@ -12,7 +12,7 @@ use crate::file::source::SourceTable;
 use crate::file::values::unknown_name;
 use crate::file::{self, File, tree};
 use crate::input::{Input, InputKind};
-use crate::measure::What;
+use crate::measure::{QUANTILES_DEFAULT, What};
 use crate::places::{About, Places, SourcePlaces};
 use crate::problem::{Placed, Problem, Problems, listed};
 use crate::secret::{self, Fetch};
@@ -335,6 +335,12 @@ impl Builder<'_> {
                 let keep = self.forgets_after(metric, size, problems)?;
                 Measure::Seen { field, keys: size.value.keys(), rate: size.value.rate(), keep }
             }
+            What::Session { gap, open_max } => {
+                self.check_sessions(metric, measured, problems)?;
+                let (gap, open_max) = (*gap, *open_max);
+                let (bits, at) = (accuracy.quantiles_bits(), QUANTILES_DEFAULT.to_vec());
+                Measure::Session { field, gap, open_max, bits, at }
+            }
             What::Sample { k } => {
                 let named: Vec<usize> =
                     measured.shown.iter().filter_map(|shown| self.columns.find(shown)).collect();
@@ -342,6 +348,23 @@ impl Builder<'_> {
                 Measure::Sample { fields, k: *k }
             }
         })
+    }
+
+    /// Sessions are stretches of event time.
+    fn check_sessions(
+        &self,
+        metric: &MetricTable,
+        measured: &Measured,
+        problems: &mut Problems,
+    ) -> Option<()> {
+        if self.source.has_time {
+            return Some(());
+        }
+        let place = measured.operand.as_ref().map_or(&metric.name.place, |operand| &operand.text.place);
+        let name = &self.source.name.value;
+        let message = format!("sessions are stretches of event time, and source `{name}` has no `time`");
+        problems.push(Problem::at(place, message).hint("add time = { field = \"ts\" } to the source"));
+        None
     }
 
     /// After how long a `seen` forgets; `Some(None)` is never.

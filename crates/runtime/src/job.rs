@@ -1,8 +1,10 @@
 //! What a run is told, and what it tells: the words of `run`.
 
 use crate::checkpoint::{About, Restored, StateDirectory};
+use crate::inbox::Inbox;
 use crate::input::InputFile;
 use crate::reader::follow::{Warn, Watch};
+use crate::sink::Sink;
 use engine::annotate::{Annotator, Notes};
 use engine::batch::Bad;
 use engine::compute::Compute;
@@ -40,6 +42,10 @@ pub struct Job<'a> {
     pub memory_bytes: u64,
     /// Whether the state is wanted as bytes.
     pub save: bool,
+    /// Where closed panes go.
+    pub sinks: Vec<Sink>,
+    /// Time between two commits, or between two times that closed panes leave; there is one more at the end.
+    pub every: Duration,
     /// Where the state is kept, so that a run goes on where the last one ended, however it did.
     pub keep: Option<Keep<'a>>,
 }
@@ -51,6 +57,21 @@ pub enum Input {
     Files(Vec<InputFile>),
     /// Files as they grow, and those that join them, until told to stop.
     Follow(Follow),
+    /// What an inbox takes in.
+    Received(Received),
+}
+
+/// An inbox that is read. It needs a state that is kept: what it has acknowledged nobody sends again.
+#[derive(Clone)]
+pub struct Received {
+    /// Which.
+    pub inbox: Arc<Inbox>,
+    /// Whether the run ends when all that is there was read.
+    pub to_the_end: bool,
+    /// Silence after which records are released that wait for a clock.
+    pub idle: Duration,
+    /// Raised by whoever wants the run to stop.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// Files that are followed.
@@ -69,6 +90,7 @@ impl fmt::Debug for Input {
         match self {
             Input::Files(files) => f.debug_tuple("Files").field(files).finish(),
             Input::Follow(follow) => f.debug_tuple("Follow").field(&follow.watch).finish(),
+            Input::Received(_) => f.debug_tuple("Received").finish(),
         }
     }
 }
@@ -137,8 +159,6 @@ pub struct Keep<'a> {
     pub restored: Option<Restored>,
     /// What it is the state of.
     pub about: About,
-    /// Time between two commits; there is one more at the end.
-    pub every: Duration,
     /// Most bytes that the kept state may take.
     pub limits: Limits,
 }

@@ -4,8 +4,10 @@ use crate::RunError;
 use crate::checkpoint::{Position, Restored};
 use crate::job::{Follow, Input, Job, Keep, Resumed};
 use crate::reader::follow::Follower;
+use crate::reader::received::Receiver;
 use crate::reader::{BlockReader, Feed};
 use crate::resume::Plan;
+use crate::sink::Sinks;
 use engine::intake::Intake;
 use engine::judge::Judge;
 use engine::shard::Shard;
@@ -25,10 +27,20 @@ impl Restored {
         let intake =
             whole(&self.manifest.intake, |r| Intake::restore(source, r).map_err(|error| error.to_string()))?;
         let judge = whole(&self.judge, |r| Judge::restore(source, None, r, limits).map_err(text))?;
-        let shard =
-            |bytes: &Vec<u8>| whole(bytes, |r| Shard::restore(source, u64::MAX, r, limits).map_err(text));
-        let shards = self.shards.iter().map(shard).collect::<Result<Vec<Shard>, String>>()?;
+        let shards = self.shards(source, u64::MAX, limits)?;
         Ok(State::new(shards, judge, intake.tally(), intake.watermark()))
+    }
+
+    /// The shards, each of which may then take so many bytes.
+    fn shards(&self, source: &Source, budget_bytes: u64, limits: &Limits) -> Result<Vec<Shard>, String> {
+        let shard = |(i, bytes): (usize, &Vec<u8>)| {
+            let records = |pane| self.panes.find(i, pane);
+            whole(bytes, |r| {
+                let shard = Shard::restore_parts(source, budget_bytes, r, &records, limits);
+                shard.map_err(|error| error.to_string())
+            })
+        };
+        self.shards.iter().enumerate().map(shard).collect()
     }
 }
 
@@ -41,6 +53,7 @@ pub(crate) struct Start {
     pub judge: Judge,
     pub shards: Vec<Shard>,
     pub seen: Vec<bool>,
+    pub sinks: Sinks,
     /// Bytes and records of the quarantine.
     pub quarantine: (u64, u64),
     pub resumed: Option<Resumed>,
@@ -52,12 +65,16 @@ impl Start {
         let shard_bytes = job.memory_bytes.saturating_sub(verdict_bytes) / shards as u64;
         let Some(Keep { restored: Some(restored), directory, limits, .. }) = &job.keep else {
             let (feed, positions) = feed(job, job.keep.is_some().then(Vec::new), 0, progress)?;
+            let sinks = Sinks::start(job.sinks.clone(), job.keep.is_some(), &[])?;
+            let mut fresh: Vec<Shard> = (0..shards).map(|_| Shard::new(job.kept, shard_bytes)).collect();
+            fresh.iter_mut().for_each(|shard| sinks.hold(shard));
             return Ok(Start {
+                sinks,
                 feed,
                 positions,
                 intake: Intake::new(job.source),
                 judge: Judge::new(job.kept, job.program.clone(), verdict_bytes),
-                shards: (0..shards).map(|_| Shard::new(job.kept, shard_bytes)).collect(),
+                shards: fresh,
                 seen: vec![false; job.source.fields.len()],
                 quarantine: (0, 0),
                 resumed: None,
@@ -73,17 +90,14 @@ impl Start {
             Judge::restore(job.kept, job.program.clone(), r, limits).map_err(|error| error.to_string())
         })
         .map_err(another)?;
-        let mut kept = Vec::new();
-        for bytes in &restored.shards {
-            let shard = whole(bytes, |r| {
-                Shard::restore(job.kept, shard_bytes, r, limits).map_err(|error| error.to_string())
-            });
-            kept.push(shard.map_err(another)?);
-        }
+        let sinks = Sinks::start(job.sinks.clone(), true, &manifest.sinks)?;
+        let mut kept = restored.shards(job.kept, shard_bytes, limits).map_err(another)?;
+        kept.iter_mut().for_each(|shard| sinks.hold(shard));
         if kept.len() != shards {
             // Cells merge: the others begin anew, as parts of the same sums.
             kept = vec![Shard::merged(kept)];
             kept.resize_with(shards, || Shard::new(job.kept, shard_bytes));
+            kept.iter_mut().for_each(|shard| sinks.hold(shard));
         }
         let mut seen = manifest.seen.clone();
         seen.resize(job.source.fields.len(), false);
@@ -101,6 +115,7 @@ impl Start {
             judge,
             shards: kept,
             seen,
+            sinks,
             quarantine: manifest.quarantine,
         })
     }
@@ -121,6 +136,11 @@ fn feed(
             let (watch, stop, warn) = (watch.clone(), stop.clone(), warn.clone());
             let follower = Follower::new(source, watch, known, next_block, progress, stop, warn)?;
             return Ok((Feed::Follow(Box::new(follower)), positions));
+        }
+        Input::Received(input) => {
+            let positions = known.unwrap_or_default();
+            let receiver = Receiver::new(source, input, &positions, next_block, progress)?;
+            return Ok((Feed::Received(Box::new(receiver)), positions));
         }
     };
     let plan = match known {

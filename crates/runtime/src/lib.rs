@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
+mod desk;
 mod error;
 pub mod inbox;
 mod input;
@@ -15,10 +16,14 @@ mod pump;
 mod quarantine;
 mod reader;
 mod resume;
+mod sink;
 mod turn;
 
 pub use error::RunError;
 pub use input::{InputFile, expand, head};
-pub use job::{Annotate, Finished, Follow, HEAD_BYTES, Input, Job, Keep, Resumed, Status, WriteNotes};
+pub use job::{
+    Annotate, Finished, Follow, HEAD_BYTES, Input, Job, Keep, Received, Resumed, Status, WriteNotes,
+};
 pub use pump::run;
 pub use reader::follow::{Warn, Watch};
+pub use sink::{Sink, SinkTo};

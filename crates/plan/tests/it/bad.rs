@@ -398,6 +398,40 @@ fn verdicts() {
 }
 
 #[test]
+fn sessions() {
+    let check_metric = |source: &str, metric: &str, message: &str, hint: &str| {
+        let text = format!("source.e = {{ path = \"a.ndjson\"{source} }}\n[metric]\n{metric}\n");
+        check(&text, message, hint);
+    };
+    let timed = ", time = { field = \"ts\" }";
+    let cases = [
+        ("visits = \"«session(user)\"", "does not say its `gap`", "gap => '30m'"),
+        ("visits = \"session(user, «gap => 30m)\"", "in quotes", "gap => '30m'"),
+        ("visits = \"session(user, gap => '30m', «open => 'x')\"", "held at once", "1M"),
+        (
+            "visits = { measure = \"session(user, gap => '30m')\", «by = [\"device\"] }",
+            "`session` takes no `by`",
+            "filter (where",
+        ),
+        (
+            "visits = { measure = \"session(user, gap => '30m')\", size = «\"1k @ 1%\" }",
+            "`size` is for `seen`",
+            "open => '1M'",
+        ),
+        ("visits = \"«sessions(user)\"", "unknown measure", "did you mean `session`?"),
+    ];
+    for (metric, message, hint) in cases {
+        check_metric(timed, metric, message, hint);
+    }
+    let visits = "[metric]\nvisits = \"session(user, gap => '30m')\"";
+    let leaving = "[sink.out]\nkind = \"stdout\"\nmetrics = [«\"visits\"]";
+    let text = format!("source.e = {{ path = \"a.ndjson\"{timed} }}\n{visits}\n{leaving}\n");
+    check(&text, "is of sessions", "leave it out");
+    let no_time = "visits = \"session(«user, gap => '30m')\"";
+    check_metric("", no_time, "source `e` has no `time`", "add time =");
+}
+
+#[test]
 fn syntax_errors_are_told_alone() {
     for (text, message) in [
         ("name = \"a«", "invalid basic string"),

@@ -123,6 +123,27 @@ fn defaults_need_no_words() {
 }
 
 #[test]
+fn sessions_have_a_gap_and_room_for_a_million_unless_they_say_otherwise() {
+    let source = "path = 'a.ndjson'\ntime = { field = 'ts' }";
+    for (measure, gap, open) in [
+        ("session(x, gap => '30m')", "30m", 1_000_000),
+        ("session(lower(x), open => '50k', gap => '90s') filter (where y = 'a')", "90s", 50_000),
+    ] {
+        let pipeline = one(source, &format!("{{ measure = \"{measure}\", keep = \"2h\" }}"));
+        let metric = &pipeline.spec.sources[0].metrics[0];
+        let Measure::Session { gap: got, open_max, bits, at, .. } = &metric.measure else {
+            panic!("{metric:?}")
+        };
+        assert_eq!((got.to_string().as_str(), *open_max, *bits, at.len()), (gap, open, 6, 5));
+        assert_eq!((metric.total, metric.levels.len()), (false, 1));
+        assert_eq!(metric.filter.is_some(), measure.contains("filter"));
+        let size = &pipeline.sizes()[0].sessions[0];
+        assert_eq!((size.open, size.gap.as_str(), size.bytes), (open as u64, gap, 56 * open as u64));
+        assert_eq!(pipeline.sizes()[0].series.len(), 0);
+    }
+}
+
+#[test]
 fn a_seen_remembers_for_ever_or_for_as_long_as_it_keeps() {
     let keep = |keep: &str| {
         let source = "kind = \"file\"\npath = \"a.csv\"\ntime = { field = \"t\" }";

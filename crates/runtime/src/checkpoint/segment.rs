@@ -3,7 +3,8 @@
 use super::Codec;
 use flate2::Compression;
 use flate2::read::{GzDecoder, GzEncoder};
-use std::io::{self, Read};
+use lz4_flex::frame::{BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+use std::io::{self, Read, Write};
 
 /// The first bytes of a segment.
 const MAGIC: &[u8; 8] = b"SGSEGMEN";
@@ -24,6 +25,11 @@ pub(super) fn pack(raw: &[u8], codec: Codec) -> io::Result<Vec<u8>> {
         Codec::Gzip => {
             GzEncoder::new(raw, Compression::fast()).read_to_end(&mut out)?;
         }
+        Codec::Lz4 => {
+            let mut encoder = FrameEncoder::with_frame_info(lz4_frame(), &mut out);
+            encoder.write_all(raw)?;
+            encoder.finish()?;
+        }
     }
     Ok(out)
 }
@@ -42,6 +48,7 @@ pub(super) fn unpack(bytes: &[u8], raw_bytes: u64) -> Result<Vec<u8>, String> {
         Codec::None => Box::new(packed),
         Codec::Zstd => Box::new(zstd::Decoder::with_buffer(packed).map_err(|error| error.to_string())?),
         Codec::Gzip => Box::new(GzDecoder::new(packed)),
+        Codec::Lz4 => Box::new(FrameDecoder::new(packed)),
     };
     let mut raw = Vec::new();
     reader.take(raw_bytes.saturating_add(1)).read_to_end(&mut raw).map_err(|error| error.to_string())?;
@@ -50,6 +57,11 @@ pub(super) fn unpack(bytes: &[u8], raw_bytes: u64) -> Result<Vec<u8>, String> {
     } else {
         Err("it unpacks to another length than it should".into())
     }
+}
+
+/// Large blocks: segments are read whole. The manifest has a checksum of its own.
+fn lz4_frame() -> FrameInfo {
+    FrameInfo::new().block_size(BlockSize::Max1MB)
 }
 
 #[cfg(test)]
