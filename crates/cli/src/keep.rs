@@ -8,14 +8,12 @@ use runtime::checkpoint::{About, Codec, Restored, StateDirectory};
 use runtime::{Finished, Keep};
 use sketch::Limits;
 use std::path::Path;
-use std::time::Duration;
 
 /// The kept state of a source.
 pub struct Kept {
     directory: StateDirectory,
     restored: Option<Restored>,
     about: About,
-    every: Duration,
 }
 
 impl Kept {
@@ -40,8 +38,7 @@ impl Kept {
             pipeline: opened.text.clone(),
             overrides: opened.overrides.iter().map(|o| o.as_str().to_string()).collect(),
         };
-        let every = Duration::from_micros(checkpoint.every.0.unsigned_abs());
-        Ok(Kept { directory, restored, about, every })
+        Ok(Kept { directory, restored, about })
     }
 
     /// Shards of the state that is there.
@@ -55,7 +52,6 @@ impl Kept {
             directory: &mut self.directory,
             restored: self.restored.take(),
             about: self.about.clone(),
-            every: self.every,
             limits: Limits::bytes(usize::MAX),
         }
     }

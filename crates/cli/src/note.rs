@@ -295,6 +295,9 @@ pub fn misfit(pipeline: &Pipeline, index: usize, error: &RunError) -> Option<Str
         | RunError::StateDamaged { .. }
         | RunError::StateOfAnother { .. }
         | RunError::Changed { .. }
+        | RunError::SinkExists(_)
+        | RunError::Sink { .. }
+        | RunError::SinkJournal(_)
         | RunError::Quarantine { .. } => return None,
     };
     Some(pipeline.problem(index, about, message, hint).to_string())

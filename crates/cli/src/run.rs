@@ -1,11 +1,11 @@
 //! `streamgauge run`: sources to their end, then every metric on standard output; everything else on standard error.
 
 use crate::annotate::Events;
+use crate::interrupt;
 use crate::keep::{self, Kept};
 use crate::note::note;
 use crate::output::{self, may_replace};
 use crate::save;
-use crate::interrupt;
 use crate::show::{Format, Report};
 use crate::work::{How, Opened, Work};
 use crate::{NOTHING_MEASURED, Trouble, say};
@@ -15,7 +15,7 @@ use engine::days::{DAY, Zone};
 use engine::intake::Judged;
 use engine::spec::{Question, Source};
 use engine::time::Span;
-use plan::{About, Pipeline};
+use plan::{About, Pipeline, SinkKind};
 use runtime::{Annotate, Finished, RunError};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -90,9 +90,9 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     let kept = (0..opened.pipeline.spec.sources.len())
         .map(|index| {
             let asked = restrict(&opened.pipeline, index, question)?;
-            // A state that is kept can be asked anything later.
-            let whole = || opened.pipeline.spec.sources[index].clone();
-            Ok((index, if args.state.is_some() { whole() } else { asked }))
+            // A state that is kept can be asked anything later, and panes leave that nobody asks for.
+            let whole = args.state.is_some() || !opened.sinks(index).is_empty();
+            Ok((index, if whole { opened.pipeline.spec.sources[index].clone() } else { asked }))
         })
         .collect::<Result<Vec<(usize, Source)>, Trouble>>()?;
     let shards = opened.shards(args.shards, &kept)?;
@@ -104,7 +104,10 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     let input = |index| if args.once { opened.files(index) } else { Ok(opened.follow(index, &stop)) };
     let work = kept
         .into_iter()
-        .map(|(index, kept)| Ok(opened.work(index, kept, input(index)?)))
+        .map(|(index, kept)| {
+            let work = opened.work(index, kept, input(index)?);
+            Ok(Work { sinks: opened.sinks(index), ..work })
+        })
         .collect::<Result<Vec<Work<'_>>, Trouble>>()?;
     if !args.annotate.is_empty() {
         return annotate(args, &opened, &work);
@@ -115,7 +118,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     let finished = if args.once {
         one_by_one(&work, &mut states, args, shards)
     } else {
-        interrupt::raise_on_signal(&stop).map_err(|error| Trouble::environment(format!("cannot wait for signals: {error}")))?;
+        interrupt::raise_on_signal(&stop)
+            .map_err(|error| Trouble::environment(format!("cannot wait for signals: {error}")))?;
         together(&work, &mut states, args, shards, &stop)
     };
     let mut nothing = false;
@@ -132,15 +136,21 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
         let file = save::file(&opened, question, states);
         output::write(path, &file.write(), &output::STATE)
     });
-    let mut report = Report::start(args.format);
-    measured
-        .iter()
-        .for_each(|finished| finished.outlet.each_answer(question, &mut |answer| report.put(answer)));
-    let reported = report.finish().map_err(|e| Trouble::environment(format!("cannot write the report: {e}")));
+    // Where panes leave over standard output, it holds nothing else.
+    let taken = opened.pipeline.sinks.iter().any(|sink| sink.kind == SinkKind::Stdout);
+    let reported = if taken { Ok(()) } else { report(&measured, args.format, question) };
     // What was measured is told, saved or not.
     saved?;
     reported?;
     Ok(ExitCode::from(if nothing { NOTHING_MEASURED } else { 0 }))
+}
+
+fn report(measured: &[Finished<'_>], format: Format, question: Question) -> Result<(), Trouble> {
+    let mut report = Report::start(format);
+    measured
+        .iter()
+        .for_each(|finished| finished.outlet.each_answer(question, &mut |answer| report.put(answer)));
+    report.finish().map_err(|e| Trouble::environment(format!("cannot write the report: {e}")))
 }
 
 /// Reads one source after the other; an error ends it.

@@ -1,12 +1,12 @@
 //! What `run` and `check` share: a pipeline file with its overrides, and a source made ready to be read.
 
-use crate::{Trouble, say};
 use crate::note::misfit;
 use crate::progress::Progress;
+use crate::{Trouble, say};
 use engine::compute::Compute;
 use engine::spec::Source;
-use plan::{InputKind, Override, Pipeline, Problems, SecretAt};
-use runtime::{Annotate, Finished, Follow, Input, Job, Keep, RunError, Watch};
+use plan::{InputKind, Override, Pipeline, Problems, SecretAt, SinkKind};
+use runtime::{Annotate, Finished, Follow, Input, Job, Keep, RunError, Sink, SinkTo, Watch};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,24 @@ impl<'a> Opened<'a> {
         let quarantine = PathBuf::from(self.pipeline.inputs[index].quarantine.as_deref().unwrap_or_default());
         let program = self.pipeline.programs[index].clone().map(|program| program as Arc<dyn Compute>);
         let memory_bytes = self.pipeline.spec.memory_bytes / self.pipeline.spec.sources.len() as u64;
-        Work { source, kept, program, input, quarantine, memory_bytes }
+        let every = Duration::from_micros(self.pipeline.checkpoint.every.0.unsigned_abs());
+        Work { source, kept, program, input, quarantine, memory_bytes, sinks: Vec::new(), every }
+    }
+
+    /// Where closed panes of source number `index` go.
+    pub fn sinks(&self, index: usize) -> Vec<Sink> {
+        let sinks = self.pipeline.sinks.iter().filter(|sink| sink.levels[index].iter().any(Option::is_some));
+        let made = |sink: &plan::Sink| Sink {
+            name: sink.name.clone(),
+            to: match &sink.kind {
+                SinkKind::File { path, rotate_bytes } => {
+                    SinkTo::File { path: PathBuf::from(path), rotate_bytes: *rotate_bytes }
+                }
+                SinkKind::Stdout => SinkTo::Stdout,
+            },
+            levels: sink.levels[index].clone(),
+        };
+        sinks.map(made).collect()
     }
 
     /// An input that does not fit is a matter of settings; one that cannot be read, of the environment.
@@ -107,6 +124,9 @@ pub struct Work<'a> {
     pub input: Input,
     pub quarantine: PathBuf,
     pub memory_bytes: u64,
+    pub sinks: Vec<Sink>,
+    /// Time between two commits.
+    pub every: Duration,
 }
 
 /// How a source is measured.
@@ -140,6 +160,8 @@ impl Work<'_> {
             workers,
             memory_bytes: self.memory_bytes,
             save,
+            sinks: self.sinks.clone(),
+            every: self.every,
             keep,
         };
         let finished = runtime::run(job, &|status| progress.show(status));

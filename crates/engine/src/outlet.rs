@@ -60,7 +60,14 @@ impl<'a> Outlet<'a> {
         for (index, metric) in self.source.metrics.iter().enumerate() {
             if let Some((_, reading)) = self.verdicts.readings.iter().find(|(metric, _)| *metric == index) {
                 out(
-                    self.answer(index, Vec::new(), OTHER, false, Asked::of(None), self.doubted(metric, reading.clone())),
+                    self.answer(
+                        index,
+                        Vec::new(),
+                        OTHER,
+                        false,
+                        Asked::of(None),
+                        self.doubted(metric, reading.clone()),
+                    ),
                     &NO_CELL,
                 );
             }
@@ -178,7 +185,9 @@ impl<'a> Outlet<'a> {
                     let window = Window { start, end: start.plus(size) };
                     let asked = Asked { window: Some(window), revisions: Some(revisions) };
                     let offered = within(&offered, window);
-                    self.groups(set, series, &[cells], &offered, asked, &mut |answer, cell| out(index, answer, cell));
+                    self.groups(set, series, &[cells], &offered, asked, &mut |answer, cell| {
+                        out(index, answer, cell)
+                    });
                 }
             }
         }

@@ -57,6 +57,11 @@ impl Rollups {
         Rollups { levels, left_to: None, revised: BTreeMap::new() }
     }
 
+    /// Panes that end by then have left; `None` while none have.
+    pub fn left_to(&self) -> Option<Time> {
+        self.left_to
+    }
+
     /// Tells a shard which panes to keep until they have left.
     pub fn hold(&self, shard: &mut Shard) {
         shard.hold(&self.levels, self.left_to.unwrap_or(Time(i64::MIN)));
@@ -80,13 +85,12 @@ impl Rollups {
         let wanted = |metric: usize, start: Time| {
             let end = levels[metric].map_or(start, |size| start.plus(size));
             let known = revised.get(&(metric, start)).map_or(0, |revised| revised.sum);
-            end <= boundary
-                && (!has_left(end) || sums.get(&(metric, start)).copied().unwrap_or(0) != known)
+            end <= boundary && (!has_left(end) || sums.get(&(metric, start)).copied().unwrap_or(0) != known)
         };
         shards.iter_mut().for_each(|shard| shard.narrow(levels, &wanted));
         let mut leaving = Vec::new();
-        let outlet = Outlet::new(around.source, shards, around.tally, around.watermark)
-            .with_verdicts(around.verdicts);
+        let outlet =
+            Outlet::new(around.source, shards, around.tally, around.watermark).with_verdicts(around.verdicts);
         outlet.each_rollup(levels, &mut |metric, answer, _| leaving.push((metric, answer)));
         leaving.retain(|(metric, answer)| {
             let (Some(start), Some(end)) = (answer.start, answer.end) else { return false };
@@ -117,7 +121,8 @@ impl Rollups {
         self.revised.retain(|pane, _| sums.contains_key(pane));
         for (pane, sum) in sums {
             let closed = self.levels[pane.0].is_some_and(|size| self.left_to >= Some(pane.1.plus(size)));
-            let leaves = leaving.iter().any(|(metric, answer)| (*metric, answer.start) == (pane.0, Some(pane.1)));
+            let leaves =
+                leaving.iter().any(|(metric, answer)| (*metric, answer.start) == (pane.0, Some(pane.1)));
             if closed || leaves {
                 self.revised.entry(pane).or_default().sum = sum;
             }

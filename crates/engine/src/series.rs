@@ -13,7 +13,7 @@ use crate::freezable::Freezable;
 use crate::groups::OTHER;
 use crate::spec::{Kind, Level, Measure, Metric};
 use crate::time::{Span, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 pub(crate) use bytes::optional_time;
@@ -54,6 +54,8 @@ struct Rung {
     kept_from: Option<Time>,
     /// Panes that end after this have not left yet, and stay however old they are; `None` where none leave.
     held_from: Option<Time>,
+    /// Panes that were corrected since they left, where they do: they stay as well.
+    corrected: BTreeSet<Time>,
     dropped: u64,
 }
 
@@ -74,6 +76,7 @@ impl Series {
             closed_to: None,
             kept_from: None,
             held_from: None,
+            corrected: BTreeSet::new(),
             dropped: 0,
         };
         Series {
@@ -115,6 +118,9 @@ impl Series {
                     for row in range.clone() {
                         *pane.revisions.entry(rows.groups.map_or(OTHER, |g| g[row])).or_default() += 1;
                     }
+                    if rung.held_from.is_some() {
+                        rung.corrected.insert(start);
+                    }
                 }
             }
             if !closed && kept {
@@ -147,12 +153,11 @@ impl Series {
                 }
             }
             rung.closed_to = rung.closed_to.max(Some(watermark));
-            let keep = rung.level;
-            while let Some(entry) = rung.panes.first_entry()
-                && !keep.retains(*entry.key(), watermark)
-                && rung.held_from.is_none_or(|from| entry.key().plus(size) <= from)
+            while let Some((&start, _)) = rung.panes.first_key_value()
+                && !rung.level.retains(start, watermark)
+                && !rung.holds(start)
             {
-                entry.remove();
+                rung.panes.remove(&start);
                 rung.dropped += 1;
             }
         }
@@ -209,6 +214,7 @@ impl Series {
     pub(crate) fn freeze(&mut self) -> Series {
         let rung = |rung: &mut Rung| Rung {
             panes: rung.panes.iter_mut().map(|(start, pane)| (*start, pane.frozen())).collect(),
+            corrected: rung.corrected.clone(),
             ..*rung
         };
         Series {
@@ -221,7 +227,17 @@ impl Series {
 
     /// Keeps the panes of this level that end after `from`, until told of a later time.
     pub(crate) fn hold(&mut self, size: Span, from: Time) {
-        self.ladder.iter_mut().filter(|r| r.level.size == size).for_each(|r| r.held_from = Some(from));
+        for rung in self.ladder.iter_mut().filter(|rung| rung.level.size == size) {
+            if rung.held_from.replace(from).is_none() {
+                let revised = rung.panes.iter().filter(|(_, pane)| !pane.revisions.is_empty());
+                rung.corrected = revised.map(|(start, _)| *start).collect();
+            }
+        }
+    }
+
+    /// What was corrected so far leaves, and need not be kept for that any more.
+    pub(crate) fn corrections_leave(&mut self) {
+        self.ladder.iter_mut().for_each(|rung| rung.corrected.clear());
     }
 
     /// The panes of a level: start, cells, and corrections per group since it closed.
@@ -345,6 +361,12 @@ impl Rung {
     fn keeps(&self, start: Time, watermark: Option<Time>) -> bool {
         watermark.is_none_or(|w| self.level.retains(start, w))
             && self.kept_from.is_none_or(|from| start >= from)
+    }
+
+    /// Whether the pane that starts here, or what corrected it, has yet to leave.
+    fn holds(&self, start: Time) -> bool {
+        self.held_from.is_some_and(|from| start.plus(self.level.size) > from)
+            || self.corrected.contains(&start)
     }
 
     /// Whether the pane that starts here is a part of the next coarser one already.

@@ -241,6 +241,11 @@ impl Shard {
         }
     }
 
+    /// What was corrected so far leaves with the copies that are frozen from now on.
+    pub fn corrections_leave(&mut self) {
+        self.sets.iter_mut().flat_map(|set| set.series.iter_mut()).for_each(Series::corrections_leave);
+    }
+
     /// Leaves nothing but those panes that are wanted: by metric, of one level.
     pub(crate) fn narrow(&mut self, levels: &[Option<Span>], wanted: &dyn Fn(usize, Time) -> bool) {
         for series in self.sets.iter_mut().flat_map(|set| set.series.iter_mut()) {

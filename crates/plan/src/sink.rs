@@ -46,11 +46,13 @@ pub(crate) fn build(tables: &[SinkTable], sources: &[Source], problems: &mut Pro
         }
         if let SinkKind::File { path, .. } = &kind.value {
             if used > 1 {
-                let message = format!("sink `{}` would take panes of several sources into one file", table.name.value);
+                let message =
+                    format!("sink `{}` would take panes of several sources into one file", table.name.value);
                 let hint = "write one sink for each source, and name its `metrics`";
                 problems.push(Problem::at(&table.name.place, message).hint(hint));
             }
-            let same = |other: &Sink| matches!(&other.kind, SinkKind::File { path: theirs, .. } if theirs == path);
+            let same =
+                |other: &Sink| matches!(&other.kind, SinkKind::File { path: theirs, .. } if theirs == path);
             if out.iter().any(same) {
                 let problem = Problem::at(&kind.place, format!("another sink writes `{path}`"));
                 problems.push(problem.hint("use another path"));
@@ -80,7 +82,8 @@ fn named(
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("there are {}", listed(&known)),
             };
-            problems.push(Problem::at(&name.place, format!("there is no metric `{}`", name.value)).hint(hint));
+            problems
+                .push(Problem::at(&name.place, format!("there is no metric `{}`", name.value)).hint(hint));
             continue;
         };
         match level(table, &sources[source].metrics[metric]) {

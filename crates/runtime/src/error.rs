@@ -165,6 +165,24 @@ pub enum RunError {
         "`{0}` can be read only once, so a state kept of it could not go on: write it to a file, or leave --state out"
     )]
     NotAgain(String),
+    /// A sink would write over what is there.
+    #[error(
+        "`{0}` is there already, and a sink would begin it anew: name another path, remove it, or go on with the --state that wrote it"
+    )]
+    SinkExists(String),
+    /// A sink that cannot be written.
+    #[error("cannot write to `{path}`: {source}; closed panes would be lost, so the run stops")]
+    Sink {
+        /// The file, or standard output.
+        path: String,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// A commit whose journal of sinks is none.
+    #[error(
+        "the state says nothing usable of what has left through sinks ({0}); name another directory to begin anew"
+    )]
+    SinkJournal(String),
     /// The quarantine file cannot be written.
     #[error(
         "cannot write the quarantine file `{path}`: {source}; records set aside would be lost, so the run stops"

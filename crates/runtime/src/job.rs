@@ -3,6 +3,7 @@
 use crate::checkpoint::{About, Restored, StateDirectory};
 use crate::input::InputFile;
 use crate::reader::follow::{Warn, Watch};
+use crate::sink::Sink;
 use engine::annotate::{Annotator, Notes};
 use engine::batch::Bad;
 use engine::compute::Compute;
@@ -40,6 +41,10 @@ pub struct Job<'a> {
     pub memory_bytes: u64,
     /// Whether the state is wanted as bytes.
     pub save: bool,
+    /// Where closed panes go.
+    pub sinks: Vec<Sink>,
+    /// Time between two commits, or between two times that closed panes leave; there is one more at the end.
+    pub every: Duration,
     /// Where the state is kept, so that a run goes on where the last one ended, however it did.
     pub keep: Option<Keep<'a>>,
 }
@@ -137,8 +142,6 @@ pub struct Keep<'a> {
     pub restored: Option<Restored>,
     /// What it is the state of.
     pub about: About,
-    /// Time between two commits; there is one more at the end.
-    pub every: Duration,
     /// Most bytes that the kept state may take.
     pub limits: Limits,
 }

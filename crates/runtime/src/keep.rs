@@ -6,6 +6,7 @@ use crate::job::{Follow, Input, Job, Keep, Resumed};
 use crate::reader::follow::Follower;
 use crate::reader::{BlockReader, Feed};
 use crate::resume::Plan;
+use crate::sink::Sinks;
 use engine::intake::Intake;
 use engine::judge::Judge;
 use engine::shard::Shard;
@@ -51,6 +52,7 @@ pub(crate) struct Start {
     pub judge: Judge,
     pub shards: Vec<Shard>,
     pub seen: Vec<bool>,
+    pub sinks: Sinks,
     /// Bytes and records of the quarantine.
     pub quarantine: (u64, u64),
     pub resumed: Option<Resumed>,
@@ -62,12 +64,16 @@ impl Start {
         let shard_bytes = job.memory_bytes.saturating_sub(verdict_bytes) / shards as u64;
         let Some(Keep { restored: Some(restored), directory, limits, .. }) = &job.keep else {
             let (feed, positions) = feed(job, job.keep.is_some().then(Vec::new), 0, progress)?;
+            let sinks = Sinks::start(job.sinks.clone(), job.keep.is_some(), &[])?;
+            let mut fresh: Vec<Shard> = (0..shards).map(|_| Shard::new(job.kept, shard_bytes)).collect();
+            fresh.iter_mut().for_each(|shard| sinks.hold(shard));
             return Ok(Start {
+                sinks,
                 feed,
                 positions,
                 intake: Intake::new(job.source),
                 judge: Judge::new(job.kept, job.program.clone(), verdict_bytes),
-                shards: (0..shards).map(|_| Shard::new(job.kept, shard_bytes)).collect(),
+                shards: fresh,
                 seen: vec![false; job.source.fields.len()],
                 quarantine: (0, 0),
                 resumed: None,
@@ -83,11 +89,14 @@ impl Start {
             Judge::restore(job.kept, job.program.clone(), r, limits).map_err(|error| error.to_string())
         })
         .map_err(another)?;
+        let sinks = Sinks::start(job.sinks.clone(), true, &manifest.sinks)?;
         let mut kept = restored.shards(job.kept, shard_bytes, limits).map_err(another)?;
+        kept.iter_mut().for_each(|shard| sinks.hold(shard));
         if kept.len() != shards {
             // Cells merge: the others begin anew, as parts of the same sums.
             kept = vec![Shard::merged(kept)];
             kept.resize_with(shards, || Shard::new(job.kept, shard_bytes));
+            kept.iter_mut().for_each(|shard| sinks.hold(shard));
         }
         let mut seen = manifest.seen.clone();
         seen.resize(job.source.fields.len(), false);
@@ -105,6 +114,7 @@ impl Start {
             judge,
             shards: kept,
             seen,
+            sinks,
             quarantine: manifest.quarantine,
         })
     }

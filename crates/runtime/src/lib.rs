@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
+mod desk;
 mod error;
 mod input;
 mod job;
@@ -14,6 +15,7 @@ mod pump;
 mod quarantine;
 mod reader;
 mod resume;
+mod sink;
 mod turn;
 
 pub use error::RunError;
@@ -21,3 +23,4 @@ pub use input::{InputFile, expand, head};
 pub use job::{Annotate, Finished, Follow, HEAD_BYTES, Input, Job, Keep, Resumed, Status, WriteNotes};
 pub use pump::run;
 pub use reader::follow::{Warn, Watch};
+pub use sink::{Sink, SinkTo};

@@ -6,23 +6,25 @@
 
 use crate::RunError;
 use crate::checkpoint::{About, Cut, Position, StateDirectory};
+use crate::desk::Desk;
 use crate::input::reads;
 use crate::job::{Annotate, Finished, HEAD_BYTES, Input, Job, Keep, Resumed, Status};
 use crate::keep::Start;
 use crate::parquet::columns;
 use crate::quarantine::Quarantine;
-use crate::reader::{BlockHead, Content, Feed, FileHead, News};
+use crate::reader::{BlockHead, Content, Feed, News};
+use crate::sink::{Delivery, PENDING_BYTES_MAX};
 use crate::turn::Turn;
-use engine::batch::{Bad, Batch, Block};
+use engine::batch::{Batch, Block};
 use engine::compute::Compute;
 use engine::decode::{Arrays, Decoder};
-use engine::intake::{Intake, Judged};
-use engine::judge::Judge;
+use engine::intake::Judged;
+use engine::rollup::Around;
 use engine::shard::Shard;
 use engine::spec::{BadPolicy, Later, Source};
 use engine::state::{Saved, State};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -47,18 +49,19 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
     let quarantine = keeps.then(|| Quarantine::at(&job.quarantine, start.quarantine)).transpose()?;
     // None waits while another one is being written: each holds what has changed since.
     let (sender, cuts) = sync_channel(0);
-    let (directory, about, every) = match job.keep {
-        Some(Keep { directory, about, every, restored, .. }) => {
+    let (directory, about) = match job.keep {
+        Some(Keep { directory, about, restored, .. }) => {
             drop(restored);
-            (Some(directory), about, every)
+            (Some(directory), about)
         }
-        None => (None, About::default(), Duration::MAX),
+        None => (None, About::default()),
     };
     let keep = directory.is_some();
     let pump = Pump {
         source,
         kept: job.kept,
         to_the_end: matches!(job.input, Input::Files(_)),
+        is_kept: keep,
         reader: Mutex::new(start.feed),
         read_turn: Turn::default(),
         desk: Mutex::new(Desk {
@@ -73,9 +76,12 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
             last_cut: Instant::now(),
             changed: false,
             put_off: 0,
+            sinks: start.sinks,
         }),
         intake_turn: Turn::default(),
-        every,
+        every: job.every,
+        shard_bytes: job.memory_bytes / shards as u64,
+        pressed: AtomicBool::new(false),
         program: job.program,
         annotate: job.annotate,
         shards: start.shards.into_iter().map(Mutex::new).collect(),
@@ -115,36 +121,24 @@ struct Pump<'a, 'p> {
     annotate: Option<Annotate<'a>>,
     /// Whether the input is read to its end, and not followed.
     to_the_end: bool,
+    /// Whether the state is kept.
+    is_kept: bool,
     reader: Mutex<Feed>,
     read_turn: Turn,
     desk: Mutex<Desk>,
     intake_turn: Turn,
     /// Time between two commits.
     every: Duration,
+    /// What a shard may take.
+    shard_bytes: u64,
+    /// Raised when a shard is nearly full: panes that can leave should.
+    pressed: AtomicBool,
     shards: Vec<Mutex<Shard>>,
     save: bool,
     failure: Mutex<Option<RunError>>,
     bytes: Arc<AtomicU64>,
     events: AtomicU64,
     progress: &'p (dyn Fn(Status) + Sync),
-}
-
-/// What sees blocks one after the other.
-struct Desk {
-    intake: Intake,
-    judge: Judge,
-    quarantine: Option<Quarantine>,
-    /// By partition: the file, and how far it was read.
-    positions: Vec<Position>,
-    first_bad: Option<(String, Bad)>,
-    seen: Vec<bool>,
-    head: Vec<u8>,
-    /// To whom states go that are to be kept; none where nothing is kept, and after the last one.
-    cuts: Option<SyncSender<Cut>>,
-    last_cut: Instant,
-    /// Whether anything has changed since.
-    changed: bool,
-    put_off: u64,
 }
 
 impl<'a> Pump<'a, '_> {
@@ -181,6 +175,9 @@ impl<'a> Pump<'a, '_> {
             self.intake_turn.pass();
             if let Some((mut shard, judged)) = shard {
                 self.fold(&mut shard, &judged);
+                if shard.looked_at_bytes() > self.shard_bytes / 4 * 3 {
+                    self.pressed.store(true, Ordering::Relaxed);
+                }
                 self.report(judged.batch.rows as u64, &shard);
             }
             turn += workers;
@@ -236,9 +233,7 @@ impl<'a> Pump<'a, '_> {
     /// are folded here, under the turn, because their workers have gone on.
     fn judge(&self, head: &BlockHead, bytes: &[u8], batch: Option<Batch>) -> Option<Judged> {
         let mut desk = lock(&self.desk);
-        if desk.cuts.is_some() && desk.changed && desk.last_cut.elapsed() >= self.every {
-            self.cut(&mut desk, head.number);
-        }
+        self.cut_or_flush(&mut desk, head.number);
         for news in &head.news {
             self.hear(&mut desk, news);
         }
@@ -323,12 +318,65 @@ impl<'a> Pump<'a, '_> {
         lock(&self.reader).stop();
     }
 
+    /// Before a block: a commit when it is time for one, and what has closed leaves when it is much, or memory is short.
+    fn cut_or_flush(&self, desk: &mut Desk, next_block: u64) {
+        let kept = desk.cuts.is_some();
+        if !kept && desk.sinks.is_empty() || desk.intake.holds_rows() {
+            return;
+        }
+        if desk.changed && desk.last_cut.elapsed() >= self.every {
+            self.cut(desk, next_block);
+        } else if desk.sinks.is_full(desk.intake.boundary()) || self.pressed.swap(false, Ordering::Relaxed) {
+            self.flush(desk, false);
+            if !kept {
+                self.deliver(desk);
+            } else if desk.sinks.pending_bytes() > PENDING_BYTES_MAX {
+                self.cut(desk, next_block);
+            }
+        }
+    }
+
+    /// Takes what leaves out of the shards; at the end also what is still open.
+    fn flush(&self, desk: &mut Desk, at_end: bool) {
+        let Some(boundary) = desk.intake.boundary().filter(|_| !desk.sinks.is_empty()) else { return };
+        let shards = || {
+            let frozen = |shard: &Mutex<Shard>| {
+                let mut shard = lock(shard);
+                shard.advance(boundary);
+                shard.freeze().thaw(self.kept)
+            };
+            self.shards.iter().map(frozen).collect()
+        };
+        let Desk { intake, judge, sinks, .. } = desk;
+        let around = || Around {
+            source: self.kept,
+            tally: intake.tally(),
+            verdicts: judge.verdicts(self.kept.confidence),
+            watermark: intake.watermark(),
+        };
+        self.shards.iter().for_each(|shard| lock(shard).corrections_leave());
+        sinks.take(boundary, &shards, &around);
+        self.shards.iter().for_each(|shard| sinks.hold(&mut lock(shard)));
+        if at_end {
+            sinks.take_rest(&shards, &around);
+        }
+    }
+
+    /// Writes what leaves, where no commit does.
+    fn deliver(&self, desk: &mut Desk) {
+        let deliveries = desk.sinks.deliveries();
+        desk.sinks.handed_on();
+        if let Err(error) = deliveries.iter().try_for_each(Delivery::deliver) {
+            self.fail(error);
+        }
+    }
+
     /// Hands on the state before a block. Whoever is here holds the desk, so no later block was judged, and waits for the
     /// shards, so all earlier ones are folded in. While rows wait for a clock there is no such state: the next block sees.
     fn cut(&self, desk: &mut Desk, next_block: u64) {
-        if desk.intake.holds_rows() {
-            return;
-        }
+        self.flush(desk, false);
+        (desk.last_cut, desk.changed) = (Instant::now(), false);
+        let Some(cuts) = desk.cuts.clone() else { return self.deliver(desk) };
         let quarantine = match desk.quarantine.as_mut().map_or(Ok((0, 0)), Quarantine::settle) {
             Ok(quarantine) => quarantine,
             Err(error) => return self.fail(error),
@@ -340,16 +388,23 @@ impl<'a> Pump<'a, '_> {
             quarantine,
             intake: Vec::new(),
             sinks: Vec::new(),
+            deliveries: desk.sinks.deliveries(),
             shards: self.shards.iter().map(|shard| lock(shard).freeze()).collect(),
             judge: desk.judge.freeze(),
         };
         desk.intake.snapshot(&mut cut.intake);
-        (desk.last_cut, desk.changed) = (Instant::now(), false);
-        // The last one waits for its turn; another one may be put off.
-        if let Some(cuts) = &desk.cuts
-            && matches!(cuts.try_send(cut), Err(TrySendError::Full(_)))
-        {
+        desk.sinks.snapshot(&mut cut.sinks);
+        // The last one waits for its turn; another one may be put off, unless too much is leaving.
+        let full = desk.sinks.pending_bytes() > PENDING_BYTES_MAX;
+        let refused = if full {
+            cuts.send(cut).is_err()
+        } else {
+            matches!(cuts.try_send(cut), Err(TrySendError::Full(_)))
+        };
+        if refused {
             (desk.put_off, desk.changed) = (desk.put_off + 1, true);
+        } else {
+            desk.sinks.handed_on();
         }
     }
 
@@ -378,8 +433,10 @@ impl<'a> Pump<'a, '_> {
 
     /// The life of who writes commits.
     fn write_commits(&self, directory: &mut StateDirectory, about: &About, cuts: Receiver<Cut>) {
-        for cut in cuts {
-            if let Err(error) = directory.commit(about, self.kept, cut) {
+        for mut cut in cuts {
+            let deliveries = std::mem::take(&mut cut.deliveries);
+            let done = directory.commit(about, self.kept, cut);
+            if let Err(error) = done.and_then(|()| deliveries.iter().try_for_each(Delivery::deliver)) {
                 return self.fail(error);
             }
         }
@@ -389,6 +446,10 @@ impl<'a> Pump<'a, '_> {
         let mut desk = lock(&self.desk);
         let released = desk.intake.finish_all();
         self.fold_all(&mut desk, released);
+        if !self.is_kept {
+            self.flush(&mut desk, true);
+            self.deliver(&mut desk);
+        }
         drop(desk);
         if let Some(error) = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
@@ -412,54 +473,6 @@ impl<'a> Pump<'a, '_> {
             resumed,
             commits_put_off: desk.put_off,
         })
-    }
-}
-
-impl Desk {
-    /// Makes the lines of a batch absolute, and notes how far its file was read and which fields have values.
-    fn enter(&mut self, head: &BlockHead, ended: bool, batch: &mut Batch) {
-        let file = &head.file;
-        let position = &mut self.positions[file.partition as usize];
-        let lines = position.lines;
-        batch.bad.iter_mut().map(|b| &mut b.raw).chain(&mut batch.raw).for_each(|raw| raw.line += lines);
-        position.lines += batch.lines + head.skipped_lines;
-        position.next = head.next_byte;
-        position.unended = !ended;
-        position.finished = false;
-        self.changed = true;
-        if self.first_bad.is_none()
-            && let Some(bad) = batch.bad.first()
-        {
-            self.first_bad = Some((file.path.clone(), bad.clone()));
-        }
-        for (seen, has_value) in self.seen.iter_mut().zip(&batch.has_value) {
-            *seen |= has_value;
-        }
-    }
-
-    fn set_bad_aside(&mut self, source: &Source, file: &FileHead, batch: &Batch) -> Result<(), RunError> {
-        let Some(quarantine) = &mut self.quarantine else { return Ok(()) };
-        if source.bad != BadPolicy::Quarantine {
-            return Ok(());
-        }
-        let columns = if batch.bad.is_empty() { Vec::new() } else { source.columns() };
-        for bad in &batch.bad {
-            let field = bad.field.map(|f| columns[f].path.as_str());
-            quarantine.put(&source.name, &file.path, bad.reason.as_str(), field, &bad.raw)?;
-        }
-        Ok(())
-    }
-
-    fn set_late_aside(&mut self, source: &Source, judged: &Judged) -> Result<(), RunError> {
-        let Some(quarantine) = &mut self.quarantine else { return Ok(()) };
-        if source.time.as_ref().is_none_or(|time| time.later != Later::Quarantine) {
-            return Ok(());
-        }
-        let path = &self.positions[judged.batch.partition as usize].path;
-        for &row in &judged.left_out {
-            quarantine.put(&source.name, path, "late", None, &judged.batch.raw[row as usize])?;
-        }
-        Ok(())
     }
 }
 

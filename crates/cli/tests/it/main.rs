@@ -15,6 +15,7 @@ mod parquet;
 mod resume;
 mod run;
 mod schema;
+mod sinks;
 mod sketches;
 mod states;
 mod support;

@@ -73,6 +73,7 @@ fn left(source: &Source, events: &[Event], shards: usize, often: u64) -> Vec<Ans
         let mut r = Reader::new(&bytes);
         assert_eq!(Rollups::restore(levels.clone(), &mut r), Ok(rollups.clone()));
         r.finish().expect("nothing behind it");
+        state.iter_mut().for_each(Shard::corrections_leave);
         let frozen = state.iter_mut().map(|shard| shard.freeze().thaw(source)).collect();
         let verdicts = Judge::new(source, None, 0).verdicts(source.confidence);
         let around = Around { source, tally: intake.tally(), verdicts, watermark: intake.watermark() };
@@ -155,6 +156,19 @@ fn a_pane_that_is_forgotten_at_once_leaves_all_the_same() {
     let wanted = by_hand(&events, (199 * 97i64).div_euclid(60) * 60);
     let left = left(&source, &events, 3, 1_000);
     assert_eq!(last(&left), wanted);
+}
+
+#[test]
+fn a_correction_leaves_though_its_pane_is_forgotten() {
+    // A minute closes, is corrected, and the clock jumps so far that it is forgotten before anybody asks.
+    let source = source("0s", "1m:10m");
+    let mut events: Vec<Event> = (0..120).map(|t| (t, 1, 1)).collect();
+    events.extend((0..40).map(|_| (30, 1, 1)));
+    events.extend((0..40).map(|i| (10_000 + i, 1, 1)));
+    events.push((20_000, 1, 1));
+    for often in [1, 2, 3, 100] {
+        assert_eq!(last(&left(&source, &events, 1, often)), by_hand(&events, 20_000), "{often}");
+    }
 }
 
 #[test]

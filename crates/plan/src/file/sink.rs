@@ -55,8 +55,8 @@ fn kind(section: &mut Section<'_>, name: &str, problems: &mut Problems) -> Optio
     let word = section.string("kind", problems);
     let path = section.string("path", problems);
     let rotate_place = section.entry("rotate").map(|entry| entry.key_place.clone());
-    let rotate =
-        section.parsed("rotate", problems, |text| bytes_within(text, (4 << 10, "4KiB"), (1 << 40, "1024GiB")));
+    let rotate = section
+        .parsed("rotate", problems, |text| bytes_within(text, (4 << 10, "4KiB"), (1 << 40, "1024GiB")));
     if lacks {
         let problem = Problem::at(&section.place, format!("sink `{name}` has no `kind`"));
         problems.push(problem.hint("write kind = \"file\" with a path, or kind = \"stdout\""));
@@ -88,7 +88,8 @@ fn kind(section: &mut Section<'_>, name: &str, problems: &mut Problems) -> Optio
             Some(Placed { value: SinkKind::Stdout, place: word.place })
         }
         other if KINDS_UNBUILT.contains(&other) => {
-            let problem = Problem::at(&word.place, format!("kind `{other}` is not supported by this version"));
+            let problem =
+                Problem::at(&word.place, format!("kind `{other}` is not supported by this version"));
             problems.push(problem.hint("there are `file` and `stdout`"));
             None
         }

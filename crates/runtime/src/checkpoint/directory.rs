@@ -5,6 +5,7 @@ use super::panes::{PaneRecords, Panes};
 use super::segment::{pack, unpack};
 use super::{About, Codec, JUDGE, KEPT, Manifest, PANES, Position, SEGMENT, SHARD, Segment, segments_of};
 use crate::RunError;
+use crate::sink::Delivery;
 use engine::judge::FrozenJudge;
 use engine::shard::Frozen;
 use engine::spec::Source;
@@ -56,6 +57,8 @@ pub(crate) struct Cut {
     pub quarantine: (u64, u64),
     pub intake: Vec<u8>,
     pub sinks: Vec<u8>,
+    /// What is written to sinks when the commit is durable.
+    pub deliveries: Vec<Delivery>,
     pub shards: Vec<Frozen>,
     pub judge: FrozenJudge,
 }

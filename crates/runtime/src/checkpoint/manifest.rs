@@ -247,17 +247,17 @@ impl Segment {
     }
 }
 
-fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     write_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
-fn read_bytes<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
+pub(crate) fn read_bytes<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
     let len = count(r)?;
     r.bytes(len)
 }
 
-fn read_text(r: &mut Reader<'_>) -> Result<String, DecodeError> {
+pub(crate) fn read_text(r: &mut Reader<'_>) -> Result<String, DecodeError> {
     let bytes = read_bytes(r)?.to_vec();
     String::from_utf8(bytes).map_err(|_| DecodeError::Invalid("a text that is no UTF-8"))
 }
@@ -267,7 +267,7 @@ fn read_checksum(r: &mut Reader<'_>) -> Result<[u8; CHECKSUM_BYTES], DecodeError
 }
 
 /// A number of things of at least a byte each, which the bytes at hand must hold.
-fn count(r: &mut Reader<'_>) -> Result<usize, DecodeError> {
+pub(crate) fn count(r: &mut Reader<'_>) -> Result<usize, DecodeError> {
     let declared = r.varint()?;
     usize::try_from(declared).ok().filter(|n| *n <= r.remaining()).ok_or(DecodeError::Truncated)
 }

@@ -23,7 +23,7 @@ pub use panes::PaneRecords;
 pub use segment::{pack, unpack};
 
 pub(crate) use directory::Cut;
-pub(crate) use manifest::checksum;
+pub(crate) use manifest::{checksum, count, read_bytes, read_text, write_bytes};
 
 /// Commits that are kept.
 pub const KEPT: usize = 2;

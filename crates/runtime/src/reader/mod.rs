@@ -179,8 +179,7 @@ impl BlockReader {
         loop {
             let Some(open) = &mut self.open else {
                 let Some(planned) = self.files.next() else { return Ok(None) };
-                self.open =
-                    Some(Opened::open(&planned, &self.style, Growth::Whole, self.progress.clone())?);
+                self.open = Some(Opened::open(&planned, &self.style, Growth::Whole, self.progress.clone())?);
                 continue;
             };
             if let Step::Block(head) = open.next(buffer, &self.style, &mut self.heads)? {

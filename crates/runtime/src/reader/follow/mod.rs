@@ -220,7 +220,9 @@ impl Follower {
 
     /// Whether nothing can come any more: only standard input does end.
     fn has_ended(&self) -> bool {
-        self.pipe.is_none() && self.open.is_empty() && self.watch.patterns.iter().all(|pattern| pattern == "-")
+        self.pipe.is_none()
+            && self.open.is_empty()
+            && self.watch.patterns.iter().all(|pattern| pattern == "-")
     }
 
     /// Looks for a block in the open files, in turn; those that have stepped aside only where `all`.

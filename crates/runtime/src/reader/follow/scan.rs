@@ -140,8 +140,7 @@ impl Follower {
         let position = &mut self.files[partition as usize].position;
         let rows = *self.style.format() == Format::Parquet;
         let whole = rows || resume::is_compressed(&seen.file.path)?;
-        let grown =
-            if whole { seen.bytes != position.disk_bytes } else { seen.bytes > position.next };
+        let grown = if whole { seen.bytes != position.disk_bytes } else { seen.bytes > position.next };
         if rows && grown {
             return Err(resume::changed(&seen.file.path, "has another size"));
         }
@@ -207,13 +206,16 @@ impl Follower {
         if *finished {
             return;
         }
-        (self.warn)(format!("`{path}` is gone; what was appended to it behind byte {next} cannot be read any more"));
+        (self.warn)(format!(
+            "`{path}` is gone; what was appended to it behind byte {next} cannot be read any more"
+        ));
     }
 
     /// A file that was not known: it takes the place of one that had its path, or gets a partition of its own.
     fn is_new(&mut self, seen: &Seen, before: &[(String, u64)]) -> Result<(), RunError> {
         let settled = before.iter().any(|(path, bytes)| *path == seen.file.path && *bytes == seen.bytes);
-        let whole = *self.style.format() == Format::Parquet || first_bytes(&seen.file.path).is_none_or(|m| compression(&m).is_some());
+        let whole = *self.style.format() == Format::Parquet
+            || first_bytes(&seen.file.path).is_none_or(|m| compression(&m).is_some());
         if seen.bytes == 0 || !settled && (whole || seen.bytes < MAGIC_BYTES as u64) {
             self.unready.push((seen.file.path.clone(), seen.bytes));
             return Ok(());

@@ -1,0 +1,358 @@
+//! Sinks: closed panes leave as lines of JSON, exactly once into files.
+//!
+//! With a state, what leaves is part of the commit: its bytes, and where in the file they belong. They are written only when the
+//! commit is durable, and written again at the same place when the program ended in between. So a reader of the file
+//! never sees what a restart could take back, and nothing stands there twice. Standard output cannot be cut back: there
+//! a line may come twice after a crash, with the same revision.
+
+use crate::RunError;
+use crate::checkpoint::{count, read_bytes, read_text, write_bytes};
+use engine::rollup::{Around, Rollups};
+use engine::shard::Shard;
+use engine::time::{Span, TIME_MAX, Time};
+use sketch::codec::write_varint;
+use sketch::{DecodeError, Reader};
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Panes of the finest level that may close before they leave: more are held back in memory.
+const PANES_HELD_MAX: i64 = 64;
+/// Bytes that wait to leave; beyond it whoever reads events waits for whoever writes.
+pub const PENDING_BYTES_MAX: usize = 16 << 20;
+
+/// A sink of one source.
+#[derive(Debug, Clone)]
+pub struct Sink {
+    /// Its name.
+    pub name: String,
+    /// Where it leads.
+    pub to: SinkTo,
+    /// By metric: the level whose closed panes leave; `None` where none do.
+    pub levels: Vec<Option<Span>>,
+}
+
+/// Where a sink leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkTo {
+    /// A file.
+    File {
+        /// Its path; with `rotate_bytes` a number is put before its extension.
+        path: PathBuf,
+        /// The next file is begun when this many bytes are in one.
+        rotate_bytes: Option<u64>,
+    },
+    /// Standard output.
+    Stdout,
+}
+
+/// All sinks of a source.
+#[derive(Debug, Default)]
+pub(crate) struct Sinks {
+    all: Vec<Outflow>,
+    /// Whether a state is kept: then only what is committed is written.
+    kept: bool,
+    /// The time up to which panes were asked to leave last.
+    asked_to: Option<Time>,
+}
+
+/// A sink, and how far it has come.
+#[derive(Debug)]
+struct Outflow {
+    sink: Sink,
+    rollups: Rollups,
+    /// Number of the file, from 1.
+    number: u64,
+    /// Bytes in it.
+    offset: u64,
+    /// Lines that have not left yet.
+    pending: Vec<u8>,
+}
+
+/// Bytes on their way.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    /// The file and the place in it; `None` is standard output.
+    file: Option<(PathBuf, u64)>,
+    bytes: Vec<u8>,
+    durable: bool,
+}
+
+impl Sinks {
+    /// Sinks that go on where the last commit left them, or begin.
+    ///
+    /// # Errors
+    /// A file that is there already or is not what it was, or a journal that is none.
+    pub fn start(sinks: Vec<Sink>, kept: bool, journal: &[u8]) -> Result<Sinks, RunError> {
+        let damaged = |error: DecodeError| RunError::SinkJournal(error.to_string());
+        let mut entries =
+            if journal.is_empty() { Vec::new() } else { read_journal(journal).map_err(damaged)? };
+        let mut all = Vec::new();
+        for sink in sinks {
+            let entry = entries.iter().position(|entry| entry.name == sink.name).map(|at| entries.remove(at));
+            let Some(entry) = entry else {
+                all.push(Outflow::begin(sink)?);
+                continue;
+            };
+            let rollups =
+                Rollups::restore(sink.levels.clone(), &mut Reader::new(&entry.rollups)).map_err(damaged)?;
+            entry.recover()?;
+            let begun = entry.path == path_text(&sink.to);
+            let outflow = if begun { Outflow::at(sink, entry) } else { Outflow::begin(sink)? };
+            all.push(Outflow { rollups, ..outflow });
+        }
+        // What was leaving through sinks that are no longer there had been promised.
+        entries.iter().try_for_each(Entry::recover)?;
+        Ok(Sinks { all, kept, asked_to: None })
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Tells a shard which panes to keep until they have left.
+    pub fn hold(&self, shard: &mut Shard) {
+        // A shard keeps what any of them needs: the one that is furthest behind is told last.
+        let mut behind: Vec<&Outflow> = self.all.iter().collect();
+        behind.sort_by_key(|outflow| std::cmp::Reverse(outflow.rollups.left_to()));
+        behind.iter().for_each(|outflow| outflow.rollups.hold(shard));
+    }
+
+    /// Whether so many panes have closed that they should leave before the next commit.
+    pub fn is_full(&self, boundary: Option<Time>) -> bool {
+        let Some(boundary) = boundary.filter(|_| !self.all.is_empty()) else { return false };
+        let finest = self.all.iter().flat_map(|outflow| &outflow.sink.levels).flatten().min();
+        let Some(finest) = finest else { return false };
+        self.asked_to.is_none_or(|to| boundary.0.saturating_sub(to.0) >= PANES_HELD_MAX * finest.0)
+    }
+
+    /// Takes what has closed by `boundary`, or was corrected. `shards` gives copies of all shards, advanced that far.
+    pub fn take<'a>(
+        &mut self,
+        boundary: Time,
+        shards: &dyn Fn() -> Vec<Shard>,
+        around: &dyn Fn() -> Around<'a>,
+    ) {
+        self.all.iter_mut().for_each(|outflow| outflow.take(boundary, shards(), around()));
+        self.asked_to = Some(boundary);
+    }
+
+    /// Takes all that is left at the end of an input: panes that are open close.
+    pub fn take_rest<'a>(&mut self, shards: &dyn Fn() -> Vec<Shard>, around: &dyn Fn() -> Around<'a>) {
+        let end = Time(2 * TIME_MAX);
+        for outflow in &mut self.all {
+            let mut shards = shards();
+            shards.iter_mut().for_each(|shard| outflow.rollups.hold(shard));
+            shards.iter_mut().for_each(|shard| shard.advance(end));
+            outflow.take(end, shards, around());
+        }
+    }
+
+    /// Bytes that wait to leave.
+    pub fn pending_bytes(&self) -> usize {
+        self.all.iter().map(|outflow| outflow.pending.len()).sum()
+    }
+
+    /// Appends what has left, what is leaving, and where to. Table in docs/FORMATS.md.
+    pub fn snapshot(&self, out: &mut Vec<u8>) {
+        write_varint(self.all.len() as u64, out);
+        for outflow in &self.all {
+            let mut rollups = Vec::new();
+            outflow.rollups.snapshot(&mut rollups);
+            for bytes in [outflow.sink.name.as_bytes(), path_text(&outflow.sink.to).as_bytes()] {
+                write_bytes(bytes, out);
+            }
+            out.push(u8::from(outflow.rotates()));
+            write_varint(outflow.number, out);
+            write_varint(outflow.offset, out);
+            write_bytes(&rollups, out);
+            write_bytes(&outflow.pending, out);
+        }
+    }
+
+    /// What is leaving.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.all.iter().filter(|outflow| !outflow.pending.is_empty()).map(|o| o.delivery(self.kept)).collect()
+    }
+
+    /// What was leaving is somebody else's to write.
+    pub fn handed_on(&mut self) {
+        self.all.iter_mut().for_each(Outflow::hand_on);
+    }
+}
+
+impl Outflow {
+    /// Nothing has left.
+    fn begin(sink: Sink) -> Result<Outflow, RunError> {
+        let rollups = Rollups::new(sink.levels.clone());
+        let outflow = Outflow { sink, rollups, number: 1, offset: 0, pending: Vec::new() };
+        if let Some(path) = outflow.path()
+            && path.metadata().is_ok_and(|meta| meta.len() > 0)
+        {
+            return Err(RunError::SinkExists(path.display().to_string()));
+        }
+        Ok(outflow)
+    }
+
+    /// Goes on where a commit was.
+    fn at(sink: Sink, entry: Entry) -> Outflow {
+        let rollups = Rollups::new(sink.levels.clone());
+        let Entry { number, offset, pending, .. } = entry;
+        let mut outflow = Outflow { sink, rollups, number, offset, pending };
+        outflow.hand_on();
+        outflow
+    }
+
+    /// What was leaving is written, or will be; the next bytes may go to the next file.
+    fn hand_on(&mut self) {
+        self.offset += self.pending.len() as u64;
+        self.pending.clear();
+        if let SinkTo::File { rotate_bytes: Some(rotate), .. } = self.sink.to
+            && self.offset >= rotate
+        {
+            (self.number, self.offset) = (self.number + 1, 0);
+        }
+    }
+
+    fn take(&mut self, boundary: Time, shards: Vec<Shard>, around: Around<'_>) {
+        let Outflow { rollups, pending, .. } = self;
+        rollups.take(shards, boundary, around, &mut |answer| {
+            serde_json::to_writer(&mut *pending, &answer).expect("an answer is written to memory");
+            pending.push(b'\n');
+        });
+    }
+
+    fn rotates(&self) -> bool {
+        matches!(self.sink.to, SinkTo::File { rotate_bytes: Some(_), .. })
+    }
+
+    fn path(&self) -> Option<PathBuf> {
+        match &self.sink.to {
+            SinkTo::File { path, .. } => Some(numbered(path, self.rotates().then_some(self.number))),
+            SinkTo::Stdout => None,
+        }
+    }
+
+    fn delivery(&self, durable: bool) -> Delivery {
+        let file = self.path().map(|path| (path, self.offset));
+        Delivery { file, bytes: self.pending.clone(), durable }
+    }
+}
+
+impl Delivery {
+    /// Writes the bytes.
+    ///
+    /// # Errors
+    /// A file that is not as long as it was left, or cannot be written.
+    pub fn deliver(&self) -> Result<(), RunError> {
+        let Some((path, offset)) = &self.file else {
+            let mut out = io::stdout().lock();
+            return out
+                .write_all(&self.bytes)
+                .and_then(|()| out.flush())
+                .map_err(|source| RunError::Sink { path: "standard output".into(), source });
+        };
+        self.put(path, *offset).map_err(|source| RunError::Sink { path: path.display().to_string(), source })
+    }
+
+    fn put(&self, path: &Path, offset: u64) -> io::Result<()> {
+        let fresh = offset == 0;
+        let mut file = File::options().create(fresh).write(true).truncate(false).open(path)?;
+        if file.metadata()?.len() != offset {
+            return Err(io::Error::other("somebody else has written to it"));
+        }
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(&self.bytes)?;
+        if self.durable {
+            file.sync_data()?;
+            if fresh {
+                sync_folder(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a commit says of a sink.
+struct Entry {
+    name: String,
+    /// Empty for standard output.
+    path: String,
+    rotates: bool,
+    number: u64,
+    offset: u64,
+    rollups: Vec<u8>,
+    pending: Vec<u8>,
+}
+
+impl Entry {
+    /// Brings the file to what the commit says: what was written behind it goes, what was leaving is there.
+    fn recover(&self) -> Result<(), RunError> {
+        if self.path.is_empty() {
+            return Delivery { file: None, bytes: self.pending.clone(), durable: true }.deliver();
+        }
+        let path = numbered(Path::new(&self.path), self.rotates.then_some(self.number));
+        let wrong = |source| RunError::Sink { path: path.display().to_string(), source };
+        if self.offset > 0 || path.exists() {
+            let file = File::options().write(true).open(&path).map_err(wrong)?;
+            if file.metadata().map_err(wrong)?.len() < self.offset {
+                return Err(wrong(io::Error::other("it is shorter than the state says")));
+            }
+            file.set_len(self.offset).map_err(wrong)?;
+        }
+        // Files that were begun after the commit.
+        if self.rotates {
+            let later = (self.number + 1..).map(|number| numbered(Path::new(&self.path), Some(number)));
+            for path in later.take_while(|path| path.exists()) {
+                std::fs::remove_file(&path).map_err(wrong)?;
+            }
+        }
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        Delivery { file: Some((path, self.offset)), bytes: self.pending.clone(), durable: true }.deliver()
+    }
+}
+
+fn read_journal(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
+    let r = &mut Reader::new(bytes);
+    let mut out = Vec::new();
+    for _ in 0..count(r)? {
+        out.push(Entry {
+            name: read_text(r)?,
+            path: read_text(r)?,
+            rotates: r.u8()? != 0,
+            number: r.varint()?,
+            offset: r.varint()?,
+            rollups: read_bytes(r)?.to_vec(),
+            pending: read_bytes(r)?.to_vec(),
+        });
+    }
+    r.clone().finish()?;
+    Ok(out)
+}
+
+/// `panes.ndjson` as `panes.000001.ndjson`.
+fn numbered(path: &Path, number: Option<u64>) -> PathBuf {
+    let Some(number) = number else { return path.to_path_buf() };
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name = match path.extension() {
+        Some(extension) => format!("{stem}.{number:06}.{}", extension.to_string_lossy()),
+        None => format!("{stem}.{number:06}"),
+    };
+    path.with_file_name(name)
+}
+
+fn path_text(to: &SinkTo) -> String {
+    match to {
+        SinkTo::File { path, .. } => path.display().to_string(),
+        SinkTo::Stdout => String::new(),
+    }
+}
+
+/// The name of a file is durable only with the directory that holds it.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
