@@ -65,9 +65,9 @@ pub fn unpack(bytes: &[u8], raw_bytes: u64) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Large blocks: segments are read whole. The manifest has a checksum of its own.
+/// Large blocks: segments are read whole. With a checksum behind the end, or one that lacks its end would pass.
 fn lz4_frame() -> FrameInfo {
-    FrameInfo::new().block_size(BlockSize::Max1MB)
+    FrameInfo::new().block_size(BlockSize::Max1MB).content_checksum(true)
 }
 
 #[cfg(test)]
