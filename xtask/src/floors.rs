@@ -42,7 +42,7 @@ const HOUSE: &[Room] = &[
     Room { package: TIMING, may_know: &[], pure: false, free_tests: false },
     Room {
         package: "streamgauge-bench",
-        may_know: &[SKETCH, SHOP, ENGINE, PLAN, TIMING],
+        may_know: &[SKETCH, SHOP, ENGINE, PLAN, RUNTIME, TIMING],
         pure: false,
         free_tests: false,
     },

@@ -100,6 +100,8 @@ impl Shard {
         events.finish()?;
         history.finish()?;
         shard.set_counters(counters);
+        // What was accounted for at the last look may have held room that a restored sketch takes only when it needs it.
+        shard.looked_at_bytes = shard.memory_bytes() as u64;
         Ok(shard)
     }
 
@@ -107,8 +109,6 @@ impl Shard {
         let [groups_halved, sketches_folded, panes_dropped, over_budget, blocks, negative, large] = counters;
         self.given_way = GivenWay { groups_halved, sketches_folded, panes_dropped, over_budget };
         self.blocks = blocks;
-        // What was accounted for at the last look may have held room that a restored sketch takes only when it needs it.
-        self.looked_at_bytes = self.memory_bytes() as u64;
         self.weights_negative = negative;
         self.weights_too_large = large;
     }
@@ -124,7 +124,7 @@ impl Shard {
 impl Frozen {
     /// As [`Shard::snapshot`] of the shard when it was frozen.
     pub fn snapshot(&self, source: &Source, out: &mut Vec<u8>) {
-        let Frozen { stamp, ref sets, watermark, counters } = *self;
+        let Frozen { stamp, ref sets, watermark, counters, .. } = *self;
         Body { stamp, sets, watermark, counters }.snapshot(source, out);
     }
 }

@@ -20,6 +20,7 @@ mod tests;
 pub use directory::{Restored, StateDirectory};
 pub use manifest::{About, Manifest, Position, Segment};
 pub use panes::PaneRecords;
+pub use segment::{pack, unpack};
 
 pub(crate) use directory::Cut;
 pub(crate) use manifest::{checksum, count, read_bytes, read_text, write_bytes};

@@ -33,12 +33,19 @@ pub(super) struct Panes {
 /// Where a pane is.
 #[derive(Debug, Clone)]
 struct Record {
-    /// Tells whether the pane is as it was when it was written; none of one that was read back.
-    mark: Option<Mark>,
+    was: Was,
     segment: u64,
     /// Its bytes in the segment, unpacked.
     bytes: u64,
-    checksum: [u8; CHECKSUM_BYTES],
+}
+
+/// What tells whether a pane is as it was when it was written.
+#[derive(Debug, Clone)]
+enum Was {
+    /// It was written by this run.
+    Marked(Mark),
+    /// It was read back: its bytes say it.
+    Bytes([u8; CHECKSUM_BYTES]),
 }
 
 /// Closed panes that were read back, to restore shards with.
@@ -56,13 +63,13 @@ impl Panes {
             let mut r = Reader::new(&raw);
             while r.remaining() > 0 {
                 let from = raw.len() - r.remaining();
-                let place =
+                let (place, len) =
                     read_record(&mut r).map_err(|error| format!("`{}` is damaged: {error}", segment.file))?;
                 let to = raw.len() - r.remaining();
-                let range = to - place.1..to;
-                let (bytes, checksum) = ((to - from) as u64, checksum(&raw[range.clone()]));
-                panes.records.insert(place.0, Record { mark: None, segment: nth as u64, bytes, checksum });
-                found.places.insert(place.0, (nth, range));
+                let range = to - len..to;
+                let (bytes, was) = ((to - from) as u64, Was::Bytes(checksum(&raw[range.clone()])));
+                panes.records.insert(place, Record { was, segment: nth as u64, bytes });
+                found.places.insert(place, (nth, range));
             }
             panes.segments.insert(nth as u64, segment);
             found.segments.push(raw);
@@ -90,8 +97,8 @@ impl Panes {
             pane.write(&mut record);
             let before = raw.len();
             write_record(place, &record, &mut raw);
-            let (bytes, checksum) = ((raw.len() - before) as u64, checksum(&record));
-            let record = Record { mark: Some(pane.mark()), segment: age, bytes, checksum };
+            let (bytes, was) = ((raw.len() - before) as u64, Was::Marked(pane.mark()));
+            let record = Record { was, segment: age, bytes };
             next.records.insert(place, record);
             if raw.len() as u64 >= SEGMENT_BYTES {
                 next.segments.insert(age, put(&raw)?);
@@ -119,16 +126,15 @@ impl Panes {
         let mut bytes = Vec::new();
         let mut as_it_was = |(place, pane): (Place, FrozenPane<'_>)| {
             let record = self.records.get(&place)?;
-            let same = match &record.mark {
-                Some(mark) => pane.is(mark),
-                // It was read back: then its bytes say it.
-                None => {
+            let same = match &record.was {
+                Was::Marked(mark) => pane.is(mark),
+                Was::Bytes(sum) => {
                     bytes.clear();
                     pane.write(&mut bytes);
-                    checksum(&bytes) == record.checksum
+                    checksum(&bytes) == *sum
                 }
             };
-            same.then(|| (place, Record { mark: Some(pane.mark()), ..record.clone() }))
+            same.then(|| (place, Record { was: Was::Marked(pane.mark()), ..*record }))
         };
         all(shards).filter_map(&mut as_it_was).collect()
     }

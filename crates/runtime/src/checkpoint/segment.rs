@@ -15,7 +15,10 @@ const HEAD_BYTES: usize = 8 + 2 + 1;
 const ZSTD_LEVEL: i32 = 1;
 
 /// Packs a part of a state.
-pub(super) fn pack(raw: &[u8], codec: Codec) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// None but those of the compression itself, which has memory to write to.
+pub fn pack(raw: &[u8], codec: Codec) -> io::Result<Vec<u8>> {
     let mut out = MAGIC.to_vec();
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.push(codec as u8);
@@ -35,7 +38,10 @@ pub(super) fn pack(raw: &[u8], codec: Codec) -> io::Result<Vec<u8>> {
 }
 
 /// Unpacks `raw_bytes` bytes; no more are built.
-pub(super) fn unpack(bytes: &[u8], raw_bytes: u64) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// A sentence that says what is wrong with a segment that does not hold so many.
+pub fn unpack(bytes: &[u8], raw_bytes: u64) -> Result<Vec<u8>, String> {
     if bytes.len() < HEAD_BYTES || !bytes.starts_with(MAGIC) || bytes[8..10] != VERSION.to_le_bytes() {
         return Err("it does not begin as a segment of version 1 does".into());
     }
@@ -59,9 +65,9 @@ pub(super) fn unpack(bytes: &[u8], raw_bytes: u64) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Large blocks: segments are read whole. The manifest has a checksum of its own.
+/// Large blocks: segments are read whole. With a checksum behind the end, or one that lacks its end would pass.
 fn lz4_frame() -> FrameInfo {
-    FrameInfo::new().block_size(BlockSize::Max1MB)
+    FrameInfo::new().block_size(BlockSize::Max1MB).content_checksum(true)
 }
 
 #[cfg(test)]
