@@ -32,7 +32,7 @@ pub use choice::Hashing;
 pub use keyed::{Key, KeyId, SECRET_BYTES_MIN, ShortSecret};
 pub use murmur::{SEED, murmur3_x64_128};
 pub(crate) use murmur::{fmix64, murmur3_preimage};
-pub use xxh::{xxh3_128, xxh64};
+pub use xxh::{Xxh3Parts, xxh3_128, xxh64};
 
 use murmur::Murmur;
 

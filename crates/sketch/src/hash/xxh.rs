@@ -3,7 +3,7 @@
 //! Yann Collet's xxHash (doc/xxhash_spec.md of its repository); frozen since release 0.8.0, so these bytes never change.
 //! One road per length, because most values are short: up to 16 bytes two or three wide multiplications do.
 //!
-//! **Left out:** seeds and secrets, streaming, vector instructions for inputs beyond 240 bytes.
+//! **Left out:** seeds and secrets, vector instructions for inputs beyond 240 bytes.
 
 use super::{Function, word};
 
@@ -161,23 +161,33 @@ fn finish_middle((low, high): (u64, u64), len: usize) -> (u64, u64) {
     (avalanche(low.wrapping_add(high)), avalanche(mixed).wrapping_neg())
 }
 
+/// Accumulators of long inputs before the first byte.
+const FRESH: [u64; 8] =
+    [PRIME32_3, PRIME64_1, PRIME64_2, PRIME64_3, PRIME64_4, PRIME32_2, PRIME64_5, PRIME32_1];
+
 #[inline(never)]
 fn of_long(bytes: &[u8]) -> (u64, u64) {
-    let mut acc = [PRIME32_3, PRIME64_1, PRIME64_2, PRIME64_3, PRIME64_4, PRIME32_2, PRIME64_5, PRIME32_1];
+    of_rest(FRESH, bytes, bytes.len() as u64)
+}
+
+/// The end of a long input, behind whole blocks, of which there are at least two stripes; `len` is that of the whole.
+fn of_rest(mut acc: [u64; 8], bytes: &[u8], len: u64) -> (u64, u64) {
     // The last stripe is taken apart, even when it is a whole one.
     let whole = (bytes.len() - 1) / STRIPE * STRIPE;
-    for block in bytes[..whole].chunks(BLOCK) {
-        for (n, stripe) in block.chunks_exact(STRIPE).enumerate() {
-            accumulate(&mut acc, stripe, 8 * n);
-        }
-        if block.len() == BLOCK {
-            scramble(&mut acc);
-        }
-    }
+    bytes[..whole].chunks(BLOCK).for_each(|block| take_block(&mut acc, block));
     accumulate(&mut acc, &bytes[bytes.len() - STRIPE..], SECRET.len() - STRIPE - 7);
-    let len = bytes.len() as u64;
     let low = merged(&acc, 11, len.wrapping_mul(PRIME64_1));
     (low, merged(&acc, SECRET.len() - STRIPE - 11, !len.wrapping_mul(PRIME64_2)))
+}
+
+/// Takes a block in, or the stripes that there are of the last one.
+fn take_block(acc: &mut [u64; 8], block: &[u8]) {
+    for (n, stripe) in block.chunks_exact(STRIPE).enumerate() {
+        accumulate(acc, stripe, 8 * n);
+    }
+    if block.len() == BLOCK {
+        scramble(acc);
+    }
 }
 
 fn accumulate(acc: &mut [u64; 8], stripe: &[u8], at: usize) {
@@ -237,6 +247,41 @@ fn avalanche64(mut h: u64) -> u64 {
     h ^ h >> 32
 }
 
+/// [`xxh3_128`] of bytes that come in parts. Holds at most two blocks (2 KiB) and a part.
+#[derive(Debug, Clone)]
+pub struct Xxh3Parts {
+    acc: [u64; 8],
+    /// What was not taken in yet; longer than a block once anything was.
+    rest: Vec<u8>,
+    len: u64,
+}
+
+impl Default for Xxh3Parts {
+    fn default() -> Xxh3Parts {
+        Xxh3Parts { acc: FRESH, rest: Vec::new(), len: 0 }
+    }
+}
+
+impl Xxh3Parts {
+    /// Takes the next bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.len += bytes.len() as u64;
+        self.rest.extend_from_slice(bytes);
+        // The last bytes are taken otherwise, and short inputs altogether: more than a block always stays.
+        let whole = self.rest.len().saturating_sub(BLOCK + 1) / BLOCK * BLOCK;
+        self.rest[..whole].chunks_exact(BLOCK).for_each(|block| take_block(&mut self.acc, block));
+        self.rest.drain(..whole);
+    }
+
+    /// The hash of all bytes: (low half, high half).
+    pub fn finish(&self) -> (u64, u64) {
+        if self.len == self.rest.len() as u64 {
+            return xxh3_128(&self.rest);
+        }
+        of_rest(self.acc, &self.rest, self.len)
+    }
+}
+
 /// XXH64 without a seed, which fills the Bloom filters of Parquet ([`crate::bloom::ParquetFilter`]).
 pub fn xxh64(bytes: &[u8]) -> u64 {
     let mut hash = PRIME64_5;
@@ -290,5 +335,21 @@ mod tests {
         assert_eq!(xxh64(b"a"), 0xD24E_C4F1_A98C_6E5B);
         assert_eq!(xxh64(b"abc"), 0x44BC_2CF5_AD77_0999);
         assert_eq!(xxh3_128(b""), (0x6001_C324_468D_497F, 0x99AA_06D3_0147_98D8));
+    }
+
+    #[test]
+    fn parts_hash_as_the_whole_does() {
+        let bytes: Vec<u8> = (0..9_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        for len in (0..300)
+            .chain((300..9_000).step_by(61))
+            .chain(BLOCK - 2..BLOCK + 3)
+            .chain(2 * BLOCK..2 * BLOCK + 3)
+        {
+            for part in [1, 63, 64, 1_000, BLOCK, 5_000] {
+                let mut parts = Xxh3Parts::default();
+                bytes[..len].chunks(part).for_each(|part| parts.push(part));
+                assert_eq!(parts.finish(), xxh3_128(&bytes[..len]), "{len} bytes in parts of {part}");
+            }
+        }
     }
 }
