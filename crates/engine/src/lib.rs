@@ -26,6 +26,7 @@ pub mod groups;
 pub mod inbox;
 pub mod intake;
 pub mod judge;
+pub mod origins;
 pub mod outlet;
 mod restore;
 pub mod rollup;

@@ -103,6 +103,12 @@ impl State {
         self.watermark
     }
 
+    /// Says up to when the state is complete, where whoever merged it knows better than [`State::absorb`]: of inputs that
+    /// all go on, the slowest holds the others back.
+    pub fn complete_to(&mut self, watermark: Option<Time>) {
+        self.watermark = watermark;
+    }
+
     /// Accounted bytes.
     pub fn memory_bytes(&self) -> usize {
         self.shard.memory_bytes() + self.judge.memory_bytes() as usize

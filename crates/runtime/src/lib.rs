@@ -11,6 +11,7 @@ pub mod inbox;
 mod input;
 mod job;
 mod keep;
+pub mod origins;
 mod parquet;
 mod pump;
 mod quarantine;

@@ -3,7 +3,9 @@
 use super::manifest::{CHECKSUM_BYTES, checksum};
 use super::panes::{PaneRecords, Panes};
 use super::segment::{pack, unpack};
-use super::{About, Codec, JUDGE, KEPT, Manifest, PANES, Position, SEGMENT, SHARD, Segment, segments_of};
+use super::{
+    About, Codec, JUDGE, KEPT, Manifest, PANES, Position, SEGMENT, SHARD, Segment, StateId, segments_of,
+};
 use crate::RunError;
 use crate::sink::Delivery;
 use engine::judge::FrozenJudge;
@@ -11,6 +13,7 @@ use engine::shard::Frozen;
 use engine::spec::Source;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -129,6 +132,36 @@ impl StateDirectory {
         Err(RunError::StateDamaged { path, why: damaged.join("; ") })
     }
 
+    /// The commits of a directory whose manifests can be read, with their bytes, the oldest first. Nothing else is read.
+    pub(crate) fn manifests(path: &Path) -> Vec<(Manifest, Vec<u8>)> {
+        let directory = StateDirectory::at(path, Codec::None);
+        let commits = directory.list().map_or_else(|_| Vec::new(), |(commits, _)| commits);
+        let read = |(number, name): (u64, String)| {
+            let bytes = fs::read(path.join(name)).ok()?;
+            Manifest::read(&bytes).ok().filter(|manifest| manifest.number == number).map(|m| (m, bytes))
+        };
+        commits.into_iter().filter_map(read).collect()
+    }
+
+    /// The last of them; `None` when there has never been one.
+    pub(crate) fn newest(path: &Path) -> Result<Option<(Manifest, Vec<u8>)>, RunError> {
+        // The first time without a commit may have been between two.
+        for _ in 0..3 {
+            if let Some(newest) = StateDirectory::manifests(path).pop() {
+                return Ok(Some(newest));
+            }
+        }
+        let (commits, _) = StateDirectory::at(path, Codec::None).list()?;
+        let Some((_, name)) = commits.last() else { return Ok(None) };
+        let why = format!("`{name}` cannot be read");
+        Err(RunError::StateDamaged { path: path.display().to_string(), why })
+    }
+
+    /// The name of a manifest.
+    pub(crate) fn manifest_name(number: u64) -> String {
+        format!("{MANIFEST}{number:016x}")
+    }
+
     /// Makes a commit durable: parts that have changed first, then the manifest, at last what nobody needs any more goes.
     /// `source` is what the state is of.
     pub(crate) fn commit(&mut self, about: &About, source: &Source, cut: Cut) -> Result<(), RunError> {
@@ -154,6 +187,7 @@ impl StateDirectory {
         let manifest = Manifest {
             number,
             written_us: now_us(),
+            state: self.id(),
             about: about.clone(),
             next_block: cut.next_block,
             positions: cut.positions,
@@ -163,10 +197,16 @@ impl StateDirectory {
             sinks: cut.sinks,
             segments,
         };
-        self.write(&format!("{MANIFEST}{number:016x}"), &manifest.write())?;
+        self.write(&StateDirectory::manifest_name(number), &manifest.write())?;
         (self.last, self.panes) = (Some(manifest), panes);
         self.tidy();
         Ok(())
+    }
+
+    /// Which state this is: that of the last commit, or one that begins.
+    fn id(&self) -> StateId {
+        let fresh = || StateId { began_us: now_us(), salt: RandomState::new().hash_one(&self.path) };
+        self.last.as_ref().map(|last| last.state).filter(|id| id.began_us > 0).unwrap_or_else(fresh)
     }
 
     /// The segment of a part: that of the last commit when nothing has changed, else a new one.

@@ -1,12 +1,13 @@
 //! The bytes of a manifest: what one commit is made of. Table in docs/FORMATS.md.
 
 use sketch::codec::write_varint;
-use sketch::hash::xxh3_128;
+use sketch::hash::{Xxh3Parts, xxh3_128};
 use sketch::{DecodeError, Reader};
+use std::io::{self, Read};
 
 /// The first bytes of a manifest.
 const MAGIC: &[u8; 8] = b"SGCOMMIT";
-/// 2 added closed panes by themselves, and what has left through sinks.
+/// 2 added closed panes by themselves, what has left through sinks, and which state it is.
 const VERSION: u16 = 2;
 pub(super) const CHECKSUM_BYTES: usize = 16;
 
@@ -14,6 +15,35 @@ pub(super) const CHECKSUM_BYTES: usize = 16;
 pub(crate) fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let (low, high) = xxh3_128(bytes);
     (u128::from(high) << 64 | u128::from(low)).to_le_bytes()
+}
+
+/// The same of bytes that came in parts.
+pub(crate) fn checksum_of(parts: &Xxh3Parts) -> [u8; CHECKSUM_BYTES] {
+    let (low, high) = parts.finish();
+    (u128::from(high) << 64 | u128::from(low)).to_le_bytes()
+}
+
+/// The same of a file, of which little is in memory at a time.
+pub(crate) fn checksum_of_file(mut file: impl Read) -> io::Result<[u8; CHECKSUM_BYTES]> {
+    let (mut parts, mut chunk) = (Xxh3Parts::default(), vec![0; 256 << 10]);
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(checksum_of(&parts)),
+            Ok(n) => parts.push(&chunk[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Which state a commit is of. One that began anew is another, though its commits are numbered from 1 again; later ones
+/// are greater.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StateId {
+    /// When it began, in microseconds since 1970; 0 in commits of version 1, which do not say.
+    pub began_us: u64,
+    /// Tells those apart that began at once.
+    pub salt: u64,
 }
 
 /// What the state of a source was made by.
@@ -80,6 +110,8 @@ pub struct Manifest {
     pub number: u64,
     /// When it was written, in microseconds since 1970: for people.
     pub written_us: u64,
+    /// Which state it is of.
+    pub state: StateId,
     /// What it is the state of.
     pub about: About,
     /// Number of the next block.
@@ -105,6 +137,8 @@ impl Manifest {
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&self.number.to_le_bytes());
         out.extend_from_slice(&self.written_us.to_le_bytes());
+        out.extend_from_slice(&self.state.began_us.to_le_bytes());
+        out.extend_from_slice(&self.state.salt.to_le_bytes());
         let about = &self.about;
         for text in [&about.source, &about.name, &about.pipeline] {
             write_bytes(text.as_bytes(), &mut out);
@@ -151,6 +185,9 @@ impl Manifest {
 
     fn read_body(version: u16, r: &mut Reader<'_>) -> Result<Manifest, DecodeError> {
         let mut manifest = Manifest { number: r.u64()?, written_us: r.u64()?, ..Manifest::default() };
+        if version >= 2 {
+            manifest.state = StateId { began_us: r.u64()?, salt: r.u64()? };
+        }
         let about = &mut manifest.about;
         for text in [&mut about.source, &mut about.name, &mut about.pipeline] {
             *text = read_text(r)?;
@@ -280,6 +317,7 @@ mod tests {
         Manifest {
             number: 7,
             written_us: 1_700_000_000_000_000,
+            state: StateId { began_us: 1_600_000_000_000_000, salt: 77 },
             about: About {
                 source: "events".into(),
                 name: "shop.toml".into(),

@@ -15,15 +15,17 @@ mod manifest;
 mod panes;
 mod segment;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use directory::{Restored, StateDirectory};
-pub use manifest::{About, Manifest, Position, Segment};
+pub use manifest::{About, Manifest, Position, Segment, StateId};
 pub use panes::PaneRecords;
 pub use segment::{pack, unpack};
 
 pub(crate) use directory::Cut;
-pub(crate) use manifest::{checksum, count, read_bytes, read_text, write_bytes};
+pub(crate) use manifest::{
+    checksum, checksum_of, checksum_of_file, count, read_bytes, read_text, write_bytes,
+};
 
 /// Commits that are kept.
 pub const KEPT: usize = 2;
@@ -34,7 +36,7 @@ const JUDGE: &str = "judge";
 const SHARD: &str = "shard-";
 /// The part that holds closed panes.
 const PANES: &str = "panes";
-const SEGMENT: &str = "segment-";
+pub(crate) const SEGMENT: &str = "segment-";
 
 /// How the segments begin to be called that a commit has written.
 fn segments_of(commit: u64) -> String {

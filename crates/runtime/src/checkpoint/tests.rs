@@ -41,17 +41,17 @@ fn source() -> Source {
 }
 
 /// A stream that goes on, in two shards, with a directory that keeps them.
-struct Stream {
-    source: Source,
+pub(crate) struct Stream {
+    pub source: Source,
     intake: Intake,
     shards: Vec<Shard>,
-    directory: StateDirectory,
-    path: PathBuf,
+    pub directory: StateDirectory,
+    pub path: PathBuf,
     blocks: u64,
 }
 
 impl Stream {
-    fn new(name: &str) -> Stream {
+    pub fn new(name: &str) -> Stream {
         let path = std::env::temp_dir().join(format!("streamgauge-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         let source = source();
@@ -66,7 +66,7 @@ impl Stream {
     }
 
     /// A block of events: one a second from `from` on; more users as time goes on.
-    fn block(&mut self, from: i64, events: i64) {
+    pub fn block(&mut self, from: i64, events: i64) {
         let users =
             (from..from + events).map(|i| format!("u{}", i.wrapping_mul(7919).rem_euclid(20 + i / 40)));
         let batch = Batch {
@@ -81,7 +81,7 @@ impl Stream {
         self.blocks += 1;
     }
 
-    fn commit(&mut self) -> Manifest {
+    pub fn commit(&mut self) -> Manifest {
         let mut intake = Vec::new();
         self.intake.snapshot(&mut intake);
         let cut = Cut {
@@ -95,7 +95,8 @@ impl Stream {
             shards: self.shards.iter_mut().map(Shard::freeze).collect(),
             judge: Judge::new(&self.source, None, 0).freeze(),
         };
-        self.directory.commit(&About::default(), &self.source, cut).unwrap();
+        let about = About { source: self.source.name.clone(), ..About::default() };
+        self.directory.commit(&about, &self.source, cut).unwrap();
         self.directory.last().unwrap().clone()
     }
 
