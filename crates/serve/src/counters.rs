@@ -25,10 +25,12 @@ pub(crate) enum Refused {
     Unauthorized,
     /// No such path, source or method.
     NotFound,
+    /// A state of another node that does not go together with what is here.
+    Another,
 }
 
 impl Refused {
-    pub const ALL: [(Refused, &'static str); 10] = [
+    pub const ALL: [(Refused, &'static str); 11] = [
         (Refused::Busy, "busy"),
         (Refused::Behind, "behind"),
         (Refused::Stopping, "stopping"),
@@ -39,6 +41,7 @@ impl Refused {
         (Refused::Media, "media"),
         (Refused::Unauthorized, "unauthorized"),
         (Refused::NotFound, "not_found"),
+        (Refused::Another, "another"),
     ];
 }
 
@@ -55,6 +58,11 @@ pub(crate) struct Counters {
     pub connections_refused: AtomicU64,
     /// Connections that the system could not hand over.
     pub accept_errors: AtomicU64,
+    /// Commits of other nodes that were taken over.
+    pub origin_commits: AtomicU64,
+    /// Segments of them.
+    pub origin_segments: AtomicU64,
+    pub origin_bytes: AtomicU64,
 }
 
 impl Counters {

@@ -3,17 +3,23 @@
 //! `POST /v1/events` hands a body of NDJSON to an [`Inbox`](engine::inbox::Inbox) and answers when it is durable; where and how
 //! that is, this crate does not know. Beside it `GET /health`, `/ready` and `/metrics`. docs/http.md is the page for users.
 //!
+//! `/v1/origins` takes the states of other nodes and hands them to [`Origins`](engine::origins::Origins); [`Client`] is what
+//! those use.
+//!
 //! HTTP/1.1 on an accept loop of its own, because every wait needs a limit: for a head, for a body, for a client that does
 //! not read its answer. Bodies are held in bounded memory; what does not fit is refused at once. No TLS: a proxy has it.
 #![forbid(unsafe_code)]
 
 mod body;
+mod client;
 mod counters;
 mod guard;
 mod ingest;
 mod metrics;
+mod origins;
 mod patient;
 mod reply;
 mod server;
 
+pub use client::{Answer, Client};
 pub use server::{Listen, More, ServeError, Server, Source};

@@ -48,7 +48,7 @@ fn of_requests(house: &House, out: &mut String) {
     for (reason, word) in Refused::ALL {
         line("http_refused_requests_total", &[("reason", word)], counters.refused(reason), out);
     }
-    let single: [(&str, &str, &str, &AtomicU64); 5] = [
+    let single: [(&str, &str, &str, &AtomicU64); 8] = [
         ("http_received_bytes_total", "counter", "Bytes of bodies, as they came.", &counters.received_bytes),
         ("http_connections", "gauge", "Connections that are open.", &counters.connections),
         (
@@ -64,6 +64,14 @@ fn of_requests(house: &House, out: &mut String) {
             &counters.accept_errors,
         ),
         ("http_receiving_bytes", "gauge", "Bytes of bodies that are being received.", &house.receiving_bytes),
+        (
+            "origin_commits_total",
+            "counter",
+            "Commits of other nodes that were taken over.",
+            &counters.origin_commits,
+        ),
+        ("origin_segments_total", "counter", "Segments of them.", &counters.origin_segments),
+        ("origin_bytes_total", "counter", "Bytes of these segments.", &counters.origin_bytes),
     ];
     for (name, kind, help, value) in single {
         head(name, kind, help, out);

@@ -3,13 +3,14 @@
 use crate::counters::{Counters, SourceCounters};
 use crate::patient::Patient;
 use crate::reply::Problem;
-use crate::{counters::Refused, guard, ingest, metrics};
+use crate::{counters::Refused, guard, ingest, metrics, origins};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use engine::inbox::{Inbox, Refusal};
+use engine::origins::Origins;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -27,8 +28,8 @@ use tokio::time::{sleep, timeout};
 
 /// Longest head of a request.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// Threads that decompress.
-const UNPACKERS_MAX: usize = 2;
+/// Threads that decompress, and that write states of other nodes.
+const WAITERS_MAX: usize = 4;
 /// How long to wait when the system has no connection to hand over, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TURN_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
@@ -127,6 +128,8 @@ pub enum ServeError {
 pub(crate) struct House {
     pub listen: Listen,
     pub sources: Vec<Source>,
+    /// Keeps the states of other nodes, where they are taken.
+    pub origins: Option<Arc<dyn Origins>>,
     pub counters: Counters,
     pub receiving_bytes: AtomicU64,
     pub ready: AtomicBool,
@@ -160,6 +163,19 @@ impl Server {
     /// # Errors
     /// When the address is not to be had, or is open to others without a token.
     pub fn start(listen: Listen, sources: Vec<Source>, more: More) -> Result<Server, ServeError> {
+        Server::start_with(listen, sources, None, more)
+    }
+
+    /// The same, and takes states of other nodes.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn start_with(
+        listen: Listen,
+        sources: Vec<Source>,
+        origins: Option<Arc<dyn Origins>>,
+        more: More,
+    ) -> Result<Server, ServeError> {
         check(&listen)?;
         let wrong = |source| ServeError::Bind { address: listen.address, source };
         let listener = TcpListener::bind(listen.address).map_err(wrong)?;
@@ -167,7 +183,7 @@ impl Server {
         let address = listener.local_addr().map_err(wrong)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(listen.workers.max(1))
-            .max_blocking_threads(UNPACKERS_MAX)
+            .max_blocking_threads(WAITERS_MAX)
             .thread_name("http")
             .enable_all()
             .build()
@@ -179,6 +195,7 @@ impl Server {
         let house = Arc::new(House {
             listen,
             sources,
+            origins,
             counters: Counters::default(),
             receiving_bytes: AtomicU64::new(0),
             ready: AtomicBool::new(false),
@@ -235,6 +252,8 @@ fn routes(house: &Arc<House>) -> Router {
     Router::new()
         .route("/v1/events", post(ingest::events))
         .route("/v1/events/{source}", post(ingest::events_of))
+        .route("/v1/origins/{origin}/{source}/commit", post(origins::commit))
+        .route("/v1/origins/{origin}/{source}/segments/{state}/{name}", put(origins::segment))
         .route("/health", get(metrics::health))
         .route("/ready", get(metrics::ready))
         .route("/metrics", get(metrics::metrics))
