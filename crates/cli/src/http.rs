@@ -1,7 +1,7 @@
 //! The HTTP door of a run: an inbox below the state directory for each source that takes events there, and the server.
 
 use crate::work::{Opened, secret};
-use crate::{Trouble, say};
+use crate::{Trouble, origins, say};
 use plan::{About, InputKind};
 use runtime::inbox::{Inbox, Settings};
 use runtime::{Input, Received};
@@ -63,11 +63,12 @@ impl Inboxes {
         Some(Input::Received(Received { inbox, to_the_end: once, idle, stop: stop.clone() }))
     }
 
-    /// Begins to listen, where there is something to take in or the file says so.
+    /// Begins to listen, where there is something to take in or the file says so. States of other nodes are taken below
+    /// the state directory.
     ///
     /// # Errors
     /// When the address is not to be had, or the token is not where it should be.
-    pub fn serve(&self, opened: &Opened<'_>) -> Result<Option<Server>, Trouble> {
+    pub fn serve(&self, opened: &Opened<'_>, state: Option<&Path>) -> Result<Option<Server>, Trouble> {
         let inputs = opened.pipeline.inputs.iter().zip(&self.0);
         let source = |(input, inbox): (&plan::Input, &Option<Arc<Inbox>>)| {
             Some(serve::Source::new(&*input.source, inbox.clone()?))
@@ -92,7 +93,10 @@ impl Inboxes {
             body_bytes_max: settings.body_bytes_max,
             ..Listen::default()
         };
-        let server = Server::start(listen, sources, Box::new(|_| ())).map_err(Trouble::environment)?;
+        let origins = state.map(|state| origins::store(opened, state)).transpose()?;
+        let origins = origins.map(|store| store as Arc<dyn engine::origins::Origins>);
+        let server =
+            Server::start_with(listen, sources, origins, Box::new(|_| ())).map_err(Trouble::environment)?;
         say(format_args!("listening on http://{}", server.address()));
         server.set_ready(true);
         Ok(Some(server))

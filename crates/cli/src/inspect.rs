@@ -1,20 +1,24 @@
 //! `streamgauge inspect`: what a state directory holds, and how far each input was read.
 
-use crate::Trouble;
+use crate::origins::{Merged, Ours, Site};
+use crate::run::NOT_WHOLE;
 use crate::show::{Format, Report};
 use crate::sketches::{fact, tell_holdings};
-use crate::work::parse;
+use crate::{Trouble, say};
 use clap::Args;
 use engine::answer::Answer;
 use engine::intake::Tally;
 use engine::spec::{Question, Source};
-use engine::time::Time;
+use engine::state::State;
+use engine::time::{SECOND, Time};
 use plan::Override;
 use plan::size::{grouped, human};
-use runtime::checkpoint::{Manifest, Restored, Segment, StateDirectory};
+use runtime::checkpoint::{About, Manifest, Restored, Segment, StateDirectory};
+use runtime::origins::{names, read};
 use sketch::Limits;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Shown below the options.
 pub const EXAMPLES: &str = "Examples:
@@ -22,11 +26,11 @@ pub const EXAMPLES: &str = "Examples:
   streamgauge inspect state
   streamgauge inspect state --format json
 
-It reads the last commit of every source and writes nothing, so it may be used while a run goes on. Of each source it tells
-the commit, how far each file was read, what was late or bad, the size on disk, the metrics with their groups, panes and
+It reads the last commit of every source and writes nothing, so it may be used while a run goes on. What other nodes have
+sent (`push`) is merged, and listed by origin: commit, how far it is complete, age, bytes. Of each source it tells the commit, how far each file was read, what was late or bad, the size on disk, the metrics with their groups, panes and
 bytes, and the totals.
 
-Exit codes: 0 told; 3 the directory cannot be read, holds no state, or a damaged one.";
+Exit codes: 0 told; 3 the directory cannot be read, holds no state, or a damaged one, or an origin is left out.";
 
 /// The words behind `inspect`.
 #[derive(Debug, Args)]
@@ -43,24 +47,20 @@ pub struct InspectArgs {
 pub fn inspect(args: &InspectArgs) -> Result<ExitCode, Trouble> {
     let sources = sources(&args.directory)?;
     let mut report = Report::start(args.format);
-    let mut told = Vec::new();
+    let (mut told, mut whole) = (Vec::new(), true);
     for path in sources {
         let restored = StateDirectory::look(&path).map_err(Trouble::environment)?;
-        let Some(restored) = restored else {
-            return Err(Trouble::environment(format!(
-                "`{}` holds no commit yet: a run that ends, or goes on long enough, writes one",
-                path.display()
-            )));
-        };
-        told.extend(tell(&mut report, &path, &restored, args.format)?);
+        let (more, all) = tell(&mut report, &args.directory, &path, restored, args.format)?;
+        told.extend(more);
+        whole &= all;
     }
     told.into_iter().for_each(|answer| report.put(answer));
     report.finish().map_err(|error| Trouble::environment(format!("cannot write the report: {error}")))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(if whole { 0 } else { NOT_WHOLE }))
 }
 
 /// The directories of the sources.
-fn sources(directory: &Path) -> Result<Vec<PathBuf>, Trouble> {
+pub fn sources(directory: &Path) -> Result<Vec<PathBuf>, Trouble> {
     let shown = directory.display();
     let entries = std::fs::read_dir(directory).map_err(|error| {
         Trouble::environment(format!("cannot read the state directory `{shown}`: {error}"))
@@ -78,41 +78,101 @@ fn sources(directory: &Path) -> Result<Vec<PathBuf>, Trouble> {
     Ok(found)
 }
 
+/// Tells of a source; whether nothing was left out.
 fn tell(
     report: &mut Report,
+    directory: &Path,
     path: &Path,
-    restored: &Restored,
+    restored: Option<Restored>,
     format: Format,
-) -> Result<Vec<Answer>, Trouble> {
-    let manifest = &restored.manifest;
-    let source = source(path, manifest)?;
-    let state = restored
-        .state(&source, &Limits::bytes(usize::MAX))
-        .map_err(|why| Trouble::environment(format!("`{}` cannot be read: {why}", path.display())))?;
-    restored.damaged.iter().for_each(|why| crate::say(format_args!("WARNING: {why}")));
+) -> Result<(Vec<Answer>, bool), Trouble> {
+    let wrong = |why: String| Trouble::environment(format!("`{}` cannot be read: {why}", path.display()));
+    let about = match &restored {
+        Some(restored) => restored.manifest.about.clone(),
+        None => about_of_others(directory, path)?,
+    };
+    let ours = ours(path, &about)?;
+    let source = ours.pipeline.spec.sources.iter().find(|source| source.name == about.source);
+    let source = source.ok_or_else(|| wrong(format!("its pipeline has no source `{}`", about.source)))?;
+    let own = restored.as_ref().map(|restored| restored.state(source, &Limits::bytes(usize::MAX)));
+    let own = own.transpose().map_err(wrong)?;
+    let own_tally = own.as_ref().map(State::tally);
+    let merged = Merged::new(own, source, &ours, directory);
+    restored
+        .iter()
+        .flat_map(|restored| &restored.damaged)
+        .for_each(|why| say(format_args!("WARNING: {why}")));
+    merged.warn();
+    let (whole, sites) = (merged.left_out.is_empty(), &merged.sites);
+    let Some(state) = merged.state else {
+        return Err(wrong("neither its own state nor one of an origin can be".into()));
+    };
     if format == Format::Table {
-        head(report, path, manifest, &state.tally());
+        if let (Some(restored), Some(tally)) = (&restored, &own_tally) {
+            head(report, path, &restored.manifest, tally);
+        }
+        sites.iter().for_each(|site| site_line(report, site));
     }
-    let mut told = tell_holdings(report, &source, &state, format);
+    let mut told = tell_holdings(report, source, &state, format);
     if format != Format::Table {
-        told.extend(facts(manifest));
+        told.extend(restored.iter().flat_map(|restored| facts(&restored.manifest)));
+        told.extend(sites.iter().flat_map(|site| site_facts(source, site)));
     }
-    state.outlet(&source).each_answer(Question::Total, &mut |answer| report.put(answer));
-    Ok(told)
+    state.outlet(source).each_answer(Question::Total, &mut |answer| report.put(answer));
+    Ok((told, whole))
 }
 
-/// The source as the pipeline says that the state holds with it.
-fn source(path: &Path, manifest: &Manifest) -> Result<Source, Trouble> {
-    let about = &manifest.about;
+/// The pipeline that a state was made by.
+fn ours(path: &Path, about: &About) -> Result<Ours, Trouble> {
     let wrong = |why: String| Trouble::environment(format!("`{}` cannot be read: {why}", path.display()));
     let overrides: Result<Vec<Override>, _> =
         about.overrides.iter().map(|text| Override::parse(text)).collect();
     let overrides = overrides.map_err(|error| wrong(format!("its overrides make no sense: {error}")))?;
-    let pipeline = parse(path, &about.name, &about.pipeline, &overrides).map_err(|problems| {
-        wrong(format!("the pipeline it was made by is not understood here:\n{problems}"))
-    })?;
-    let source = pipeline.spec.sources.into_iter().find(|source| source.name == about.source);
-    source.ok_or_else(|| wrong(format!("its pipeline has no source `{}`", about.source)))
+    Ours::new(path, &about.name, &about.pipeline, &overrides)
+        .map_err(|problems| wrong(format!("the pipeline it was made by is not understood here:\n{problems}")))
+}
+
+/// What a node measures that has committed nothing of its own yet: the same as those that have sent it their states.
+fn about_of_others(directory: &Path, path: &Path) -> Result<About, Trouble> {
+    let source = path.file_name().unwrap_or_default().to_string_lossy();
+    for origin in names(directory, &source) {
+        if let Ok(Some(copied)) = read(directory, &origin, &source) {
+            return Ok(copied.restored.manifest.about);
+        }
+    }
+    Err(Trouble::environment(format!(
+        "`{}` holds no commit yet: a run that ends, or goes on long enough, writes one",
+        path.display()
+    )))
+}
+
+/// Seconds since a commit was written, by the clocks of two machines.
+fn age_s(manifest: &Manifest) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_micros(manifest.written_us)).as_secs()
+}
+
+fn site_line(report: &mut Report, site: &Site) {
+    let complete = site.watermark.map_or_else(|| "no time yet".into(), |mark| format!("complete to {mark}"));
+    report.line(&format!(
+        "  origin     {}: commit {}, {complete}, {} s old, {} on disk",
+        site.name,
+        site.manifest.number,
+        grouped(age_s(&site.manifest)),
+        human(Sizes::of(&site.manifest).disk)
+    ));
+}
+
+fn site_facts(source: &Source, site: &Site) -> Vec<Answer> {
+    let who = [("source", source.name.clone()), ("origin", site.name.clone())];
+    let mut numbers = vec![
+        ("commit", site.manifest.number as f64),
+        ("disk_bytes", Sizes::of(&site.manifest).disk as f64),
+        ("age_s", age_s(&site.manifest) as f64),
+    ];
+    // Seconds since 1970, as a number that others can subtract.
+    numbers.extend(site.watermark.map(|mark| ("complete_to", mark.0 as f64 / SECOND as f64)));
+    numbers.into_iter().map(|(what, n)| fact("sg.state", &who, what, n, None)).collect()
 }
 
 fn head(report: &mut Report, path: &Path, manifest: &Manifest, tally: &Tally) {

@@ -16,8 +16,10 @@ mod keep;
 mod manual;
 mod merge;
 mod note;
+mod origins;
 mod output;
 mod progress;
+mod push;
 mod run;
 mod save;
 mod show;
@@ -65,6 +67,9 @@ enum Verb {
     /// Tells what a state directory holds: commit, read positions, late and bad counts, sizes, metrics.
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::InspectArgs),
+    /// Sends what a state directory has committed to another node, which reports over all that are sent to it.
+    #[command(after_help = push::EXAMPLES)]
+    Push(push::PushArgs),
     /// Writes the completions of a shell to standard output.
     #[command(after_help = manual::COMPLETIONS)]
     Completions(manual::CompletionsArgs),
@@ -83,6 +88,7 @@ fn main() -> ExitCode {
         Verb::Merge(args) => merge::merge(&args),
         Verb::Sketch(args) => sketches::sketch(&args),
         Verb::Inspect(args) => inspect::inspect(&args),
+        Verb::Push(args) => push::push(&args),
         Verb::Completions(args) => manual::completions(&args, Cli::command()),
         Verb::Man(args) => manual::man(&args, Cli::command()),
     };

@@ -5,6 +5,7 @@ use crate::http::Inboxes;
 use crate::interrupt;
 use crate::keep::{self, Kept};
 use crate::note::note;
+use crate::origins;
 use crate::output::{self, may_replace};
 use crate::save;
 use crate::show::{Format, Report};
@@ -36,7 +37,7 @@ pub const EXAMPLES: &str = "Examples:
   zcat day.gz | streamgauge run --once shop.toml --set source.events.path=- --set source.events.format=ndjson
 
 Exit codes: 0 reported; 2 the command line or the pipeline file makes no sense; 3 an input cannot be read or an
-output cannot be written; 4 reported, but there was nothing to measure, in all or for a metric.";
+output cannot be written, or the report lacks an origin; 4 reported, but there was nothing to measure, in all or for a metric.";
 
 /// The words behind `run`.
 #[derive(Debug, Args)]
@@ -127,7 +128,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     } else {
         interrupt::raise_on_signal(&stop)
             .map_err(|error| Trouble::environment(format!("cannot wait for signals: {error}")))?;
-        let server = inboxes.serve(&opened)?;
+        let server = inboxes.serve(&opened, args.state.as_deref())?;
         let finished = together(&work, &mut states, args, shards, &stop);
         server.into_iter().for_each(Server::stop);
         finished
@@ -139,8 +140,20 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     for (index, (work, finished)) in work.iter().zip(finished).enumerate() {
         let finished = finished.map_err(|error| opened.unreadable(index, error))?;
         keep::note(&work.source.name, &finished);
-        nothing |= note(&opened.pipeline, index, &finished, &work.quarantine);
+        let alone = origins_of(args, &work.source.name).is_empty();
+        // A node that has events of others alone has something to tell.
+        if alone || finished.tally.read > 0 {
+            nothing |= note(&opened.pipeline, index, &finished, &work.quarantine);
+        }
         measured.push(finished);
+    }
+    let mut whole = true;
+    if let Some(state) = &args.state {
+        for (work, finished) in work.iter().zip(&mut measured) {
+            if !origins_of(args, &work.source.name).is_empty() {
+                whole &= origins::join(finished, &work.kept, &opened, state)?;
+            }
+        }
     }
     let saved = args.save.as_ref().map_or(Ok(()), |path| {
         let states = measured.iter_mut().filter_map(|finished| finished.saved.take()).collect();
@@ -153,7 +166,16 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     // What was measured is told, saved or not.
     saved?;
     reported?;
-    Ok(ExitCode::from(if nothing { NOTHING_MEASURED } else { 0 }))
+    Ok(ExitCode::from(match (whole, nothing) {
+        (false, _) => NOT_WHOLE,
+        (true, true) => NOTHING_MEASURED,
+        (true, false) => 0,
+    }))
+}
+
+/// Other nodes that have sent what they measured of a source.
+fn origins_of(args: &RunArgs, source: &str) -> Vec<String> {
+    args.state.as_ref().map_or_else(Vec::new, |state| runtime::origins::names(state, source))
 }
 
 fn report(measured: &[Finished<'_>], format: Format, question: Question) -> Result<(), Trouble> {
@@ -215,7 +237,8 @@ fn how<'a>(args: &RunArgs, shards: usize, state: Option<&'a mut Kept>) -> How<'a
     How {
         shards,
         workers: args.workers.map_or(shards, usize::from),
-        save: args.save.is_some(),
+        // What other nodes have sent is merged with the state, and may come at any time.
+        save: args.save.is_some() || args.state.as_deref().is_some_and(runtime::origins::any),
         keep: state.map(Kept::keep),
         annotate: None,
     }
@@ -282,6 +305,9 @@ fn question(args: &RunArgs) -> Result<Question, Trouble> {
         Zone::new(&zone).ok_or_else(|| Trouble::question(format!("there is no time zone `{name}`")))?;
     Ok(Question::Days { window, every, zone })
 }
+
+/// Exit code of a run whose report lacks the state of another node that cannot be read.
+pub const NOT_WHOLE: u8 = 3;
 
 /// Steps in one sliding window: every window is merged from its panes anew.
 const SLIDES_MAX: i64 = 10_000;
