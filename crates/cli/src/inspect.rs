@@ -135,13 +135,16 @@ fn ours(path: &Path, about: &About) -> Result<Ours, Trouble> {
 /// What a node measures that has committed nothing of its own yet: the same as those that have sent it their states.
 fn about_of_others(directory: &Path, path: &Path) -> Result<About, Trouble> {
     let source = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut damaged = String::new();
     for origin in names(directory, &source) {
-        if let Ok(Some(copied)) = read(directory, &origin, &source) {
-            return Ok(copied.restored.manifest.about);
+        match read(directory, &origin, &source) {
+            Ok(Some(copied)) => return Ok(copied.restored.manifest.about),
+            Ok(None) => {}
+            Err(why) => damaged += &format!("\norigin `{origin}`: {why}"),
         }
     }
     Err(Trouble::environment(format!(
-        "`{}` holds no commit yet: a run that ends, or goes on long enough, writes one",
+        "`{}` holds no commit yet: a run that ends, or goes on long enough, writes one{damaged}",
         path.display()
     )))
 }

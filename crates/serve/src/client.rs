@@ -83,12 +83,8 @@ impl Client {
         );
         stream.write_all(head.as_bytes())?;
         // Who refuses a body may not read it to its end: then the answer says why it could not be sent.
-        let sent = copy(&mut body, bytes, &mut stream);
-        match (read_answer(&mut stream), sent) {
-            (Ok(answer), _) => Ok(answer),
-            (Err(_), Err(error)) => Err(error),
-            (Err(error), Ok(())) => Err(error),
-        }
+        let refused = copy(&mut body, bytes, &mut stream)?;
+        read_answer(&mut stream).map_err(|error| refused.unwrap_or(error))
     }
 
     fn connect(&self) -> io::Result<TcpStream> {
@@ -108,16 +104,19 @@ impl Client {
     }
 }
 
-/// Exactly so many bytes: a body that is shorter than was said must not look whole.
-fn copy(body: &mut impl Read, bytes: u64, to: &mut TcpStream) -> io::Result<()> {
+/// Exactly so many bytes: a body that is shorter than was said must not look whole. What the other side says while it takes no
+/// more is no error yet.
+fn copy(body: &mut impl Read, bytes: u64, to: &mut TcpStream) -> io::Result<Option<io::Error>> {
     let (mut left, mut chunk) = (bytes, vec![0; CHUNK_BYTES]);
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
         body.read_exact(&mut chunk[..most])?;
-        to.write_all(&chunk[..most])?;
+        if let Err(error) = to.write_all(&chunk[..most]) {
+            return Ok(Some(error));
+        }
         left -= most as u64;
     }
-    Ok(())
+    Ok(None)
 }
 
 fn read_answer(stream: &mut impl Read) -> io::Result<Answer> {

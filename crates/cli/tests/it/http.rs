@@ -31,7 +31,7 @@ fn start(dir: &Workdir) -> Child {
 }
 
 /// The address that a run says it listens on.
-fn address(child: &mut Child) -> String {
+pub fn address(child: &mut Child) -> String {
     let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
     loop {
         let mut line = String::new();
@@ -65,7 +65,7 @@ fn lines(numbers: std::ops::Range<u64>) -> String {
     numbers.map(|n| format!("{{\"ts\":{},\"n\":{n}}}\n", 1_000 + n / 100)).collect()
 }
 
-fn terminate(child: Child) -> (Option<i32>, String) {
+pub fn terminate(child: Child) -> (Option<i32>, String) {
     let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     let output = child.wait_with_output().expect("it ends");
     (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"))

@@ -18,6 +18,7 @@ mod run;
 mod schema;
 mod sessions;
 mod sinks;
+mod sites;
 mod sketches;
 mod states;
 mod support;

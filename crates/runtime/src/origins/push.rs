@@ -96,6 +96,9 @@ pub fn push(directory: &Path, remote: &mut dyn Remote) -> Result<Option<Sent>, P
             let path = directory.join(&segment.file);
             // One that is gone was tidied away behind a later commit.
             let Ok(file) = File::open(&path) else { break };
+            if !file.metadata().is_ok_and(|meta| meta.len() == segment.bytes) {
+                damaged_here(&path, segment)?;
+            }
             match remote.segment(source, &state, &segment.file, segment.bytes, file) {
                 Ok(()) => (segments, bytes) = (segments + 1, bytes + segment.bytes),
                 Err(Failure::NotThis(why)) => {

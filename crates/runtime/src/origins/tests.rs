@@ -187,7 +187,7 @@ fn what_is_lost_repeated_or_late_changes_nothing() {
             let mut network =
                 Network { odds: 4, seed: seed * 100 + round as u64, past, ..Network::quiet(&hub.store) };
             // Some commits are given up halfway.
-            if network.seed % 3 == 0 && round < 7 {
+            if network.seed.is_multiple_of(3) && round < 7 {
                 let _ = push(&stream.path, &mut network);
             } else {
                 insist(&stream, &mut network);
@@ -262,12 +262,15 @@ fn a_segment_that_is_damaged_here_is_named_here() {
     stream.block(0, 2_000);
     let manifest = stream.commit();
     let path = stream.path.join(&manifest.segments[0].file);
-    let mut bytes = fs::read(&path).unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
-    fs::write(&path, bytes).unwrap();
-    match push(&stream.path, &mut Network::quiet(&hub.store)) {
-        Err(PushError::Damaged(why)) => assert!(why.contains(&manifest.segments[0].file), "{why}"),
-        other => panic!("{other:?}"),
+    let whole = fs::read(&path).unwrap();
+    let mut flipped = whole.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    for bad in [&flipped[..], &whole[1..], b""] {
+        fs::write(&path, bad).unwrap();
+        match push(&stream.path, &mut Network::quiet(&hub.store)) {
+            Err(PushError::Damaged(why)) => assert!(why.contains(&manifest.segments[0].file), "{why}"),
+            other => panic!("{other:?}"),
+        }
     }
     assert_eq!(hub.newest(), None);
 }

@@ -5,4 +5,5 @@ mod bodies;
 mod client;
 mod inbox;
 mod ingest;
+mod origins;
 mod stop;

@@ -1,0 +1,297 @@
+//! Sites that hand their states to a hub, whose answers are those of one run over the events of all.
+
+use crate::http::{address, terminate};
+use crate::support::{Ran, Workdir, counter};
+use serde_json::Value;
+use std::fmt::Write;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// Measures whose state does not depend on the order of events, nor on where they were measured.
+const METRICS: &str = "
+hits = { measure = \"count()\", by = [[], [\"shop\"]] }
+sum = { measure = \"sum(n)\", by = [\"shop\"] }
+users = { measure = \"unique(user)\", by = [[], [\"shop\"]] }
+crowd = \"audience(user)\"
+slow = { measure = \"quantiles(n)\", by = [\"shop\"] }
+steps = \"histogram(n, 1, 10, 50)\"
+";
+
+fn pipeline(listen: &str, metrics: &str) -> String {
+    format!(
+        "panes = [\"10s:1h\", \"1m:1d\"]\ncheckpoint = {{ every = \"20ms\" }}\nserve = {{ listen = \"{listen}\" }}\n\
+         [source.e]\nkind = \"file\"\npath = \"hub.ndjson\"\n\
+         time = {{ field = \"ts\", unit = \"s\", lateness = \"5s\" }}\nfields = {{ n = \"int64\" }}\n\
+         [metric]\n{metrics}"
+    )
+}
+
+/// Events of a site, four to a second; one in fifty is late.
+fn events(site: u64, numbers: std::ops::Range<u64>) -> String {
+    numbers.fold(String::new(), |mut text, i| {
+        let h = (site * 1_000_003 + i).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23);
+        let ts = 1_700_000_000 + site * 30 + i / 4 - if i % 50 == 49 { 45 } else { 0 };
+        let (user, shop, n) = (h % (10 + i / 2), h % 3, h % 97);
+        writeln!(text, "{{\"ts\": {ts}, \"user\": \"u{user}\", \"shop\": \"s{shop}\", \"n\": {n}}}")
+            .expect("text");
+        text
+    })
+}
+
+fn dir(listen: &str) -> Workdir {
+    let dir = Workdir::new();
+    dir.write("p.toml", pipeline(listen, METRICS));
+    dir
+}
+
+/// Starts a program that goes on, which writes to a pipe that somebody reads.
+fn start(dir: &Workdir, args: &[&str]) -> Child {
+    dir.command(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts")
+}
+
+fn hub(dir: &Workdir) -> (Child, String) {
+    hub_in(dir, "hub")
+}
+
+fn hub_in(dir: &Workdir, state: &str) -> (Child, String) {
+    let mut child = start(dir, &["run", "p.toml", "--state", state, "--format", "json"]);
+    let at = format!("http://{}", address(&mut child));
+    (child, at)
+}
+
+/// Measures a file to its end into a state directory.
+fn measure(dir: &Workdir, file: &str, state: &str) {
+    let path = format!("source.e.path={file}");
+    dir.run(&["--set", &path, "--state", state]).expect(0, &[]);
+}
+
+fn push(dir: &Workdir, state: &str, origin: &str, to: &str) -> Ran {
+    dir.call(&["push", state, "--to", to, "--origin", origin, "--once"])
+}
+
+/// The answers, without what names the cut into parts: when it was complete, and how it was kept.
+fn measured(answers: &[Value]) -> Vec<Value> {
+    let strip = |answer: &Value| {
+        let mut answer = answer.clone();
+        answer.as_object_mut().expect("an answer").remove("complete_to");
+        answer
+    };
+    answers.iter().filter(|a| !a["metric"].as_str().unwrap_or("").starts_with("sg.")).map(strip).collect()
+}
+
+/// One run over files.
+fn over_all(dir: &Workdir, files: &[&str], args: &[&str]) -> Vec<Value> {
+    let path =
+        format!("source.e.path=[{}]", files.iter().map(|f| format!("\"{f}\"")).collect::<Vec<_>>().join(","));
+    dir.json(&[&["--set", &path], args].concat())
+}
+
+#[test]
+fn the_hub_answers_as_one_run_over_the_events_of_all_does() {
+    let dir = dir("127.0.0.1:0");
+    dir.write("a.ndjson", events(1, 0..3_000));
+    dir.write("b.ndjson", events(2, 0..2_000));
+    dir.write("hub.ndjson", events(3, 0..1_000));
+    measure(&dir, "a.ndjson", "a");
+    measure(&dir, "b.ndjson", "b");
+    let (child, at) = hub(&dir);
+    push(&dir, "a", "berlin", &at).expect(0, &["commit 1 is there"]);
+    push(&dir, "b", "oslo", &at).expect(0, &["commit 1 is there"]);
+    push(&dir, "a", "berlin", &at).expect(0, &["was there already"]);
+    // A site goes on, and what it sends replaces what it had sent.
+    dir.write("a.ndjson", events(1, 0..4_000));
+    measure(&dir, "a.ndjson", "a");
+    push(&dir, "a", "berlin", &at).expect(0, &["commit 2 is there"]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !dir.call(&["inspect", "hub"]).out.contains("1,000 read") {
+        assert!(Instant::now() < deadline, "the hub does not read its own file");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let looked = dir.call(&["inspect", "hub"]);
+    assert!(
+        looked.out.contains("berlin: commit 2, complete to 2023-") && looked.out.contains("oslo: commit 1")
+    );
+    let (code, out) = terminate(child);
+    assert_eq!(code, Some(0));
+    let report: Vec<Value> = serde_json::from_str(&out).expect("a report");
+    let wanted = over_all(&dir, &["a.ndjson", "b.ndjson", "hub.ndjson"], &[]);
+    assert_eq!(measured(&report), measured(&wanted));
+    assert_eq!(counter(&report, "read"), 7_000);
+    // The slowest is the hub's own file: 1,000 events end before those of the others.
+    let complete = |answers: &[Value]| answers[0]["complete_to"].as_str().map(String::from);
+    let alone = over_all(&dir, &["hub.ndjson"], &[]);
+    assert!(complete(&alone).is_some());
+    assert_eq!(complete(&report), complete(&alone));
+
+    // Later, and in other ways.
+    assert_eq!(measured(&dir.json(&["--state", "hub"])), measured(&wanted));
+    let every = ["--every", "1m"];
+    let windows = over_all(&dir, &["a.ndjson", "b.ndjson", "hub.ndjson"], &every);
+    assert_eq!(measured(&dir.json(&["--state", "hub", "--every", "1m"])), measured(&windows));
+    let looked = dir.call(&["inspect", "hub", "--format", "json"]).answers();
+    assert_eq!(measured(&looked).iter().filter(|a| a["metric"] == "users").count(), 4);
+    let commit = looked.iter().find(|a| a["by"]["origin"] == "berlin" && a["by"]["what"] == "commit");
+    assert_eq!(commit.expect("a fact")["value"], 2);
+    dir.run(&["--state", "hub"]).expect(0, &["origins: berlin, oslo"]);
+}
+
+#[test]
+fn a_hub_without_events_of_its_own_tells_those_of_others() {
+    let dir = dir("127.0.0.1:0");
+    dir.write("a.ndjson", events(1, 0..500));
+    measure(&dir, "a.ndjson", "a");
+    let (child, at) = hub(&dir);
+    push(&dir, "a", "berlin", &at).expect(0, &[]);
+    let looked = dir.call(&["inspect", "hub"]);
+    looked.expect(0, &[]);
+    assert!(looked.out.contains("berlin: commit 1"), "{looked:?}");
+    let (code, out) = terminate(child);
+    assert_eq!(code, Some(0), "{out}");
+    let report: Vec<Value> = serde_json::from_str(&out).expect("a report");
+    assert_eq!(measured(&report), measured(&over_all(&dir, &["a.ndjson"], &[])));
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_in_words() {
+    let dir = dir("127.0.0.1:0");
+    dir.write("a.ndjson", events(1, 0..100));
+    dir.write("hub.ndjson", events(3, 0..100));
+    dir.write("other.toml", pipeline("127.0.0.1:0", &METRICS.replace("unique(user)", "unique(shop)")));
+    let seen = "again = { measure = \"seen(user)\", size = \"1000 @ 1%\", keep = \"forever\" }\n";
+    dir.write("seen.toml", pipeline("127.0.0.1:0", seen));
+    for (file, state) in [("other.toml", "other"), ("seen.toml", "seen")] {
+        let path = ["run", "--once", file, "--set", "source.e.path=a.ndjson", "--state", state];
+        dir.call(&path).expect(0, &[]);
+    }
+    let (child, at) = hub(&dir);
+    push(&dir, "other", "x", &at)
+        .expect(2, &["409", "metric `users` reads other fields", "one pipeline file"]);
+    push(&dir, "seen", "x", &at).expect(2, &["409", "metric `hits` is not in both"]);
+    push(&dir, "other", "../x", &at).expect(2, &["no name for an origin"]);
+    push(&dir, "nothing", "x", &at).expect(3, &["cannot read the state directory"]);
+    push(&dir, "other", "x", "https://hub:443").expect(2, &["TLS"]);
+    assert_eq!(terminate(child).0, Some(0));
+
+    dir.write("p.toml", pipeline("127.0.0.1:0", seen));
+    let (child, at) = hub_in(&dir, "hub-seen");
+    push(&dir, "seen", "x", &at).expect(2, &["409", "metric `again` is a `seen`"]);
+    assert_eq!(terminate(child).0, Some(0));
+
+    // Nowhere to keep it.
+    let mut child = start(&dir, &["run", "p.toml"]);
+    let at = format!("http://{}", address(&mut child));
+    push(&dir, "seen", "x", &at).expect(2, &["404", "--state DIR"]);
+    assert_eq!(terminate(child).0, Some(0));
+}
+
+#[test]
+fn a_token_is_asked_for() {
+    let dir = dir("127.0.0.1:0");
+    dir.write("a.ndjson", events(1, 0..100));
+    measure(&dir, "a.ndjson", "a");
+    let listen = "serve = { listen = \"127.0.0.1:0\", token = { file = \"token\" } }";
+    dir.write(
+        "p.toml",
+        pipeline("127.0.0.1:0", METRICS).replace("serve = { listen = \"127.0.0.1:0\" }", listen),
+    );
+    dir.write("token", "sesame\n");
+    let (child, at) = hub(&dir);
+    push(&dir, "a", "x", &at).expect(2, &["401", "token"]);
+    let args = ["push", "a", "--to", &at, "--origin", "x", "--once", "--token-env", "TOKEN_OF_HUB"];
+    dir.call(&args).expect(2, &["no text in `TOKEN_OF_HUB`"]);
+    let output = dir.command(&args).env("TOKEN_OF_HUB", "sesame").output().expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(terminate(child).0, Some(0));
+}
+
+#[test]
+fn a_flipped_byte_at_the_hub_is_named_and_mended() {
+    let dir = dir("127.0.0.1:0");
+    dir.write("a.ndjson", events(1, 0..2_000));
+    measure(&dir, "a.ndjson", "a");
+    let (child, at) = hub(&dir);
+    push(&dir, "a", "berlin", &at).expect(0, &[]);
+    let place = dir.path().join("hub/origins.d/berlin/e");
+    let inside =
+        |path: PathBuf| std::fs::read_dir(path).expect("a directory").map(|e| e.expect("an entry").path());
+    let state = inside(place).next().expect("a state");
+    let segment = inside(state).find(|path| path.to_string_lossy().ends_with("shard-0")).expect("a segment");
+    let mut bytes = std::fs::read(&segment).expect("bytes");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).expect("it is written");
+    dir.call(&["inspect", "hub"]).expect(3, &["origin `berlin`", "shard-0", "checksum"]);
+    push(&dir, "a", "berlin", &at).expect(0, &["1 segments"]);
+    dir.call(&["inspect", "hub"]).expect(0, &[]);
+    assert_eq!(terminate(child).0, Some(0));
+}
+
+/// A site that is measured while it is pushed; the run, the push and the hub are killed at random times, and in the end nothing
+/// is lost or counted twice.
+#[test]
+fn whoever_is_killed_nothing_is_lost_or_counted_twice() {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let at = format!("127.0.0.1:{port}");
+    let dir = dir(&at);
+    let to = format!("http://{at}");
+    let files = ["a.ndjson", "b.ndjson"];
+    files.iter().for_each(|file| dir.write(file, ""));
+    let follow = |site: usize| {
+        let path = format!("source.e.path={}", files[site]);
+        let state = ["a", "b"][site];
+        start(&dir, &["run", "p.toml", "--set", &path, "--set", "serve.listen=127.0.0.1:0", "--state", state])
+    };
+    let send = |site: usize| {
+        let state = ["a", "b"][site];
+        start(&dir, &["push", state, "--to", &to, "--origin", ["berlin", "oslo"][site], "--every", "30ms"])
+    };
+    let serve = || start(&dir, &["run", "p.toml", "--state", "hub"]);
+    let mut programs: Vec<Child> = vec![serve(), follow(0), follow(1), send(0), send(1)];
+    let (mut random, mut kills) = (11u64, 0);
+    let mut draw = move |n: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % n
+    };
+    for round in 0..60 {
+        for (site, file) in files.iter().enumerate() {
+            let mut file = OpenOptions::new().append(true).open(dir.path().join(file)).expect("a file");
+            let text = events(site as u64, round * 50..round * 50 + 50);
+            file.write_all(text.as_bytes()).expect("it is written");
+        }
+        std::thread::sleep(Duration::from_millis(30 + draw(120)));
+        let nth = draw(5) as usize;
+        programs[nth].kill().expect("it is killed");
+        programs[nth].wait().expect("it ends");
+        kills += 1;
+        programs[nth] = match nth {
+            0 => serve(),
+            1 | 2 => follow(nth - 1),
+            _ => send(nth - 3),
+        };
+    }
+    assert_eq!(kills, 60);
+    for program in &mut programs {
+        let _ = program.kill();
+        let _ = program.wait();
+    }
+    // What is on disk by now is what a calm run goes on from.
+    measure(&dir, "a.ndjson", "a");
+    measure(&dir, "b.ndjson", "b");
+    let (child, at) = hub(&dir);
+    push(&dir, "a", "berlin", &at).expect(0, &[]);
+    push(&dir, "b", "oslo", &at).expect(0, &[]);
+    let (code, out) = terminate(child);
+    assert_eq!(code, Some(0), "{out}");
+    let report: Vec<Value> = serde_json::from_str(&out).expect("a report");
+    assert_eq!(counter(&report, "read"), 6_000);
+    assert_eq!(measured(&report), measured(&over_all(&dir, &files, &[])));
+}
