@@ -89,6 +89,7 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     let question = question(args)?;
     let opened = Opened::new("run", &args.pipeline, &args.set)?;
+    opened.no_circle()?;
     let kept = (0..opened.pipeline.spec.sources.len())
         .map(|index| {
             let asked = restrict(&opened.pipeline, index, question)?;

@@ -8,6 +8,7 @@ mod days;
 mod decode;
 mod groups;
 mod hashing;
+mod idle;
 mod panes;
 mod real;
 mod recent;
