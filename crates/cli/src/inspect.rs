@@ -11,7 +11,7 @@ use engine::spec::{Question, Source};
 use engine::time::Time;
 use plan::Override;
 use plan::size::{grouped, human};
-use runtime::checkpoint::{Manifest, Restored, StateDirectory};
+use runtime::checkpoint::{Manifest, Restored, Segment, StateDirectory};
 use sketch::Limits;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -124,15 +124,17 @@ fn head(report: &mut Report, path: &Path, manifest: &Manifest, tally: &Tally) {
         about.name,
         manifest.number
     ));
-    let (disk, raw) = sizes(manifest);
+    let Sizes { disk, raw, live } = Sizes::of(manifest);
     let ratio = raw as f64 / disk.max(1) as f64;
     report.line(&format!(
-        "  on disk    {} in {} segments, unpacked {} ({ratio:.1} times as large); {} shards",
+        "  on disk    {} in {} segments, unpacked {} ({ratio:.1} times as large), of which {} are live; {} shards",
         human(disk),
         manifest.segments.len(),
         human(raw),
+        human(live),
         manifest.shards()
     ));
+    report.line(&format!("  written    {} by this commit", human(manifest.written_bytes())));
     report.line(&format!(
         "  records    {} read: {} on time, {} late, {} ahead, {} bad",
         grouped(tally.read),
@@ -152,18 +154,32 @@ fn head(report: &mut Report, path: &Path, manifest: &Manifest, tally: &Tally) {
     }
 }
 
-fn sizes(manifest: &Manifest) -> (u64, u64) {
-    let sum = |of: fn(&runtime::checkpoint::Segment) -> u64| manifest.segments.iter().map(of).sum();
-    (sum(|segment| segment.bytes), sum(|segment| segment.raw_bytes))
+/// Bytes of all segments.
+struct Sizes {
+    disk: u64,
+    /// Unpacked.
+    raw: u64,
+    /// How many of those the commit needs.
+    live: u64,
+}
+
+impl Sizes {
+    fn of(manifest: &Manifest) -> Sizes {
+        let sum = |of: fn(&Segment) -> u64| manifest.segments.iter().map(of).sum();
+        Sizes { disk: sum(|s| s.bytes), raw: sum(|s| s.raw_bytes), live: sum(|s| s.live_bytes) }
+    }
 }
 
 fn facts(manifest: &Manifest) -> Vec<Answer> {
     let who = [("source", manifest.about.source.clone())];
-    let (disk, raw) = sizes(manifest);
+    let Sizes { disk, raw, live } = Sizes::of(manifest);
     let numbers = [
         ("commit", manifest.number),
         ("disk_bytes", disk),
         ("unpacked_bytes", raw),
+        ("live_bytes", live),
+        ("written_bytes", manifest.written_bytes()),
+        ("segments", manifest.segments.len() as u64),
         ("shards", manifest.shards() as u64),
         ("blocks", manifest.next_block),
     ];

@@ -23,6 +23,7 @@ impl Kept {
         let codec = match checkpoint.compression {
             Compression::Zstd => Codec::Zstd,
             Compression::Gzip => Codec::Gzip,
+            Compression::Lz4 => Codec::Lz4,
             Compression::None => Codec::None,
         };
         let source = &opened.pipeline.spec.sources[index].name;

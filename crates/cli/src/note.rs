@@ -317,6 +317,8 @@ pub fn misfit(pipeline: &Pipeline, index: usize, error: &RunError) -> Option<Str
         | RunError::StateDamaged { .. }
         | RunError::StateOfAnother { .. }
         | RunError::Changed { .. }
+        | RunError::Inbox(_)
+        | RunError::NotReceived(_)
         | RunError::SinkExists(_)
         | RunError::Sink { .. }
         | RunError::SinkJournal(_)

@@ -23,6 +23,7 @@ pub mod doubt;
 pub mod engine;
 mod freezable;
 pub mod groups;
+pub mod inbox;
 pub mod intake;
 pub mod judge;
 pub mod outlet;

@@ -114,6 +114,15 @@ impl Gaps {
         self.next = number + 1;
         Ok(number)
     }
+
+    /// The number of one of the groups that are there.
+    pub(crate) fn read_live(&mut self, r: &mut Reader<'_>, live: &[bool]) -> Result<u32, DecodeError> {
+        let group = self.read(r, live.len() as u64)?;
+        if !live[group as usize] {
+            return Err(DecodeError::Invalid("a cell of no group"));
+        }
+        Ok(group as u32)
+    }
 }
 
 /// A number of entries of at least `entry_bytes` each, which the bytes at hand must hold.

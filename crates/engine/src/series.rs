@@ -6,6 +6,7 @@
 //! into, and raises the revision of each cell it changes.
 
 mod bytes;
+mod parts;
 
 use crate::cell::{Cell, Cells, Rows, What, half};
 use crate::freezable::Freezable;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 pub(crate) use bytes::optional_time;
+pub(crate) use parts::Elsewhere;
 
 /// One metric under one grouping set.
 #[derive(Debug)]
@@ -58,7 +60,7 @@ struct Rung {
 }
 
 #[derive(Debug, Clone, Default)]
-struct Pane {
+pub(crate) struct Pane {
     cells: Cells,
     /// Corrections per group since the pane closed.
     revisions: BTreeMap<u32, u64>,

@@ -6,6 +6,7 @@
 
 mod bytes;
 mod frozen;
+mod parts;
 
 use crate::batch::Batch;
 use crate::cell::{Cell, Columns, NO_CELL, Rows, WEIGHT_MAX, for_each_true};
@@ -20,6 +21,7 @@ use sketch::Token;
 use std::ops::Range;
 
 pub use frozen::Frozen;
+pub use parts::{FrozenPane, Mark, PaneId, Records};
 
 /// Blocks between two looks at the memory budget (a look walks all cells); early on it is looked at more often.
 pub const BUDGET_EVERY_BLOCKS: u64 = 16;

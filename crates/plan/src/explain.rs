@@ -84,6 +84,7 @@ impl Pipeline {
             from: match &input.kind {
                 InputKind::Stdin => vec!["standard input".into()],
                 InputKind::File { paths } => paths.clone(),
+                InputKind::Http => vec!["HTTP".into()],
             },
             format: format(&source.format),
             fields: source.fields.iter().map(typed).collect(),

@@ -7,6 +7,7 @@ use crate::file::checkpoint::Checkpoint;
 use crate::file::expression::Expression;
 use crate::file::metric::{Keep, Measured, MetricTable};
 use crate::file::overrides::Override;
+use crate::file::serve::Serve;
 use crate::file::source::SourceTable;
 use crate::file::values::unknown_name;
 use crate::file::{self, File, tree};
@@ -38,6 +39,8 @@ pub struct Pipeline {
     pub sinks: Vec<Sink>,
     /// How a state is kept where one is.
     pub checkpoint: Checkpoint,
+    /// What is done over HTTP; `None` when nothing is.
+    pub serve: Option<Serve>,
     /// What `accuracy` came to; one per metric, in the order of `spec.sources[..].metrics[..]`.
     pub choices: Vec<Choice>,
     /// Where the words stand that the data may prove wrong.
@@ -137,12 +140,15 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
     let sinks = if problems.is_empty() { sink::build(&file.sinks, &sources, problems) } else { Vec::new() };
     let spec = Spec { name, memory_bytes: file.memory_bytes, sources };
     let checkpoint = file.checkpoint;
+    let takes = inputs.iter().any(|input| input.kind == InputKind::Http);
+    let serve = file.serve.or_else(|| takes.then(Serve::default));
     Pipeline {
         spec,
         programs,
         inputs,
         sinks,
         checkpoint,
+        serve,
         choices,
         places: Places { texts: Vec::new(), sources: places },
     }
@@ -480,6 +486,7 @@ fn inputs(name: &str, sources: &[SourceTable], problems: &mut Problems) -> Vec<I
 fn reads_stdin(kind: &InputKind) -> bool {
     match kind {
         InputKind::Stdin => true,
+        InputKind::Http => false,
         InputKind::File { paths } => paths.iter().any(|path| path == "-"),
     }
 }

@@ -4,6 +4,7 @@ use crate::RunError;
 use crate::checkpoint::{Position, Restored};
 use crate::job::{Follow, Input, Job, Keep, Resumed};
 use crate::reader::follow::Follower;
+use crate::reader::received::Receiver;
 use crate::reader::{BlockReader, Feed};
 use crate::resume::Plan;
 use crate::sink::Sinks;
@@ -26,10 +27,20 @@ impl Restored {
         let intake =
             whole(&self.manifest.intake, |r| Intake::restore(source, r).map_err(|error| error.to_string()))?;
         let judge = whole(&self.judge, |r| Judge::restore(source, None, r, limits).map_err(text))?;
-        let shard =
-            |bytes: &Vec<u8>| whole(bytes, |r| Shard::restore(source, u64::MAX, r, limits).map_err(text));
-        let shards = self.shards.iter().map(shard).collect::<Result<Vec<Shard>, String>>()?;
+        let shards = self.shards(source, u64::MAX, limits)?;
         Ok(State::new(shards, judge, intake.tally(), intake.watermark()))
+    }
+
+    /// The shards, each of which may then take so many bytes.
+    fn shards(&self, source: &Source, budget_bytes: u64, limits: &Limits) -> Result<Vec<Shard>, String> {
+        let shard = |(i, bytes): (usize, &Vec<u8>)| {
+            let records = |pane| self.panes.find(i, pane);
+            whole(bytes, |r| {
+                let shard = Shard::restore_parts(source, budget_bytes, r, &records, limits);
+                shard.map_err(|error| error.to_string())
+            })
+        };
+        self.shards.iter().enumerate().map(shard).collect()
     }
 }
 
@@ -80,15 +91,8 @@ impl Start {
         })
         .map_err(another)?;
         let sinks = Sinks::start(job.sinks.clone(), true, &manifest.sinks)?;
-        let mut kept = Vec::new();
-        for bytes in &restored.shards {
-            let shard = whole(bytes, |r| {
-                Shard::restore(job.kept, shard_bytes, r, limits).map_err(|error| error.to_string())
-            });
-            let mut shard = shard.map_err(another)?;
-            sinks.hold(&mut shard);
-            kept.push(shard);
-        }
+        let mut kept = restored.shards(job.kept, shard_bytes, limits).map_err(another)?;
+        kept.iter_mut().for_each(|shard| sinks.hold(shard));
         if kept.len() != shards {
             // Cells merge: the others begin anew, as parts of the same sums.
             kept = vec![Shard::merged(kept)];
@@ -132,6 +136,11 @@ fn feed(
             let (watch, stop, warn) = (watch.clone(), stop.clone(), warn.clone());
             let follower = Follower::new(source, watch, known, next_block, progress, stop, warn)?;
             return Ok((Feed::Follow(Box::new(follower)), positions));
+        }
+        Input::Received(input) => {
+            let positions = known.unwrap_or_default();
+            let receiver = Receiver::new(source, input, &positions, next_block, progress)?;
+            return Ok((Feed::Received(Box::new(receiver)), positions));
         }
     };
     let plan = match known {

@@ -6,6 +6,7 @@ mod demo;
 mod errors;
 mod follow;
 mod formats;
+mod http;
 mod init;
 mod inputs;
 mod language;

@@ -327,6 +327,8 @@ fn inspect_tells_what_a_directory_holds_and_changes_nothing() {
     for part in [
         "pipeline p.toml, commit 1",
         "2 shards",
+        "4 segments",
+        "by this commit",
         "2,000 read",
         "20 bad",
         "e.ndjson  read up to",
@@ -338,6 +340,15 @@ fn inspect_tells_what_a_directory_holds_and_changes_nothing() {
     let (facts, answers): (Vec<Value>, Vec<Value>) =
         ran.answers().into_iter().partition(|answer| answer["metric"] == "sg.state");
     assert_eq!(answers, totals);
+    let of = |what: &str| {
+        let fact = facts.iter().find(|fact| fact["by"]["what"] == what).expect(what);
+        fact["value"].as_u64().expect("a number")
+    };
+    // The first commit has written all there is, and needs it all: two shards, the judge, closed panes.
+    assert_eq!(
+        (of("segments"), of("live_bytes"), of("written_bytes")),
+        (4, of("unpacked_bytes"), of("disk_bytes"))
+    );
     let lines = facts.iter().find(|fact| fact["by"]["what"] == "lines").expect("a fact");
     assert_eq!(lines["value"], 2_000);
     assert_eq!(files(&dir, "s"), before);

@@ -162,15 +162,57 @@ impl Cells {
             cells.make_page(group as usize / PAGE, room)?;
             *cells.get_mut(group) = cell;
         }
+        cells.restore_pages(h, order.numbers, room)?;
+        Ok(cells)
+    }
+
+    /// The cells by themselves: those that are not empty by the numbers of their groups, and the pages of those that are
+    /// gone.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        write_varint(self.present().count() as u64, out);
+        let mut gaps = Gaps::default();
+        for (group, cell) in self.present() {
+            gaps.write(u64::from(group), out);
+            cell.snapshot(out);
+        }
+        self.history(out);
+    }
+
+    /// Reads what [`Cells::write`] wrote; `live` says by number whether there is such a group.
+    pub(crate) fn read(
+        r: &mut Reader<'_>,
+        live: &[bool],
+        expected: Expected<'_>,
+        room: &mut Room,
+    ) -> Result<Cells, DecodeError> {
+        let mut cells = Cells::default();
+        let mut gaps = Gaps::default();
+        for _ in 0..count(r, 2)? {
+            let group = gaps.read_live(r, live)?;
+            let cell = Cell::restore(r, expected, room)?;
+            cells.make_page(group as usize / PAGE, room)?;
+            *cells.get_mut(group) = cell;
+        }
+        cells.restore_pages(r, live.len(), room)?;
+        Ok(cells)
+    }
+
+    /// Pages of cells that are gone, of so many numbers of groups.
+    fn restore_pages(
+        &mut self,
+        h: &mut Reader<'_>,
+        numbers: usize,
+        room: &mut Room,
+    ) -> Result<(), DecodeError> {
         let mut gaps = Gaps::default();
         for _ in 0..count(h, 1)? {
-            let page = gaps.read(h, order.numbers.div_ceil(PAGE) as u64)? as usize;
-            if cells.pages.get(page).is_some_and(Option::is_some) {
+            let page = gaps.read(h, numbers.div_ceil(PAGE) as u64)? as usize;
+            if self.pages.get(page).is_some_and(Option::is_some) {
                 return Err(DecodeError::Invalid("a page that is there twice"));
             }
-            cells.make_page(page, room)?;
+            self.make_page(page, room)?;
         }
-        Ok(cells)
+        Ok(())
     }
 
     fn make_page(&mut self, page: usize, room: &mut Room) -> Result<(), DecodeError> {

@@ -19,6 +19,15 @@ pub(crate) struct Order {
     pub numbers: usize,
 }
 
+impl Order {
+    /// By number: whether there is such a group.
+    pub(crate) fn live(&self) -> Vec<bool> {
+        let mut live = vec![false; self.numbers];
+        self.groups.iter().for_each(|&group| live[group as usize] = true);
+        live
+    }
+}
+
 impl Groups {
     pub(crate) fn order(&self) -> Order {
         let groups = self.sorted().into_iter().map(|(_, group)| group).chain([OTHER]).collect();

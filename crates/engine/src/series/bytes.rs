@@ -1,5 +1,6 @@
 //! The bytes of series. Table in docs/FORMATS.md.
 
+use super::parts::Elsewhere;
 use super::{Pane, Rung, Series};
 use crate::cell::{Cell, Cells, Expected, half};
 use crate::freezable::Freezable;
@@ -29,6 +30,11 @@ impl Series {
 
     /// What events do not decide: precision that gave way, panes that were dropped, pages of cells.
     pub(crate) fn history(&self, folded: u8, out: &mut Vec<u8>) {
+        self.write_history(folded, |rung| Box::new(rung.panes.iter()), out);
+    }
+
+    /// The same of some of the panes.
+    pub(super) fn write_history(&self, folded: u8, panes: ChoosePanes, out: &mut Vec<u8>) {
         out.push(folded);
         if let Some(cells) = &self.total {
             cells.history(out);
@@ -36,7 +42,7 @@ impl Series {
         for rung in &self.ladder {
             out.extend_from_slice(&rung.kept_from.map_or(i64::MIN, |t| t.0).to_le_bytes());
             out.extend_from_slice(&rung.dropped.to_le_bytes());
-            rung.panes.values().for_each(|pane| pane.cells.history(out));
+            panes(rung).for_each(|(_, pane)| pane.cells.history(out));
         }
     }
 
@@ -61,7 +67,9 @@ impl Series {
         cells.chain(revisions).chain(dropped).fold(0, u64::saturating_add)
     }
 
-    /// Reads what [`Series::snapshot`] wrote to `r` and [`Series::history`] to `h`, into a series that is empty.
+    /// Reads what [`Series::snapshot`] wrote to `r` and [`Series::history`] to `h`, into a series that is empty; with closed
+    /// panes elsewhere, what [`Series::write_open`] and [`Series::write_open_history`] wrote.
+    #[expect(clippy::too_many_arguments, reason = "two streams of bytes, and what they are read by")]
     pub(crate) fn restore(
         &mut self,
         r: &mut Reader<'_>,
@@ -69,6 +77,7 @@ impl Series {
         order: &Order,
         shown: &[Kind],
         watermark: Option<Time>,
+        elsewhere: Option<&Elsewhere<'_>>,
         room: &mut Room,
     ) -> Result<(), DecodeError> {
         let measure = self.measure.clone();
@@ -79,21 +88,23 @@ impl Series {
         if let Some(cells) = &mut self.total {
             *cells = Freezable::Own(Cells::restore(r, h, order, expected, room)?);
         }
-        for rung in &mut self.ladder {
+        for (level, rung) in self.ladder.iter_mut().enumerate() {
             rung.closed_to = watermark;
-            rung.restore(r, h, order, expected, room)?;
+            rung.restore_head(r, h, room)?;
+            if let Some(elsewhere) = elsewhere {
+                rung.restore_closed(r, level as u32, expected, elsewhere, room)?;
+            }
+            rung.restore(r, h, order, expected, elsewhere.is_some(), room)?;
         }
         Ok(())
     }
 }
 
 impl Rung {
-    fn restore(
+    fn restore_head(
         &mut self,
         r: &mut Reader<'_>,
         h: &mut Reader<'_>,
-        order: &Order,
-        expected: Expected<'_>,
         room: &mut Room,
     ) -> Result<(), DecodeError> {
         if r.i64()? != self.level.size.0 {
@@ -101,13 +112,28 @@ impl Rung {
         }
         self.kept_from = optional_time(h)?;
         self.dropped = h.u64()?;
-        room.weigh(self.dropped)?;
+        room.weigh(self.dropped)
+    }
+
+    /// The panes at hand: all of them, or only open ones.
+    fn restore(
+        &mut self,
+        r: &mut Reader<'_>,
+        h: &mut Reader<'_>,
+        order: &Order,
+        expected: Expected<'_>,
+        open: bool,
+        room: &mut Room,
+    ) -> Result<(), DecodeError> {
         let panes = count(r, PANE_BYTES_MIN)?;
         room.take("panes", panes as u64, PANE_BYTES)?;
         for _ in 0..panes {
             let start = pane_start(r, self.level.size)?;
             if self.panes.last_key_value().is_some_and(|(before, _)| *before >= start) {
                 return Err(DecodeError::Invalid("panes do not ascend"));
+            }
+            if open && self.merged_up(start) {
+                return Err(DecodeError::Invalid("a closed pane among the open ones"));
             }
             let cells = Cells::restore(r, h, order, expected, room)?;
             let mut pane = Pane { cells, ..Pane::default() };
@@ -119,7 +145,7 @@ impl Rung {
 }
 
 impl Pane {
-    fn snapshot_revisions(&self, order: &Order, out: &mut Vec<u8>) {
+    pub(super) fn snapshot_revisions(&self, order: &Order, out: &mut Vec<u8>) {
         write_varint(self.revisions.len() as u64, out);
         let mut gaps = Gaps::default();
         for (place, group) in order.groups.iter().enumerate() {
@@ -152,12 +178,15 @@ impl Pane {
     }
 }
 
+/// Chooses panes of a level.
+type ChoosePanes = fn(&Rung) -> Box<dyn Iterator<Item = (&Time, &Freezable<Pane>)> + '_>;
+
 /// Start, number of cells, number of revisions.
 const PANE_BYTES_MIN: usize = 8 + 1 + 1;
 /// A pane in its tree, roughly.
-const PANE_BYTES: usize = 2 * (size_of::<Pane>() + size_of::<Time>());
+pub(super) const PANE_BYTES: usize = 2 * (size_of::<Pane>() + size_of::<Time>());
 /// A revision in its tree, roughly.
-const REVISION_BYTES: usize = 32;
+pub(super) const REVISION_BYTES: usize = 32;
 
 /// A time, or none.
 pub(crate) fn optional_time(r: &mut Reader<'_>) -> Result<Option<Time>, DecodeError> {
@@ -169,7 +198,7 @@ pub(crate) fn optional_time(r: &mut Reader<'_>) -> Result<Option<Time>, DecodeEr
     }
 }
 
-fn pane_start(r: &mut Reader<'_>, size: Span) -> Result<Time, DecodeError> {
+pub(super) fn pane_start(r: &mut Reader<'_>, size: Span) -> Result<Time, DecodeError> {
     match optional_time(r)? {
         Some(start) if start.floor_to(size) == start => Ok(start),
         _ => Err(DecodeError::Invalid("start of a pane")),

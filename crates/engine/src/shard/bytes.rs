@@ -4,9 +4,10 @@
 //! this shard's history decides, such as what gave way to memory. Both together lose nothing.
 
 use super::frozen::{COUNTERS, Frozen, STAMP_BYTES};
+use super::parts::{PaneId, Records};
 use super::{GivenWay, GroupingSet, Shard};
 use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX, read_section, write_section};
-use crate::series::{Series, optional_time};
+use crate::series::{Elsewhere, Series, optional_time};
 use crate::spec::{Kind, Measure, Source};
 use crate::time::Time;
 use sketch::{DecodeError, Limits, Reader};
@@ -63,6 +64,17 @@ impl Shard {
         if r.bytes(MAGIC.len())? != MAGIC {
             return Err(DecodeError::Invalid("not a shard of version 2").into());
         }
+        Shard::restore_body(source, budget_bytes, r, None, limits)
+    }
+
+    /// The body of a shard, whole or with its closed panes elsewhere.
+    pub(super) fn restore_body(
+        source: &Source,
+        budget_bytes: u64,
+        r: &mut Reader<'_>,
+        records: Option<&Records<'_>>,
+        limits: &Limits,
+    ) -> Result<Shard, RestoreError> {
         let (mut events, mut history) = (read_section(r)?, read_section(r)?);
         let mut shard = Shard::new(source, budget_bytes);
         let mut room = Room::new(limits);
@@ -73,8 +85,10 @@ impl Shard {
             return Err(RestoreError::Hash { ours: shown(&stamp), theirs: shown(theirs) });
         }
         shard.watermark = optional_time(r)?;
+        let mut first = 0;
         for set in &mut shard.sets {
-            set.restore(source, r, h, shard.watermark, &mut room)?;
+            set.restore(source, r, h, shard.watermark, records.map(|records| (first, records)), &mut room)?;
+            first += set.series.len() as u32;
         }
         let mut counters = [0; COUNTERS];
         for counter in &mut counters {
@@ -86,6 +100,8 @@ impl Shard {
         events.finish()?;
         history.finish()?;
         shard.set_counters(counters);
+        // What was accounted for at the last look may have held room that a restored sketch takes only when it needs it.
+        shard.looked_at_bytes = shard.memory_bytes() as u64;
         Ok(shard)
     }
 
@@ -93,8 +109,6 @@ impl Shard {
         let [groups_halved, sketches_folded, panes_dropped, over_budget, blocks, negative, large] = counters;
         self.given_way = GivenWay { groups_halved, sketches_folded, panes_dropped, over_budget };
         self.blocks = blocks;
-        // What was accounted for at the last look may have held room that a restored sketch takes only when it needs it.
-        self.looked_at_bytes = self.memory_bytes() as u64;
         self.weights_negative = negative;
         self.weights_too_large = large;
     }
@@ -110,7 +124,7 @@ impl Shard {
 impl Frozen {
     /// As [`Shard::snapshot`] of the shard when it was frozen.
     pub fn snapshot(&self, source: &Source, out: &mut Vec<u8>) {
-        let Frozen { stamp, ref sets, watermark, counters } = *self;
+        let Frozen { stamp, ref sets, watermark, counters, .. } = *self;
         Body { stamp, sets, watermark, counters }.snapshot(source, out);
     }
 }
@@ -165,6 +179,7 @@ impl GroupingSet {
         r: &mut Reader<'_>,
         h: &mut Reader<'_>,
         watermark: Option<Time>,
+        records: Option<(u32, &Records<'_>)>,
         room: &mut Room,
     ) -> Result<(), RestoreError> {
         let named = |series: &Series, error: DecodeError| {
@@ -175,13 +190,22 @@ impl GroupingSet {
             self.series.first().map_or(RestoreError::Bytes(error.clone()), |s| named(s, error))
         })?;
         let order = self.groups.order();
+        let live = if records.is_some() { order.live() } else { Vec::new() };
         let columns = source.columns();
-        for series in &mut self.series {
+        for (series, nth) in self.series.iter_mut().zip(0..) {
             let shown: Vec<Kind> = match &source.metrics[series.metric].measure {
                 Measure::Sample { fields, .. } => fields.iter().map(|&f| columns[f].kind).collect(),
                 _ => Vec::new(),
             };
-            series.restore(r, h, &order, &shown, watermark, room).map_err(|error| named(series, error))?;
+            let restored = match records {
+                None => series.restore(r, h, &order, &shown, watermark, None, room),
+                Some((first, records)) => {
+                    let find = &|level, start| records(PaneId { series: first + nth, level, start });
+                    let elsewhere = Elsewhere { find, live: &live };
+                    series.restore(r, h, &order, &shown, watermark, Some(&elsewhere), room)
+                }
+            };
+            restored.map_err(|error| named(series, error))?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ pub struct Frozen {
     pub(super) sets: Vec<GroupingSet>,
     pub(super) watermark: Option<Time>,
     pub(super) counters: [u64; COUNTERS],
+    looked_at_bytes: u64,
 }
 
 /// Numbers behind the history of the grouping sets.
@@ -30,6 +31,7 @@ impl Shard {
             sets: self.sets.iter_mut().map(GroupingSet::freeze).collect(),
             watermark: self.watermark,
             counters: self.counters(),
+            looked_at_bytes: self.looked_at_bytes,
         }
     }
 }
@@ -40,6 +42,7 @@ impl Frozen {
         let mut shard = Shard::new(source, u64::MAX);
         (shard.sets, shard.watermark) = (self.sets, self.watermark);
         shard.set_counters(self.counters);
+        shard.looked_at_bytes = self.looked_at_bytes;
         shard
     }
 }

@@ -13,12 +13,13 @@ use engine::batch::{Batch, Place};
 use engine::column::Column;
 use engine::intake::Intake;
 use engine::judge::Judge;
-use engine::shard::Shard;
+use engine::shard::{Frozen, FrozenPane, PaneId, Shard};
 use engine::spec::{Field, Kind, Measure, Metric, Question, Source, Step};
 use engine::state::Saved;
 use engine::time::{SECOND, Span, Time};
 use peak_alloc::PeakAlloc;
-use sketch::Limits;
+use sketch::{Limits, Reader};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use support::{metric, source, time, windows};
 
@@ -54,6 +55,71 @@ fn any_bytes_are_survived_and_what_is_accepted_is_a_state() {
     // Mutations that are always refused would try nothing but the first check.
     assert!(accepted * 20 >= images, "{accepted} of {images} were accepted");
     eprintln!("{images} images, {accepted} accepted");
+    in_parts(images / 3, &mut mutator);
+}
+
+/// The same of a shard in parts: one of them, the open one or a closed pane, is changed.
+fn in_parts(images: u64, mutator: &mut Mutator) {
+    let seeds = [(totals(), 40), (panes(), 40), (panes(), 90)].map(|(source, events)| {
+        let (.., mut shard) = shard_of(&source, events);
+        let parts = parts_of(&source, &shard.freeze());
+        (source, parts)
+    });
+    assert!(seeds[2].1.1.len() > 100, "closed panes");
+    seeds.iter().for_each(|(source, parts)| assert!(lives_in_parts(source, parts), "{source:?}"));
+    let mut accepted = 0;
+    for n in 0..images {
+        let (source, parts) = &seeds[n as usize % seeds.len()];
+        let mut parts = parts.clone();
+        match mutator.below(parts.1.len() + 1) {
+            at if at < parts.1.len() && n % 4 > 0 => {
+                let record = parts.1.values_mut().nth(at).expect("one of them");
+                *record = mutator.mutate(record);
+            }
+            _ => parts.0 = mutator.mutate(&parts.0),
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| lives_in_parts(source, &parts)));
+        let Ok(alive) = outcome else { panic!("image {n}: {parts:?}") };
+        accepted += u64::from(alive);
+    }
+    assert!(accepted * 20 >= images, "{accepted} of {images} in parts were accepted");
+    eprintln!("{images} images in parts, {accepted} accepted");
+}
+
+/// What is written every time, and the closed panes.
+type Parts = (Vec<u8>, BTreeMap<PaneId, Vec<u8>>);
+
+fn parts_of(source: &Source, frozen: &Frozen) -> Parts {
+    let mut open = Vec::new();
+    frozen.write_open(source, &mut open);
+    let record = |pane: FrozenPane<'_>| {
+        let mut record = Vec::new();
+        pane.write(&mut record);
+        (pane.id, record)
+    };
+    (open, frozen.panes().map(record).collect())
+}
+
+fn lives_in_parts(source: &Source, parts: &Parts) -> bool {
+    let (open, records) = parts;
+    let find = |id: PaneId| Some(records.get(&id)?.as_slice());
+    let bytes = open.len() + records.values().map(Vec::len).sum::<usize>();
+    HEAP.reset_peak_usage();
+    let before = HEAP.current_usage();
+    let mut r = Reader::new(open);
+    let shard = Shard::restore_parts(source, u64::MAX, &mut r, &find, &LIMITS);
+    let peak = HEAP.peak_usage() - before;
+    assert!(peak <= PEAK_BYTES_MAX + 64 * bytes, "{peak} bytes for {bytes}");
+    let Ok(mut shard) = shard else { return false };
+    if r.finish().is_err() {
+        return false;
+    }
+    let (again, panes) = parts_of(source, &shard.freeze());
+    assert_eq!(&again, open, "what is accepted is written as it was");
+    panes.iter().for_each(|(id, pane)| assert_eq!(pane, &records[id], "a pane too"));
+    let intake = Intake::new(source);
+    ask(source, State::new(vec![shard], Judge::new(source, None, 0), intake.tally(), None));
+    true
 }
 
 /// Whether bytes are a state, which is then put through all that is done with states.
@@ -167,6 +233,12 @@ fn of_fields(metrics: Vec<Metric>) -> Source {
 
 /// The state of so many events, as bytes.
 fn saved(source: &Source, events: usize) -> Vec<u8> {
+    let (intake, judge, shard) = shard_of(source, events);
+    Saved::of(&State::new(vec![shard], judge, intake.tally(), intake.watermark()), source).bytes
+}
+
+/// The machines behind so many events.
+fn shard_of(source: &Source, events: usize) -> (Intake, Judge, Shard) {
     let place = |row: usize| Place { start: row as u32 * 10, len: 9, line: 0 };
     let batch = Batch {
         rows: events,
@@ -189,7 +261,7 @@ fn saved(source: &Source, events: usize) -> Vec<u8> {
     if let Some(watermark) = intake.boundary() {
         shard.advance(watermark);
     }
-    Saved::of(&State::new(vec![shard], judge, intake.tally(), intake.watermark()), source).bytes
+    (intake, judge, shard)
 }
 
 /// Values at which sizes, numbers and weights break.

@@ -14,6 +14,8 @@ pub enum Compression {
     Zstd,
     /// gzip.
     Gzip,
+    /// LZ4.
+    Lz4,
     /// Not at all.
     None,
 }
@@ -42,7 +44,12 @@ pub(super) fn read(entry: &Entry, problems: &mut Problems) -> Checkpoint {
     };
     let mut section = Section::new("`checkpoint`", &entry.key_place, table);
     let every = section.parsed("every", problems, span_above_zero);
-    let words = [("zstd", Compression::Zstd), ("gzip", Compression::Gzip), ("none", Compression::None)];
+    let words = [
+        ("zstd", Compression::Zstd),
+        ("lz4", Compression::Lz4),
+        ("gzip", Compression::Gzip),
+        ("none", Compression::None),
+    ];
     let compression = section.word("compression", &words, problems);
     section.finish(&[], problems);
     let default = Checkpoint::default();

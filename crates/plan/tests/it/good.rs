@@ -3,7 +3,7 @@
 use crate::{SHOP, parse};
 use engine::spec::*;
 use engine::time::{SECOND, Span};
-use plan::{Input, InputKind};
+use plan::{Input, InputKind, SecretAt, Serve};
 
 fn span(text: &str) -> Span {
     text.parse().unwrap()
@@ -184,6 +184,31 @@ fn formats_and_their_shapes() {
     }
     let stdin = one("kind = \"stdin\"\nformat = \"tsv\"", "\"count()\"");
     assert_eq!(stdin.inputs[0].kind, InputKind::Stdin);
+}
+
+#[test]
+fn what_is_served() {
+    let serve = |head: &str, source: &str| {
+        let text = format!("{head}\n[source.s]\n{source}\n[metric]\nm = \"count()\"\n");
+        let got = parse(&text, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        (got.inputs[0].kind.clone(), got.spec.sources[0].format.clone(), got.serve)
+    };
+    let listen = |address: &str| Serve { listen: address.parse().unwrap(), ..Serve::default() };
+    let http = "kind = \"http\"";
+    assert_eq!(serve("", "path = \"a.csv\"").2, None);
+    assert_eq!(serve("", http), (InputKind::Http, Format::Ndjson, Some(listen("127.0.0.1:8428"))));
+    let (_, format, _) = serve("", "kind = \"http\"\nformat = \"combined\"");
+    assert_eq!(format, Format::AccessLog { combined: true });
+    assert_eq!(serve("serve = {}", "path = \"a.csv\"").2, Some(Serve::default()));
+    assert_eq!(serve("serve = { listen = \"localhost:0\" }", http).2, Some(listen("127.0.0.1:0")));
+    assert_eq!(serve("serve = { listen = \"[::1]:80\" }", http).2, Some(listen("[::1]:80")));
+    let all = "[serve]\nlisten = \"0.0.0.0:8428\"\ntoken = { env = \"TOKEN\" }\nbody_max = \"1MiB\"";
+    let expected = Serve {
+        token: Some(SecretAt::Env("TOKEN".into())),
+        body_bytes_max: 1 << 20,
+        ..listen("0.0.0.0:8428")
+    };
+    assert_eq!(serve(all, http).2, Some(expected));
 }
 
 #[test]

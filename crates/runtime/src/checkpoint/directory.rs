@@ -1,8 +1,9 @@
 //! A directory of commits: read, written, tidied.
 
-use super::manifest::checksum;
+use super::manifest::{CHECKSUM_BYTES, checksum};
+use super::panes::{PaneRecords, Panes};
 use super::segment::{pack, unpack};
-use super::{About, Codec, JUDGE, KEPT, Manifest, Position, Segment};
+use super::{About, Codec, JUDGE, KEPT, Manifest, PANES, Position, SEGMENT, SHARD, Segment, segments_of};
 use crate::RunError;
 use crate::sink::Delivery;
 use engine::judge::FrozenJudge;
@@ -15,7 +16,6 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const MANIFEST: &str = "commit-";
-const SEGMENT: &str = "segment-";
 const LOCK: &str = "lock";
 /// Of a file that is not whole yet.
 const PART: &str = ".part";
@@ -29,6 +29,8 @@ pub struct StateDirectory {
     _lock: Option<File>,
     /// The last commit.
     last: Option<Manifest>,
+    /// The closed panes of it.
+    panes: Panes,
 }
 
 /// A commit that was read back.
@@ -38,6 +40,8 @@ pub struct Restored {
     pub manifest: Manifest,
     /// The shards, as bytes.
     pub shards: Vec<Vec<u8>>,
+    /// Their closed panes; none of a commit of version 1, whose shards are whole.
+    pub panes: PaneRecords,
     /// The filters of verdicts, as bytes.
     pub judge: Vec<u8>,
     /// Later commits that are damaged, in sentences.
@@ -81,7 +85,7 @@ impl StateDirectory {
             }
             Err(fs::TryLockError::Error(source)) => return Err(wrong("lock", path, source)),
         }
-        Ok(StateDirectory { path: path.to_path_buf(), codec, _lock: Some(file), last: None })
+        Ok(StateDirectory { _lock: Some(file), ..StateDirectory::at(path, codec) })
     }
 
     /// Reads the last commit of a directory without writing there, also while a run does.
@@ -89,9 +93,12 @@ impl StateDirectory {
     /// # Errors
     /// As [`StateDirectory::restore`].
     pub fn look(path: &Path) -> Result<Option<Restored>, RunError> {
-        let mut directory =
-            StateDirectory { path: path.to_path_buf(), codec: Codec::None, _lock: None, last: None };
-        directory.restore()
+        StateDirectory::at(path, Codec::None).restore()
+    }
+
+    pub(super) fn at(path: &Path, codec: Codec) -> StateDirectory {
+        let path = path.to_path_buf();
+        StateDirectory { path, codec, _lock: None, last: None, panes: Panes::default() }
     }
 
     /// Reads the last commit; `None` when there has never been one.
@@ -103,10 +110,9 @@ impl StateDirectory {
         let mut damaged = Vec::new();
         for (number, name) in commits.iter().rev() {
             match self.read_commit(*number, name) {
-                Ok((manifest, mut parts)) => {
-                    let judge = parts.pop().unwrap_or_default();
-                    self.last = Some(manifest.clone());
-                    return Ok(Some(Restored { manifest, shards: parts, judge, damaged }));
+                Ok((restored, panes)) => {
+                    (self.last, self.panes) = (Some(restored.manifest.clone()), panes);
+                    return Ok(Some(Restored { damaged, ..restored }));
                 }
                 Err(why) => damaged.push(why),
             }
@@ -127,17 +133,24 @@ impl StateDirectory {
     /// `source` is what the state is of.
     pub(crate) fn commit(&mut self, about: &About, source: &Source, cut: Cut) -> Result<(), RunError> {
         let number = self.last.as_ref().map_or(1, |last| last.number + 1);
+        let mut nth = 0..;
+        let panes = self.panes.write(&cut.shards, |raw| {
+            let file = format!("{}{PANES}-{}", segments_of(number), nth.next().unwrap_or(0));
+            self.put(PANES, file, raw, checksum(raw))
+        })?;
         let mut segments = Vec::new();
+        let mut raw = Vec::new();
         for (i, shard) in cut.shards.into_iter().enumerate() {
-            let mut raw = Vec::new();
-            shard.snapshot(source, &mut raw);
+            raw.clear();
+            shard.write_open(source, &mut raw);
             // What was copied for its sake goes before the next one is written.
             drop(shard);
-            segments.push(self.segment(number, format!("shard-{i}"), &raw)?);
+            segments.push(self.segment(number, format!("{SHARD}{i}"), &raw)?);
         }
-        let mut raw = Vec::new();
+        raw.clear();
         cut.judge.snapshot(&mut raw);
         segments.push(self.segment(number, JUDGE.to_string(), &raw)?);
+        segments.extend(panes.segments().cloned());
         let manifest = Manifest {
             number,
             written_us: now_us(),
@@ -151,7 +164,7 @@ impl StateDirectory {
             segments,
         };
         self.write(&format!("{MANIFEST}{number:016x}"), &manifest.write())?;
-        self.last = Some(manifest);
+        (self.last, self.panes) = (Some(manifest), panes);
         self.tidy();
         Ok(())
     }
@@ -163,11 +176,23 @@ impl StateDirectory {
         if let Some(same) = before.filter(|segment| segment.raw_checksum == raw_checksum) {
             return Ok(same.clone());
         }
+        let file = format!("{}{part}", segments_of(number));
+        self.put(&part, file, raw, raw_checksum)
+    }
+
+    /// Makes a segment durable.
+    fn put(
+        &self,
+        part: &str,
+        file: String,
+        raw: &[u8],
+        raw_checksum: [u8; CHECKSUM_BYTES],
+    ) -> Result<Segment, RunError> {
         let bytes = pack(raw, self.codec).map_err(|source| wrong("write to", &self.path, source))?;
-        let file = format!("{SEGMENT}{number:016x}-{part}");
         self.write(&file, &bytes)?;
-        let (bytes, checksum) = (bytes.len() as u64, checksum(&bytes));
-        Ok(Segment { part, file, bytes, raw_bytes: raw.len() as u64, checksum, raw_checksum })
+        let (part, checksum) = (part.to_string(), checksum(&bytes));
+        let (bytes, raw_bytes) = (bytes.len() as u64, raw.len() as u64);
+        Ok(Segment { part, file, bytes, raw_bytes, live_bytes: raw_bytes, checksum, raw_checksum })
     }
 
     /// Writes a file beside its place, makes it durable, and puts it there.
@@ -234,15 +259,26 @@ impl StateDirectory {
         }
     }
 
-    /// A commit with its parts, the judge last.
-    fn read_commit(&self, number: u64, name: &str) -> Result<(Manifest, Vec<Vec<u8>>), String> {
+    /// A commit with its parts.
+    fn read_commit(&self, number: u64, name: &str) -> Result<(Restored, Panes), String> {
         let manifest = self.read_manifest(number, name)?;
-        let parts =
-            manifest.segments.iter().map(|segment| self.read_segment(segment)).collect::<Result<_, _>>()?;
-        if manifest.segments.last().is_none_or(|last| last.part != JUDGE) || manifest.shards() == 0 {
-            return Err(format!("`{name}` is damaged: it has no shard, or no judge"));
+        let (mut shards, mut judge, mut panes) = (Vec::new(), None, Vec::new());
+        for segment in &manifest.segments {
+            let raw = self.read_segment(segment)?;
+            match segment.part.as_str() {
+                JUDGE => judge = Some(raw),
+                PANES => panes.push((segment.clone(), raw)),
+                part if part.strip_prefix(SHARD) == Some(&shards.len().to_string()) => shards.push(raw),
+                part => {
+                    return Err(format!("`{name}` is damaged: its part `{part}` stands where none should"));
+                }
+            }
         }
-        Ok((manifest, parts))
+        let Some(judge) = judge.filter(|_| !shards.is_empty()) else {
+            return Err(format!("`{name}` is damaged: it has no shard, or no judge"));
+        };
+        let (known, panes) = Panes::read(panes)?;
+        Ok((Restored { manifest, shards, panes, judge, damaged: Vec::new() }, known))
     }
 
     fn read_segment(&self, segment: &Segment) -> Result<Vec<u8>, String> {

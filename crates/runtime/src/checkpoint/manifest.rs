@@ -6,9 +6,9 @@ use sketch::{DecodeError, Reader};
 
 /// The first bytes of a manifest.
 const MAGIC: &[u8; 8] = b"SGCOMMIT";
-/// 2 added what has left through sinks.
+/// 2 added closed panes by themselves, and what has left through sinks.
 const VERSION: u16 = 2;
-const CHECKSUM_BYTES: usize = 16;
+pub(super) const CHECKSUM_BYTES: usize = 16;
 
 /// XXH3, 128 bits, as sixteen bytes.
 pub(crate) fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
@@ -57,7 +57,7 @@ pub struct Position {
 /// A file that a commit needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
-    /// What it holds: `judge`, or `shard-0` and so on.
+    /// What it holds: `judge`, `shard-0` and so on, or `panes`.
     pub part: String,
     /// Its name in the directory.
     pub file: String,
@@ -65,6 +65,8 @@ pub struct Segment {
     pub bytes: u64,
     /// The bytes that it unpacks to.
     pub raw_bytes: u64,
+    /// How many of these the commit needs.
+    pub live_bytes: u64,
     /// Checksum of the file.
     pub checksum: [u8; CHECKSUM_BYTES],
     /// Checksum of what it unpacks to.
@@ -92,7 +94,7 @@ pub struct Manifest {
     pub intake: Vec<u8>,
     /// What has left through sinks, and what is leaving with this commit.
     pub sinks: Vec<u8>,
-    /// The shards in order, and the judge.
+    /// The shards in order, the judge, and the closed panes, the oldest segment first.
     pub segments: Vec<Segment>,
 }
 
@@ -168,7 +170,7 @@ impl Manifest {
             manifest.sinks = read_bytes(r)?.to_vec();
         }
         for _ in 0..count(r)? {
-            manifest.segments.push(Segment::read(r)?);
+            manifest.segments.push(Segment::read(version, r)?);
         }
         r.clone().finish()?;
         Ok(manifest)
@@ -176,7 +178,13 @@ impl Manifest {
 
     /// The number of shards.
     pub fn shards(&self) -> usize {
-        self.segments.iter().filter(|segment| segment.part != super::JUDGE).count()
+        self.segments.iter().filter(|segment| segment.part.starts_with(super::SHARD)).count()
+    }
+
+    /// Bytes of the segments that this commit has written, and not an earlier one.
+    pub fn written_bytes(&self) -> u64 {
+        let own = super::segments_of(self.number);
+        self.segments.iter().filter(|segment| segment.file.starts_with(&own)).map(|s| s.bytes).sum()
     }
 }
 
@@ -217,16 +225,22 @@ impl Segment {
         write_bytes(self.file.as_bytes(), out);
         write_varint(self.bytes, out);
         write_varint(self.raw_bytes, out);
+        write_varint(self.live_bytes, out);
         out.extend_from_slice(&self.checksum);
         out.extend_from_slice(&self.raw_checksum);
     }
 
-    fn read(r: &mut Reader<'_>) -> Result<Segment, DecodeError> {
+    fn read(version: u16, r: &mut Reader<'_>) -> Result<Segment, DecodeError> {
+        let (part, file) = (read_text(r)?, read_text(r)?);
+        let (bytes, raw_bytes) = (r.varint()?, r.varint()?);
+        // Of version 1 everything is needed.
+        let live_bytes = if version == 1 { raw_bytes } else { r.varint()? };
         Ok(Segment {
-            part: read_text(r)?,
-            file: read_text(r)?,
-            bytes: r.varint()?,
-            raw_bytes: r.varint()?,
+            part,
+            file,
+            bytes,
+            raw_bytes,
+            live_bytes,
             checksum: read_checksum(r)?,
             raw_checksum: read_checksum(r)?,
         })
@@ -294,6 +308,7 @@ mod tests {
                 file: "segment-7-shard-0".into(),
                 bytes: 10,
                 raw_bytes: 100,
+                live_bytes: 60,
                 checksum: [1; 16],
                 raw_checksum: [2; 16],
             }],

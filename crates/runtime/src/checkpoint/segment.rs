@@ -3,7 +3,8 @@
 use super::Codec;
 use flate2::Compression;
 use flate2::read::{GzDecoder, GzEncoder};
-use std::io::{self, Read};
+use lz4_flex::frame::{BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+use std::io::{self, Read, Write};
 
 /// The first bytes of a segment.
 const MAGIC: &[u8; 8] = b"SGSEGMEN";
@@ -14,7 +15,10 @@ const HEAD_BYTES: usize = 8 + 2 + 1;
 const ZSTD_LEVEL: i32 = 1;
 
 /// Packs a part of a state.
-pub(super) fn pack(raw: &[u8], codec: Codec) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// None but those of the compression itself, which has memory to write to.
+pub fn pack(raw: &[u8], codec: Codec) -> io::Result<Vec<u8>> {
     let mut out = MAGIC.to_vec();
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.push(codec as u8);
@@ -24,12 +28,20 @@ pub(super) fn pack(raw: &[u8], codec: Codec) -> io::Result<Vec<u8>> {
         Codec::Gzip => {
             GzEncoder::new(raw, Compression::fast()).read_to_end(&mut out)?;
         }
+        Codec::Lz4 => {
+            let mut encoder = FrameEncoder::with_frame_info(lz4_frame(), &mut out);
+            encoder.write_all(raw)?;
+            encoder.finish()?;
+        }
     }
     Ok(out)
 }
 
 /// Unpacks `raw_bytes` bytes; no more are built.
-pub(super) fn unpack(bytes: &[u8], raw_bytes: u64) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// A sentence that says what is wrong with a segment that does not hold so many.
+pub fn unpack(bytes: &[u8], raw_bytes: u64) -> Result<Vec<u8>, String> {
     if bytes.len() < HEAD_BYTES || !bytes.starts_with(MAGIC) || bytes[8..10] != VERSION.to_le_bytes() {
         return Err("it does not begin as a segment of version 1 does".into());
     }
@@ -42,6 +54,7 @@ pub(super) fn unpack(bytes: &[u8], raw_bytes: u64) -> Result<Vec<u8>, String> {
         Codec::None => Box::new(packed),
         Codec::Zstd => Box::new(zstd::Decoder::with_buffer(packed).map_err(|error| error.to_string())?),
         Codec::Gzip => Box::new(GzDecoder::new(packed)),
+        Codec::Lz4 => Box::new(FrameDecoder::new(packed)),
     };
     let mut raw = Vec::new();
     reader.take(raw_bytes.saturating_add(1)).read_to_end(&mut raw).map_err(|error| error.to_string())?;
@@ -50,6 +63,11 @@ pub(super) fn unpack(bytes: &[u8], raw_bytes: u64) -> Result<Vec<u8>, String> {
     } else {
         Err("it unpacks to another length than it should".into())
     }
+}
+
+/// Large blocks: segments are read whole. With a checksum behind the end, or one that lacks its end would pass.
+fn lz4_frame() -> FrameInfo {
+    FrameInfo::new().block_size(BlockSize::Max1MB).content_checksum(true)
 }
 
 #[cfg(test)]

@@ -1,0 +1,199 @@
+//! Closed panes on disk: which are there already, which are written now, and which segments are written anew.
+//!
+//! A segment of panes holds records, one for each, and is never changed. A pane that is as it was is not written again. What
+//! nobody needs any more stays until less than half of its segment is needed: then what is needed of it is written to
+//! a new one. So the disk holds at most about twice what is needed, and a pane is moved a bounded number of times.
+
+use super::Segment;
+use super::manifest::{CHECKSUM_BYTES, checksum};
+use engine::shard::{Frozen, FrozenPane, Mark, PaneId};
+use engine::time::Time;
+use sketch::codec::write_varint;
+use sketch::{DecodeError, Reader};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// A segment is not made larger than this and one pane, unpacked: what is packed and unpacked at a time.
+/// Small in tests of this crate, so that few panes make several segments.
+pub(super) const SEGMENT_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 32 << 20 };
+/// Segments that need less than half of that, at most; beyond it the smaller half of them becomes one.
+pub(super) const SMALL_MAX: usize = 16;
+
+/// A pane of one of the shards.
+type Place = (u32, PaneId);
+
+/// The closed panes of the last commit.
+#[derive(Debug, Default)]
+pub(super) struct Panes {
+    records: BTreeMap<Place, Record>,
+    /// By age.
+    segments: BTreeMap<u64, Segment>,
+}
+
+/// Where a pane is.
+#[derive(Debug, Clone)]
+struct Record {
+    was: Was,
+    segment: u64,
+    /// Its bytes in the segment, unpacked.
+    bytes: u64,
+}
+
+/// What tells whether a pane is as it was when it was written.
+#[derive(Debug, Clone)]
+enum Was {
+    /// It was written by this run.
+    Marked(Mark),
+    /// It was read back: its bytes say it.
+    Bytes([u8; CHECKSUM_BYTES]),
+}
+
+/// Closed panes that were read back, to restore shards with.
+#[derive(Debug, Default)]
+pub struct PaneRecords {
+    segments: Vec<Vec<u8>>,
+    places: BTreeMap<Place, (usize, Range<usize>)>,
+}
+
+impl Panes {
+    /// What segments of a commit hold, the oldest first: of equal panes the last one counts.
+    pub fn read(segments: Vec<(Segment, Vec<u8>)>) -> Result<(Panes, PaneRecords), String> {
+        let (mut panes, mut found) = (Panes::default(), PaneRecords::default());
+        for (nth, (segment, raw)) in segments.into_iter().enumerate() {
+            let mut r = Reader::new(&raw);
+            while r.remaining() > 0 {
+                let from = raw.len() - r.remaining();
+                let (place, len) =
+                    read_record(&mut r).map_err(|error| format!("`{}` is damaged: {error}", segment.file))?;
+                let to = raw.len() - r.remaining();
+                let range = to - len..to;
+                let (bytes, was) = ((to - from) as u64, Was::Bytes(checksum(&raw[range.clone()])));
+                panes.records.insert(place, Record { was, segment: nth as u64, bytes });
+                found.places.insert(place, (nth, range));
+            }
+            panes.segments.insert(nth as u64, segment);
+            found.segments.push(raw);
+        }
+        Ok((panes, found))
+    }
+
+    /// Writes the closed panes of these shards as far as they are not there as they are now, through `put`, which makes a
+    /// segment of bytes. Gives back what is there afterwards, and changes nothing itself.
+    pub fn write<E>(
+        &self,
+        shards: &[Frozen],
+        mut put: impl FnMut(&[u8]) -> Result<Segment, E>,
+    ) -> Result<Panes, E> {
+        let kept = self.unchanged(shards);
+        let anew = self.to_write_anew(&kept);
+        let mut next = Panes { records: kept, segments: BTreeMap::new() };
+        let mut age = self.segments.last_key_value().map_or(0, |(age, _)| age + 1);
+        let (mut raw, mut record) = (Vec::new(), Vec::new());
+        for (place, pane) in all(shards) {
+            if next.records.get(&place).is_some_and(|record| !anew.contains(&record.segment)) {
+                continue;
+            }
+            record.clear();
+            pane.write(&mut record);
+            let before = raw.len();
+            write_record(place, &record, &mut raw);
+            let (bytes, was) = ((raw.len() - before) as u64, Was::Marked(pane.mark()));
+            let record = Record { was, segment: age, bytes };
+            next.records.insert(place, record);
+            if raw.len() as u64 >= SEGMENT_BYTES {
+                next.segments.insert(age, put(&raw)?);
+                raw.clear();
+                age += 1;
+            }
+        }
+        if !raw.is_empty() {
+            next.segments.insert(age, put(&raw)?);
+        }
+        let live = next.live();
+        let named = self.segments.iter().map(|(age, segment)| (*age, segment.clone()));
+        next.segments.extend(named.filter(|(age, _)| live.contains_key(age)));
+        next.segments.iter_mut().for_each(|(age, segment)| segment.live_bytes = live[age]);
+        Ok(next)
+    }
+
+    /// The segments, the oldest first.
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.values()
+    }
+
+    /// The records of panes that are as they were written.
+    fn unchanged(&self, shards: &[Frozen]) -> BTreeMap<Place, Record> {
+        let mut bytes = Vec::new();
+        let mut as_it_was = |(place, pane): (Place, FrozenPane<'_>)| {
+            let record = self.records.get(&place)?;
+            let same = match &record.was {
+                Was::Marked(mark) => pane.is(mark),
+                Was::Bytes(sum) => {
+                    bytes.clear();
+                    pane.write(&mut bytes);
+                    checksum(&bytes) == *sum
+                }
+            };
+            same.then(|| (place, Record { was: Was::Marked(pane.mark()), ..*record }))
+        };
+        all(shards).filter_map(&mut as_it_was).collect()
+    }
+
+    /// The segments of which less than half is needed, and the smaller half of the small ones when they are many.
+    fn to_write_anew(&self, kept: &BTreeMap<Place, Record>) -> BTreeSet<u64> {
+        let live = live(kept);
+        let needed = |age: &u64| live.get(age).copied().unwrap_or(0);
+        let half = |(age, segment): (&u64, &Segment)| needed(age).saturating_mul(2) < segment.raw_bytes;
+        let mut anew: BTreeSet<u64> =
+            self.segments.iter().filter(|entry| half(*entry)).map(|(age, _)| *age).collect();
+        let rest = self.segments.keys().copied().filter(|age| !anew.contains(age));
+        let mut small: Vec<u64> = rest.filter(|age| needed(age) * 2 < SEGMENT_BYTES).collect();
+        // One more may come now.
+        if small.len() >= SMALL_MAX {
+            small.sort_by_key(|age| (needed(age), *age));
+            anew.extend(&small[..SMALL_MAX / 2]);
+        }
+        anew
+    }
+
+    fn live(&self) -> BTreeMap<u64, u64> {
+        live(&self.records)
+    }
+}
+
+impl PaneRecords {
+    /// The record of a closed pane of a shard.
+    pub fn find(&self, shard: usize, pane: PaneId) -> Option<&[u8]> {
+        let (segment, range) = self.places.get(&(u32::try_from(shard).ok()?, pane))?;
+        self.segments[*segment].get(range.clone())
+    }
+}
+
+/// The bytes that are needed of each segment.
+fn live(records: &BTreeMap<Place, Record>) -> BTreeMap<u64, u64> {
+    let mut live = BTreeMap::new();
+    records.values().for_each(|record| *live.entry(record.segment).or_default() += record.bytes);
+    live
+}
+
+fn all(shards: &[Frozen]) -> impl Iterator<Item = (Place, FrozenPane<'_>)> {
+    let shards = shards.iter().zip(0u32..);
+    shards.flat_map(|(shard, nth)| shard.panes().map(move |pane| ((nth, pane.id), pane)))
+}
+
+fn write_record((shard, pane): Place, record: &[u8], out: &mut Vec<u8>) {
+    [shard, pane.series, pane.level].iter().for_each(|number| write_varint(u64::from(*number), out));
+    out.extend_from_slice(&pane.start.0.to_le_bytes());
+    write_varint(record.len() as u64, out);
+    out.extend_from_slice(record);
+}
+
+/// Which pane comes next, and the length of its record, behind which the reader is left.
+fn read_record(r: &mut Reader<'_>) -> Result<(Place, usize), DecodeError> {
+    let mut number = || u32::try_from(r.varint()?).map_err(|_| DecodeError::Invalid("number of a pane"));
+    let (shard, series, level) = (number()?, number()?, number()?);
+    let start = Time(r.i64()?);
+    let bytes = usize::try_from(r.varint()?).map_err(|_| DecodeError::Truncated)?;
+    r.bytes(bytes)?;
+    Ok(((shard, PaneId { series, level, start }), bytes))
+}
