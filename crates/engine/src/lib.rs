@@ -33,6 +33,7 @@ pub mod rollup;
 pub mod series;
 pub mod session;
 pub mod shard;
+mod slide;
 pub mod spec;
 pub mod state;
 pub mod time;

@@ -17,6 +17,7 @@ mod retention;
 mod rollups;
 mod samples;
 mod sessions;
+mod slides;
 mod state;
 mod support;
 mod verdicts;
