@@ -43,7 +43,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     offered(root, "distinct keys in one window", keys, options.keys, options.keys, &|out, i| {
         // A bijection of the numbers below 2^32, so that keys come in no order.
         let key = (i as u32).wrapping_mul(2_654_435_761);
-        write!(out, "{{\"ts\":{},\"key\":\"{key:08x}\",\"n\":1}}\n", i * 3_000 / options.keys)
+        writeln!(out, "{{\"ts\":{},\"key\":\"{key:08x}\",\"n\":1}}", i * 3_000 / options.keys)
     })?;
     let groups = "hits = { measure = \"count()\", by = [[], [\"key\"]], keys = \"1000 + other\" }\n\
                   sum = { measure = \"sum(n)\", by = [[], [\"key\"]], keys = \"1000 + other\" }\n\
@@ -52,7 +52,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let events = 2 * options.groups;
     offered(root, "groups offered to 1000 + other", groups, events, options.groups, &|out, i| {
         let key = ((i % options.groups) as u32).wrapping_mul(2_654_435_761);
-        write!(out, "{{\"ts\":{},\"key\":\"{key:08x}\",\"n\":1}}\n", i * 3_000 / events)
+        writeln!(out, "{{\"ts\":{},\"key\":\"{key:08x}\",\"n\":1}}", i * 3_000 / events)
     })
 }
 
