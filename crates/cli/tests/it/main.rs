@@ -8,6 +8,7 @@ mod follow;
 mod formats;
 mod init;
 mod inputs;
+mod kept;
 mod language;
 mod manual;
 mod outputs;
