@@ -292,6 +292,13 @@ def number_text(node):
     return node.args[0] if node.op == "number" else "-" + number_text(node.args[0])
 
 
+def text_of(node):
+    """The text between quotes."""
+    if node.op != "text":
+        raise Wrong(f"{show(node)} is no text")
+    return node.args[0]
+
+
 def replaced(node, by_name):
     """The expression with some fields replaced by expressions."""
     if node.op == "field":

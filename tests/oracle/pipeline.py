@@ -18,7 +18,7 @@ import expr
 from columns import NUMERIC, Layout, lay_out
 from errors import Unsupported, Wrong
 
-MEASURES = NUMERIC + ("count", "unique", "audience", "freq", "top", "seen", "sample")
+MEASURES = NUMERIC + ("count", "unique", "audience", "freq", "top", "seen", "sample", "session")
 QS_DEFAULT = ["0.5", "0.9", "0.95", "0.99", "0.999"]
 K_DEFAULT = 10
 GROUPS_DEFAULT = 1000
@@ -73,6 +73,7 @@ class Metric:
     weight: str | None = None
     verdict: str | None = None
     size: tuple | None = None
+    gap: int | None = None  # of sessions, in microseconds
     k: int = K_DEFAULT
     qs: list = field(default_factory=list)
     bounds: list | None = None
@@ -292,6 +293,8 @@ def parse_measure(metric, text):
     if metric.measure not in MEASURES:
         raise Unsupported(f"measure {metric.measure}")
     weighs = named.pop("weight", None)
+    if metric.measure == "session":
+        parse_session(metric, text, named)
     if named or weighs and metric.measure not in ("top", "freq"):
         raise Unsupported(f"arguments of `{text}`")
     metric.weighs = weighs
@@ -310,6 +313,16 @@ def parse_measure(metric, text):
         metric.bounds, rest = [float(bound) for bound in rest] or None, []
     if rest:
         raise Unsupported(f"arguments of `{text}`")
+
+
+def parse_session(metric, text, named):
+    """`session(user, gap => '30m', open => '1M')`: how many are held changes nothing as long as they fit."""
+    if "gap" not in named:
+        raise Wrong(f"`{text}` has no gap")
+    metric.gap = parse_span(expr.text_of(named.pop("gap")))
+    named.pop("open", None)
+    if metric.by != [()]:
+        raise Wrong(f"`{text}` by groups")
 
 
 def parse_seen(metric, table):

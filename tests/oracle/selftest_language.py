@@ -349,6 +349,29 @@ class Measures(Folder):
         with self.assertRaisesRegex(pipelines.Wrong, "made of itself"):
             self.answers(circle)
 
+    def test_sessions(self):
+        """ada: 0 10 | 31; bob: 5 | 40, which 22 makes one of, though it is late; nobody has none."""
+        toml = """
+            panes = ["10s:1h"]
+            [source.s]
+            path = "v.csv"
+            time = { field = "t", unit = "s" }
+            [metric]
+            visits = "session(who, gap => '20s', open => '1k')"
+            some   = "session(who, gap => '20s') filter (where t <> '22')"
+        """
+        self.put("v.csv", "t,who\n0,ada\n5,bob\n7,\n10,ada\n31,ada\n40,bob\n22,bob\n")
+        found = self.answers(toml).cells
+        self.assertEqual(sorted(found["visits.duration_s", (), None, None].values), [0, 10, 35])
+        self.assertEqual(sorted(found["visits.events", (), None, None].values), [1, 2, 3])
+        self.assertEqual([found[name, (), None, None].value() for name in ("visits", "some")], [3, 4])
+        windows = self.answers(toml, every="20s").cells
+        ends = {key[2] // 10**6: cell.count for key, cell in windows.items() if key[0] == "visits"}
+        self.assertEqual(ends, {0: 1, 20: 1, 40: 1})
+        for wrong in ("session(who)", "session(who, gap => 20)"):
+            with self.assertRaises(pipelines.Wrong):
+                self.answers(toml.replace("session(who, gap => '20s', open => '1k')", wrong))
+
     def test_a_weight_is_a_whole_number(self):
         self.assertEqual(self.answers(STREAM.replace('n = "int64"', "").replace("worth  = ", "#")).kinds["heavy", "n"],
                          "int64")

@@ -10,13 +10,14 @@ enter no measure; the deviation of fewer than two values is null; a group stands
 of it was folded, also when the measured field was missing; an event that a filter keeps out is not folded, so a
 group or window of nothing else is not reported; an item of weight 0 is none; a negative weight counts once a metric,
 and only where there is an item; the empty text is no item (`unique`, `audience`, `top`, `freq`) and no key of `seen`,
-whose verdict is null; verdicts are given in the order of the files.
+whose verdict is null; verdicts are given in the order of the files; the empty text has no sessions either, and what is
+late and was let in belongs to them as if it had come in time.
 """
 
 import itertools
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cached_property
@@ -139,6 +140,11 @@ def compute(pipeline, every=None, window=None):
             answers.samples[metric.name] = source.layout.shown, source.time and source.time.path, list(kinds)
             if metric.verdict:
                 answers.misjudged[metric.name] = misjudged(source, len(rows))
+            if metric.measure == "session":
+                found = sessions(source.layout.kinds, metric, rows)
+                fold_sessions(answers, source, metric, found, every and (every, window),
+                              (watermark, metric.levels or pipeline.levels))
+                continue
             for paths in metric.by:
                 if every is None or metric.forever:
                     fold_totals(answers, source, metric, paths, rows)
@@ -212,6 +218,53 @@ def misjudged(source, n):
     """More false positives than this among n events are no chance (6 sigma), if the filters are as wide as they say."""
     expected = sum(n * metric.size[1] for metric in source.metrics if metric.measure == "seen" and metric.size)
     return expected + 6 * math.sqrt(expected) + 6
+
+
+def sessions(kinds, metric, rows):
+    """(time of the last event, seconds, events) of each session: all events of a key in the order of time, cut where the
+    next one comes more than `gap` later."""
+    place, _, where = places(kinds, metric)
+    times = defaultdict(list)
+    for time, values, _ in rows:
+        if values[place] not in (None, "") and (where is None or values[where] is True):
+            times[values[place]].append(time)
+    found = []
+    for of_key in times.values():
+        of_key.sort()
+        ends = [at for at, (a, b) in enumerate(zip(of_key, of_key[1:])) if b - a > metric.gap] + [len(of_key) - 1]
+        start = 0
+        for end in ends:
+            seconds = (of_key[end] - of_key[start]) / 10**6
+            found.append((of_key[end], seconds, end + 1 - start))
+            start = end + 1
+    return found
+
+
+def fold_sessions(answers, source, metric, found, question, kept):
+    """Their number, and as metrics of their own the quantiles of how long they took and of how many events they had; each in
+    the pane of its last event. What is kept is reckoned from `gap` before the watermark."""
+    qs = [Fraction(q) for q in ("0.5", "0.9", "0.95", "0.99", "0.999")]
+    watermark, levels = kept
+    parts = ((metric.name, "count", 1), (metric.name + ".duration_s", "quantiles", 1),
+             (metric.name + ".events", "quantiles", 2))
+    for name, measure, place in parts:
+        part = replace(metric, name=name, measure=measure, qs=qs)
+        answers.metrics[name], answers.late[name] = part, answers.late[metric.name]
+        cells = defaultdict(list)
+        if question is None:
+            cells[None, None] = [session[place] for session in found]
+        else:
+            every, window = question
+            if not levels or every % levels[0][0] or window % levels[0][0]:
+                raise Unsupported("windows that are no whole number of panes")
+            for session in found:
+                pane = session[0] - session[0] % math.gcd(every, window)
+                for start in starts_of(pane, every, window):
+                    if clock.window_retained(start, start + window, watermark - metric.gap, levels):
+                        cells[start, start + window].append(session[place])
+        for (start, end), values in cells.items():
+            kind = "int64" if place == 2 else "float64"
+            answers.cells[name, (), start, end] = Cell(part, kind, len(values), values)
 
 
 def negative_weights(kinds, metric, rows):

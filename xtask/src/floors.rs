@@ -23,6 +23,7 @@ const SHOP: &str = "streamgauge-shop";
 const ENGINE: &str = "streamgauge-engine";
 const PLAN: &str = "streamgauge-plan";
 const RUNTIME: &str = "streamgauge-runtime";
+const SERVE: &str = "streamgauge-serve";
 const TIMING: &str = "streamgauge-timing";
 
 const HOUSE: &[Room] = &[
@@ -31,9 +32,10 @@ const HOUSE: &[Room] = &[
     Room { package: ENGINE, may_know: &[SKETCH], pure: true, free_tests: false },
     Room { package: PLAN, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
     Room { package: RUNTIME, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
+    Room { package: SERVE, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
     Room {
         package: "streamgauge",
-        may_know: &[SKETCH, SHOP, ENGINE, PLAN, RUNTIME],
+        may_know: &[SKETCH, SHOP, ENGINE, PLAN, RUNTIME, SERVE],
         pure: false,
         free_tests: true,
     },
@@ -165,14 +167,24 @@ mod tests {
             true,
             &["streamgauge-runtime must not know streamgauge-plan (in its tests)"],
         );
+        check_walls(
+            "streamgauge-serve",
+            Some(RUNTIME),
+            false,
+            &["streamgauge-serve must not know streamgauge-runtime"],
+        );
         check_walls("xtask", Some("streamgauge-bench"), false, &["xtask must not know streamgauge-bench"]);
     }
 
     #[test]
     fn only_the_tests_of_the_command_line_know_everybody() {
         check_walls("streamgauge", Some("streamgauge-bench"), true, &[]);
-        check_walls("streamgauge", Some(SKETCH), true, &[]);
-        check_walls("streamgauge", Some(SKETCH), false, &["streamgauge must not know streamgauge-sketch"]);
+        check_walls(
+            "streamgauge",
+            Some("streamgauge-bench"),
+            false,
+            &["streamgauge must not know streamgauge-bench"],
+        );
     }
 
     #[test]

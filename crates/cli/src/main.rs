@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod heap;
 mod hint;
+mod http;
 mod image;
 mod init;
 mod inspect;

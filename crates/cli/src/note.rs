@@ -162,12 +162,34 @@ fn state(source: &Source, finished: &Finished<'_>) {
             metric.name
         ));
     }
+    sessions(source, finished);
     if way.over_budget > 0 {
         say(format_args!(
             "warning: the state of `{}` outgrew `memory` and takes {} KiB; raise it, or keep fewer groups or shorter panes",
             source.name,
             finished.outlet.memory_bytes() / 1024
         ));
+    }
+}
+
+/// Sessions that may be others than they should be.
+fn sessions(source: &Source, finished: &Finished<'_>) {
+    for (metric, doubts) in finished.outlet.session_doubts_by_metric() {
+        let metric = &source.metrics[metric].name;
+        if doubts.cut > 0 {
+            say(format_args!(
+                "warning: {} sessions of `{metric}` were closed while they could go on, because more than `open` were held; raise \
+                 it",
+                doubts.cut
+            ));
+        }
+        if doubts.late > 0 {
+            say(format_args!(
+                "note: {} events came too late for sessions of `{metric}` that had been closed; `low` and `high` say what they \
+                 may change, a larger `open` keeps sessions longer",
+                doubts.late
+            ));
+        }
     }
 }
 
@@ -295,6 +317,8 @@ pub fn misfit(pipeline: &Pipeline, index: usize, error: &RunError) -> Option<Str
         | RunError::StateDamaged { .. }
         | RunError::StateOfAnother { .. }
         | RunError::Changed { .. }
+        | RunError::Inbox(_)
+        | RunError::NotReceived(_)
         | RunError::SinkExists(_)
         | RunError::Sink { .. }
         | RunError::SinkJournal(_)

@@ -1,6 +1,7 @@
 //! `streamgauge run`: sources to their end, then every metric on standard output; everything else on standard error.
 
 use crate::annotate::Events;
+use crate::http::Inboxes;
 use crate::interrupt;
 use crate::keep::{self, Kept};
 use crate::note::note;
@@ -17,6 +18,7 @@ use engine::spec::{Question, Source};
 use engine::time::Span;
 use plan::{About, Pipeline, SinkKind};
 use runtime::{Annotate, Finished, RunError};
+use serve::Server;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -101,7 +103,12 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
         .map(|(index, _)| args.state.as_ref().map(|path| Kept::open(&opened, *index, path)).transpose())
         .collect::<Result<Vec<Option<Kept>>, Trouble>>()?;
     let stop = Arc::new(AtomicBool::new(false));
-    let input = |index| if args.once { opened.files(index) } else { Ok(opened.follow(index, &stop)) };
+    let inboxes = Inboxes::open(&opened, args.state.as_deref())?;
+    let input = |index| match inboxes.input(&opened, index, args.once, &stop) {
+        Some(inbox) => Ok(inbox),
+        None if args.once => opened.files(index),
+        None => Ok(opened.follow(index, &stop)),
+    };
     let work = kept
         .into_iter()
         .map(|(index, kept)| {
@@ -120,8 +127,12 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     } else {
         interrupt::raise_on_signal(&stop)
             .map_err(|error| Trouble::environment(format!("cannot wait for signals: {error}")))?;
-        together(&work, &mut states, args, shards, &stop)
+        let server = inboxes.serve(&opened)?;
+        let finished = together(&work, &mut states, args, shards, &stop);
+        server.into_iter().for_each(Server::stop);
+        finished
     };
+    inboxes.close();
     let mut nothing = false;
     // All sources first: a report is whole or not there at all.
     let mut measured = Vec::new();

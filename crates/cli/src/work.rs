@@ -74,6 +74,7 @@ impl<'a> Opened<'a> {
         let paths = match &input.kind {
             InputKind::File { paths } => paths.clone(),
             InputKind::Stdin => vec!["-".to_string()],
+            InputKind::Http => Vec::new(),
         };
         let (here, there) = (PathBuf::new(), self.path.parent().unwrap_or(Path::new("")).to_path_buf());
         let overridden = self.overrides.iter().any(|o| o.covers(&["source", &input.source, "path"]));

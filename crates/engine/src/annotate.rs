@@ -107,6 +107,7 @@ fn asked(source: &Source, columns: &[Field], name: &str) -> Result<Asked, Annota
     if let Some(metric) = source.metrics.iter().position(|metric| metric.name == name) {
         return match &source.metrics[metric].measure {
             Measure::Seen { .. } => Ok(Asked::Verdict(source.column_of_verdict(metric))),
+            Measure::Session { .. } => Err(AnnotateError::Sessions(name.into())),
             Measure::Quantiles { .. } | Measure::Histogram { .. } | Measure::Sample { .. } => {
                 Err(AnnotateError::List(name.into()))
             }
@@ -136,6 +137,8 @@ pub enum AnnotateError {
     Unknown(String),
     /// The metric is a list.
     List(String),
+    /// The metric is of sessions, which are whole only afterwards.
+    Sessions(String),
     /// The metric forgets, so it has no number so far.
     Ring(String),
 }
@@ -147,6 +150,12 @@ impl fmt::Display for AnnotateError {
                 write!(f, "there is no metric and no field `{name}` to annotate with")
             }
             AnnotateError::List(name) => write!(f, "metric `{name}` is a list, not one number for an event"),
+            AnnotateError::Sessions(name) => {
+                write!(
+                    f,
+                    "metric `{name}` counts sessions, which are whole only when nothing more can join them"
+                )
+            }
             AnnotateError::Ring(name) => {
                 write!(f, "metric `{name}` forgets (`keep`), so it has no number so far")
             }

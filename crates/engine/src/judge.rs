@@ -4,6 +4,8 @@
 //! depends on the number of shards or workers. Each `seen` metric is one filter over all events, or over those of the last
 //! time ([`recent`]). Its verdict is a column that later steps, filters and groups use; an expression that fails on such
 //! a column gives null there, because the event has been accepted already, and is counted.
+//!
+//! Sessions ([`crate::session`]) need all events of a key as well, so they are kept here, behind the verdicts.
 
 pub mod recent;
 
@@ -12,8 +14,10 @@ use crate::cell::{NO_TOKEN, hash_column};
 use crate::column::Column;
 use crate::compute::{Compute, compute, fields_of};
 use crate::doubt::{Misjudged, Spread};
-use crate::intake::Judged;
+use crate::intake::{Judged, Tally};
 use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX};
+use crate::session::intervals::INTERVAL_BYTES;
+use crate::session::{Closed, FrozenSessions, Sessions};
 use crate::spec::{Measure, Source, Step};
 use crate::time::{Span, Time};
 use arrow_array::BooleanArray;
@@ -24,7 +28,7 @@ use sketch::{DecodeError, Limits, Reader, Token};
 use std::fmt;
 use std::sync::Arc;
 
-/// The filters of a source.
+/// The filters and the sessions of a source.
 pub struct Judge {
     hashing: Hashing,
     program: Option<Arc<dyn Compute>>,
@@ -32,6 +36,8 @@ pub struct Judge {
     steps: Vec<(usize, JudgeStep)>,
     tokens: Vec<Token>,
     failed: u64,
+    /// One per `session` metric, in the order of the source.
+    sessions: Vec<Sessions>,
 }
 
 enum JudgeStep {
@@ -90,25 +96,45 @@ impl Judge {
             Step::Judge { metric } => (number, JudgeStep::Judge(Box::new(Filter::new(source, *metric)))),
         });
         let hashing = source.hashing.clone();
-        let mut judge = Judge { hashing, program, steps: steps.collect(), tokens: Vec::new(), failed: 0 };
-        judge.share(memory_bytes);
+        let (asked, parts) = Judge::asked_of(source);
+        let spare = memory_bytes.saturating_sub(asked) / parts.max(1);
+        let sessions = sessions_of(source).map(|metric| Sessions::new(source, metric, spare)).collect();
+        let steps = steps.collect();
+        let mut judge = Judge { hashing, program, steps, tokens: Vec::new(), failed: 0, sessions };
+        judge.grow(spare);
         judge
     }
 
-    /// Bytes that the verdicts of a source may take of its `memory_bytes`: the filters as asked for, and half of what
-    /// is left to grow into. One that forgets does not grow.
+    /// Bytes that the machine may take of a source's `memory_bytes`: filters and sessions as asked for, and of what is left
+    /// half when a filter grows, or else an eighth when there are sessions, whose panes take it. One that forgets does not
+    /// grow.
     pub fn share_of(source: &Source, memory_bytes: u64) -> u64 {
-        let filters = source.metrics.iter().filter_map(|metric| match metric.measure {
-            Measure::Seen { keys, rate, keep, .. } => Some((Keys::new(source, keys, rate, keep), keep)),
-            _ => None,
-        });
-        let (grow, asked) = filters.fold((false, 0u64), |(grow, sum), (keys, keep)| {
-            (grow || keep.is_none(), sum.saturating_add(keys.filter_bytes()))
-        });
-        if grow { asked.saturating_add(memory_bytes.saturating_sub(asked) / 2) } else { asked }
+        let (asked, parts) = Judge::asked_of(source);
+        let left = memory_bytes.saturating_sub(asked);
+        let sessions = sessions_of(source).count() as u64;
+        asked.saturating_add(if parts > sessions {
+            left / 2
+        } else if sessions > 0 {
+            left / 8
+        } else {
+            0
+        })
     }
 
-    /// Adds the verdicts and what depends on them to a batch.
+    /// Bytes that were asked for, and among how many parts what is left is divided: the filters that grow, and the panes of
+    /// each metric's sessions.
+    pub fn asked_of(source: &Source) -> (u64, u64) {
+        let asked = source.metrics.iter().filter_map(|metric| match metric.measure {
+            Measure::Seen { keys, rate, keep, .. } => {
+                Some((Keys::new(source, keys, rate, keep).filter_bytes(), u64::from(keep.is_none())))
+            }
+            Measure::Session { open_max, .. } => Some(((open_max as u64).saturating_mul(INTERVAL_BYTES), 1)),
+            _ => None,
+        });
+        asked.fold((0, 0), |(sum, parts), (bytes, part)| (u64::saturating_add(sum, bytes), parts + part))
+    }
+
+    /// Adds the verdicts and what depends on them to a batch, and takes its events into the sessions they belong to.
     pub fn apply(&mut self, judged: &mut Judged) {
         for (number, step) in &mut self.steps {
             match step {
@@ -126,11 +152,43 @@ impl Judge {
                 }
             }
         }
+        for sessions in &mut self.sessions {
+            sessions.apply(judged, &self.hashing, &mut self.tokens);
+        }
     }
 
     /// Accounted bytes.
     pub fn memory_bytes(&self) -> u64 {
-        self.filters().map(|filter| filter.keys.memory_bytes() as u64).sum()
+        let filters = self.filters().map(|filter| filter.keys.memory_bytes() as u64);
+        filters.chain(self.sessions.iter().map(Sessions::memory_bytes)).sum()
+    }
+
+    /// The sessions of each `session` metric.
+    pub fn sessions(&self) -> &[Sessions] {
+        &self.sessions
+    }
+
+    /// Closes all sessions; `tally` and `watermark` are the intake's.
+    pub(crate) fn into_closed(self, source: &Source, tally: Tally, watermark: Option<Time>) -> Vec<Closed> {
+        self.sessions.into_iter().map(|sessions| sessions.into_closed(source, tally, watermark)).collect()
+    }
+
+    /// The first metric whose sessions cannot become one with those of another input.
+    pub(crate) fn entangled(&self, other: &Judge) -> Option<usize> {
+        let mut pairs = self.sessions.iter().zip(&other.sessions);
+        pairs.find(|(ours, theirs)| !ours.is_apart(theirs)).map(|(ours, _)| ours.metric())
+    }
+
+    /// Takes in the sessions of another input, which are not entangled.
+    pub(crate) fn absorb_sessions(&mut self, other: Judge) {
+        for (ours, theirs) in self.sessions.iter_mut().zip(other.sessions) {
+            ours.absorb(theirs);
+        }
+    }
+
+    /// What merging adds up.
+    pub(crate) fn weight(&self) -> u64 {
+        self.sessions.iter().map(Sessions::weight).fold(0, u64::saturating_add)
     }
 
     /// Reads the filters out; `confidence` is that of the bounds.
@@ -145,15 +203,18 @@ impl Judge {
         }
     }
 
-    /// The filters as they are now, for another thread to write. Copies nothing.
-    pub fn freeze(&self) -> FrozenJudge {
+    /// The filters and sessions as they are now, for another thread to write. Copies nothing.
+    pub fn freeze(&mut self) -> FrozenJudge {
         let keys = self.filters().map(|filter| Arc::clone(&filter.keys)).collect();
-        FrozenJudge { failed: self.failed, keys }
+        let sessions = self.sessions.iter_mut().map(Sessions::freeze).collect();
+        FrozenJudge { failed: self.failed, keys, sessions }
     }
 
-    /// Appends the filters and what failed.
+    /// Appends the filters, what failed, and the sessions.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
-        self.freeze().snapshot(out);
+        out.extend_from_slice(&self.failed.to_le_bytes());
+        self.filters().for_each(|filter| filter.keys.snapshot(out));
+        self.sessions.iter().for_each(|sessions| sessions.snapshot(out));
     }
 
     /// Reads what [`Judge::snapshot`] wrote for this source, and leaves the reader behind it. The filters may grow as far
@@ -186,6 +247,10 @@ impl Judge {
             })?;
             filter.keys = Arc::new(keys);
         }
+        for sessions in &mut judge.sessions {
+            *sessions = Sessions::restore(source, sessions.metric(), r, &room.limits())?;
+            room.take("sessions", sessions.memory_bytes(), 1)?;
+        }
         Ok(judge)
     }
 
@@ -201,11 +266,8 @@ impl Judge {
         })
     }
 
-    /// Divides memory: to each filter its size, and to each that grows an equal part of the rest.
-    fn share(&mut self, memory_bytes: u64) {
-        let asked: u64 = self.filters().map(|filter| filter.keys.filter_bytes()).sum();
-        let grow = self.filters().filter(|filter| matches!(*filter.keys, Keys::Forever(_))).count();
-        let spare = memory_bytes.saturating_sub(asked) / grow.max(1) as u64;
+    /// Lets each filter that grows take so much beyond its size.
+    fn grow(&mut self, spare: u64) {
         for (_, step) in &mut self.steps {
             if let JudgeStep::Judge(filter) = step
                 && let Keys::Forever(seen) = Arc::make_mut(&mut filter.keys)
@@ -217,10 +279,17 @@ impl Judge {
     }
 }
 
-/// The filters of a source as they were, for another thread to write while the judge goes on.
+/// The metrics that are sessions.
+fn sessions_of(source: &Source) -> impl Iterator<Item = usize> + '_ {
+    let is = |metric: &usize| matches!(source.metrics[*metric].measure, Measure::Session { .. });
+    (0..source.metrics.len()).filter(is)
+}
+
+/// The filters and sessions of a source as they were, for another thread to write while the judge goes on.
 pub struct FrozenJudge {
     failed: u64,
     keys: Vec<Arc<Keys>>,
+    sessions: Vec<FrozenSessions>,
 }
 
 impl FrozenJudge {
@@ -228,6 +297,7 @@ impl FrozenJudge {
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.failed.to_le_bytes());
         self.keys.iter().for_each(|keys| keys.snapshot(out));
+        self.sessions.iter().for_each(|sessions| sessions.snapshot(out));
     }
 }
 
@@ -376,6 +446,9 @@ impl Keys {
 
 impl fmt::Debug for Judge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Judge").field("filters", &self.filters().count()).finish_non_exhaustive()
+        f.debug_struct("Judge")
+            .field("filters", &self.filters().count())
+            .field("sessions", &self.sessions)
+            .finish_non_exhaustive()
     }
 }

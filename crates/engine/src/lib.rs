@@ -4,7 +4,7 @@
 //! same order gives the same bytes. It is cut where a distributed engine shuffles:
 //!
 //! ```text
-//! raw bytes -> decode -> Batch -> Intake (clock, late, ahead) -> Judge (seen before?) -> Shard (panes, cells)
+//! raw bytes -> decode -> Batch -> Intake (clock, late, ahead) -> Judge (seen before? sessions) -> Shard (panes, cells)
 //!           -> Outlet (merge, answer)
 //! ```
 //!
@@ -23,12 +23,14 @@ pub mod doubt;
 pub mod engine;
 mod freezable;
 pub mod groups;
+pub mod inbox;
 pub mod intake;
 pub mod judge;
 pub mod outlet;
 mod restore;
 pub mod rollup;
 pub mod series;
+pub mod session;
 pub mod shard;
 pub mod spec;
 pub mod state;

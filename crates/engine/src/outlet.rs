@@ -8,6 +8,7 @@ use crate::groups::OTHER;
 use crate::intake::Tally;
 use crate::judge::Verdicts;
 use crate::series::{Role, Series};
+use crate::session::{Closed, Doubts};
 use crate::shard::{GivenWay, GroupingSet, Shard};
 use crate::spec::{Field, Level, Measure, Metric, Question, Source, Window};
 use crate::time::{Span, Time};
@@ -17,11 +18,12 @@ use std::collections::BTreeMap;
 /// The merged state of a source, ready to be asked.
 #[derive(Debug)]
 pub struct Outlet<'a> {
-    source: &'a Source,
+    source: Cow<'a, Source>,
     columns: Vec<Field>,
     state: Shard,
     tally: Tally,
     verdicts: Verdicts,
+    sessions: Vec<Closed>,
     complete_to: Option<Time>,
 }
 
@@ -31,15 +33,33 @@ impl<'a> Outlet<'a> {
     /// # Panics
     /// Without shards.
     pub fn new(source: &'a Source, shards: Vec<Shard>, tally: Tally, watermark: Option<Time>) -> Outlet<'a> {
-        let mut state = Shard::merged(shards);
+        Outlet::of(Cow::Borrowed(source), Shard::merged(shards), tally, watermark)
+    }
+
+    /// The same for a source that nobody else has.
+    pub(crate) fn of_owned(
+        source: Source,
+        shard: Shard,
+        tally: Tally,
+        complete_to: Option<Time>,
+    ) -> Outlet<'static> {
+        Outlet::of(Cow::Owned(source), shard, tally, complete_to)
+    }
+
+    fn of(source: Cow<'a, Source>, mut state: Shard, tally: Tally, complete_to: Option<Time>) -> Outlet<'a> {
         state.settle();
-        let columns = source.columns();
-        Outlet { source, columns, state, tally, verdicts: Verdicts::default(), complete_to: watermark }
+        let (columns, verdicts, sessions) = (source.columns(), Verdicts::default(), Vec::new());
+        Outlet { source, columns, state, tally, verdicts, sessions, complete_to }
     }
 
     /// The same with what the source's judge found.
     pub fn with_verdicts(self, verdicts: Verdicts) -> Outlet<'a> {
         Outlet { verdicts, ..self }
+    }
+
+    /// The same with the source's sessions.
+    pub(crate) fn with_sessions(self, sessions: Vec<Closed>) -> Outlet<'a> {
+        Outlet { sessions, ..self }
     }
 
     /// Every metric's answers, in the order of the file, then by grouping set, window and group; the counters last.
@@ -56,6 +76,12 @@ impl<'a> Outlet<'a> {
 
     /// The same with the state that each answer was read from; [`Cell::Empty`] behind counters and verdicts.
     pub fn each_held(&self, question: Question, out: &mut dyn FnMut(Answer, &Cell)) {
+        self.each_measured(question, out);
+        self.counters(out);
+    }
+
+    /// The same without the counters.
+    fn each_measured(&self, question: Question, out: &mut dyn FnMut(Answer, &Cell)) {
         let mut grain = None;
         for (index, metric) in self.source.metrics.iter().enumerate() {
             if let Some((_, reading)) = self.verdicts.readings.iter().find(|(metric, _)| *metric == index) {
@@ -70,6 +96,12 @@ impl<'a> Outlet<'a> {
                     ),
                     &NO_CELL,
                 );
+            }
+            if let Some(closed) = self.sessions.iter().find(|closed| closed.metric == index) {
+                closed.outlet.each_measured(question, &mut |mut answer, cell| {
+                    closed.doubted(&mut answer.reading, cell);
+                    out(answer, cell);
+                });
             }
             for by in &metric.by {
                 let Some((set, series)) = self.find(index, by, Role::Measured) else { continue };
@@ -92,7 +124,6 @@ impl<'a> Outlet<'a> {
                 }
             }
         }
-        self.counters(out);
     }
 
     /// The source's watermark: no event before it is expected any more.
@@ -106,6 +137,7 @@ impl<'a> Outlet<'a> {
         let mut out: Vec<(&str, Time)> = series
             .filter_map(|s| Some((self.source.metrics[s.metric].name.as_str(), s.kept_from()?)))
             .collect();
+        out.extend(self.sessions.iter().flat_map(|closed| closed.outlet.kept_from()));
         out.sort_unstable();
         // The latest of a metric's grouping sets.
         out.reverse();
@@ -121,7 +153,19 @@ impl<'a> Outlet<'a> {
 
     /// What gave way to memory.
     pub fn given_way(&self) -> GivenWay {
-        self.state.given_way()
+        let closed = self.sessions.iter().map(|closed| closed.outlet.given_way());
+        closed.fold(self.state.given_way(), GivenWay::plus)
+    }
+
+    /// What the sessions of each metric may be wrong by.
+    pub fn session_doubts_by_metric(&self) -> impl Iterator<Item = (usize, Doubts)> {
+        self.sessions.iter().map(|closed| (closed.metric, closed.doubts))
+    }
+
+    /// The same over all metrics.
+    pub fn session_doubts(&self) -> Doubts {
+        let all = self.session_doubts_by_metric().map(|(_, doubts)| doubts);
+        all.fold(Doubts::default(), |sum, d| Doubts { late: sum.late + d.late, cut: sum.cut + d.cut })
     }
 
     /// Groups folded into the other group, over all grouping sets.
@@ -136,7 +180,7 @@ impl<'a> Outlet<'a> {
         series.filter_map(|s| s.dropped().last()).map(|(_, n)| n).max().unwrap_or(0)
     }
 
-    /// Accounted bytes of the merged state, with the filters of verdicts.
+    /// Accounted bytes of the merged state, with the filters of verdicts and the sessions.
     pub fn memory_bytes(&self) -> usize {
         self.state.memory_bytes() + self.verdicts.memory_bytes as usize
     }
@@ -149,6 +193,7 @@ impl<'a> Outlet<'a> {
     /// Canonical bytes of the merged state: to compare states.
     pub fn canonical(&self, out: &mut Vec<u8>) {
         self.state.canonical(out);
+        self.sessions.iter().for_each(|closed| closed.outlet.canonical(out));
     }
 
     /// The reading of a `seen` metric: what it took in may itself have followed from a verdict.
@@ -396,7 +441,8 @@ impl<'a> Outlet<'a> {
         }
         rows.push(("bad", t.bad_total()));
         rows.extend(Reason::ALL.iter().zip(t.bad).filter(|(_, n)| *n > 0).map(|(r, n)| (r.as_str(), n)));
-        let way = self.state.given_way();
+        let way = self.given_way();
+        let doubts = self.session_doubts();
         let rare = [
             ("groups_folded", self.groups_folded()),
             ("memory_groups_halved", way.groups_halved),
@@ -409,6 +455,8 @@ impl<'a> Outlet<'a> {
             ("verdict_unknown", self.verdicts.unjudged),
             ("verdict_degraded", self.verdicts.degraded.len() as u64),
             ("exploded_empty", t.exploded_empty),
+            ("session_late", doubts.late),
+            ("session_cut", doubts.cut),
         ];
         rows.extend(rare.into_iter().filter(|(_, n)| *n > 0));
         for (reason, count) in rows {

@@ -14,7 +14,7 @@ use crate::column::Column;
 use crate::groups::{Groups, OTHER};
 use crate::intake::Judged;
 use crate::series::{Role, Series};
-use crate::spec::{Kind, Measure, Metric, Source};
+use crate::spec::{Kind, Metric, Source};
 use crate::time::{Span, Time};
 use arrow_array::Array;
 use sketch::Token;
@@ -70,13 +70,25 @@ pub struct GivenWay {
     pub over_budget: u64,
 }
 
+impl GivenWay {
+    /// Both together.
+    pub(crate) fn plus(self, other: GivenWay) -> GivenWay {
+        GivenWay {
+            groups_halved: self.groups_halved + other.groups_halved,
+            sketches_folded: self.sketches_folded + other.sketches_folded,
+            panes_dropped: self.panes_dropped + other.panes_dropped,
+            over_budget: self.over_budget + other.over_budget,
+        }
+    }
+}
+
 impl Shard {
     /// An empty shard of a source, allowed `budget_bytes` of accounted state.
     pub fn new(source: &Source, budget_bytes: u64) -> Shard {
         let mut sets: Vec<GroupingSet> = Vec::new();
         let (columns, first) = (source.columns(), source.first_uncertain());
         for (index, metric) in source.metrics.iter().enumerate() {
-            if matches!(metric.measure, Measure::Seen { .. }) {
+            if !metric.measure.has_cells() {
                 continue;
             }
             let kind = metric.measure.field().map(|f| columns[f].kind);
@@ -223,10 +235,7 @@ impl Shard {
             }
             ours.groups.lower_max(theirs.groups.max());
         }
-        self.given_way.groups_halved += other.given_way.groups_halved;
-        self.given_way.sketches_folded += other.given_way.sketches_folded;
-        self.given_way.panes_dropped += other.given_way.panes_dropped;
-        self.given_way.over_budget += other.given_way.over_budget;
+        self.given_way = self.given_way.plus(other.given_way);
         self.weights_negative += other.weights_negative;
         self.weights_too_large += other.weights_too_large;
     }

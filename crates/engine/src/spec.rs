@@ -3,6 +3,7 @@
 mod question;
 
 use crate::judge::recent::RecentSize;
+use crate::session::Sessions;
 use crate::time::Span;
 pub use question::{Question, Window};
 use sketch::hash::Hashing;
@@ -121,15 +122,18 @@ impl Source {
         metric.columns().filter(|&c| c >= first).max()
     }
 
-    /// Lengths of the buckets of verdicts that forget, where `ahead` says what may move them on: those must be told of the
-    /// watermark.
+    /// At which grains of event time machines besides shards must be told of the watermark: lengths of the buckets of
+    /// verdicts that forget, where `ahead` says what may move them on, and parts of the gaps of sessions.
     pub(crate) fn guarded_buckets(&self) -> impl Iterator<Item = Span> + '_ {
         let limited = self.time.as_ref().is_some_and(|time| time.ahead.is_some());
-        let bucket = |metric: &Metric| match metric.measure {
-            Measure::Seen { keys, rate, keep, .. } => RecentSize::of(self, keys, rate, keep?).ok(),
+        let bucket = move |metric: &Metric| match metric.measure {
+            Measure::Seen { keys, rate, keep, .. } if limited => {
+                RecentSize::of(self, keys, rate, keep?).ok().map(|size| size.bucket)
+            }
+            Measure::Session { gap, .. } => Some(Sessions::grain(gap)),
             _ => None,
         };
-        self.metrics.iter().filter(move |_| limited).filter_map(bucket).map(|size| size.bucket)
+        self.metrics.iter().filter_map(bucket)
     }
 
     /// Number of the first column that a verdict may have decided; all behind it are of that kind.
@@ -448,6 +452,20 @@ pub enum Measure {
         /// How far back in event time; `None` is for ever. Then `keys` are those within so much.
         keep: Option<Span>,
     },
+    /// Sessions: stretches of a key's events with no pause longer than `gap`. Kept by [`crate::session::Sessions`], not in
+    /// cells.
+    Session {
+        /// Field.
+        field: usize,
+        /// The longest pause.
+        gap: Span,
+        /// How many sessions are held at once, and may still change.
+        open_max: usize,
+        /// log2 of the number of bins per doubling, of durations and of events.
+        bits: u8,
+        /// Which of their quantiles are reported, each in [0, 1].
+        at: Vec<f64>,
+    },
     /// Number of distinct values, in a form that sets can be made of.
     Audience {
         /// Field.
@@ -480,6 +498,7 @@ impl Measure {
             | Measure::Quantiles { field, .. }
             | Measure::Histogram { field, .. }
             | Measure::Seen { field, .. }
+            | Measure::Session { field, .. }
             | Measure::Audience { field, .. } => Some(*field),
         }
     }
@@ -498,6 +517,11 @@ impl Measure {
             Measure::Seen { keep, .. } => *keep,
             _ => None,
         }
+    }
+
+    /// Whether it has cells in shards. Others are kept by a machine before them.
+    pub fn has_cells(&self) -> bool {
+        !matches!(self, Measure::Seen { .. } | Measure::Session { .. })
     }
 
     /// Whether it keeps whole rows.

@@ -49,6 +49,8 @@ pub struct Holding {
 pub enum Unmergeable {
     /// A verdict says what was seen before in one stream; this metric's would have been others in the common one.
     Verdict(String),
+    /// Sessions of this metric have left one of the states, and may go on in the other.
+    Sessions(String),
     /// Together they hold more than numbers of 64 bits do.
     TooMuch,
 }
@@ -60,6 +62,11 @@ impl fmt::Display for Unmergeable {
                 f,
                 "metric `{metric}` is a `seen`: each input judged \"seen before?\" by itself alone, and so did every metric \
                  that uses it; what the other input had seen cannot be added afterwards. Run over all inputs at once instead"
+            ),
+            Unmergeable::Sessions(metric) => write!(
+                f,
+                "metric `{metric}` held more sessions than its `open` allows, so some have been closed that may go on in the other \
+                 input, and they lie too close in time to tell. Raise `open` in both runs, or run over all inputs at once"
             ),
             Unmergeable::TooMuch => write!(f, "together they count more than any stream has"),
         }
@@ -80,7 +87,10 @@ impl State {
     /// Reads the state out. `source` is what it was made for, also with another confidence.
     pub fn outlet<'a>(self, source: &'a Source) -> Outlet<'a> {
         let verdicts = self.judge.verdicts(source.confidence);
-        Outlet::new(source, vec![self.shard], self.tally, self.watermark).with_verdicts(verdicts)
+        let sessions = self.judge.into_closed(source, self.tally, self.watermark);
+        Outlet::new(source, vec![self.shard], self.tally, self.watermark)
+            .with_verdicts(verdicts)
+            .with_sessions(sessions)
     }
 
     /// What was read and how it was judged.
@@ -98,7 +108,7 @@ impl State {
         self.shard.memory_bytes() + self.judge.memory_bytes() as usize
     }
 
-    /// What there is of each metric, by grouping set, in the order of the shard; filters of verdicts last.
+    /// What there is of each metric, by grouping set, in the order of the shard; filters of verdicts and sessions last.
     pub fn holdings(&self) -> Vec<Holding> {
         let of_set = |set: &GroupingSet| {
             let (by, groups) = (set.groups.fields().to_vec(), set.groups.live().max(1));
@@ -121,7 +131,18 @@ impl State {
             cells: 1,
             memory_bytes,
         });
-        self.shard.sets().iter().flat_map(of_set).chain(filters).collect()
+        let sessions = self.judge.sessions().iter().map(|sessions| {
+            let series = || sessions.closed().sets().iter().flat_map(|set| &set.series);
+            Holding {
+                metric: sessions.metric(),
+                by: Vec::new(),
+                groups: 1,
+                panes: series().map(Series::panes_held).sum(),
+                cells: sessions.held() + series().flat_map(Series::cells).count(),
+                memory_bytes: sessions.memory_bytes() as usize,
+            }
+        });
+        self.shard.sets().iter().flat_map(of_set).chain(filters).chain(sessions).collect()
     }
 
     /// Takes in what was measured of another input of the same source. Counters add up; the watermark is the later one, as
@@ -134,15 +155,20 @@ impl State {
         if let Some(metric) = verdict {
             return Err(Unmergeable::Verdict(metric.name.clone()));
         }
+        if let Some(metric) = self.judge.entangled(&other.judge) {
+            return Err(Unmergeable::Sessions(source.metrics[metric].name.clone()));
+        }
         let tally = self.tally.plus(&other.tally).ok_or(Unmergeable::TooMuch)?;
         // What was in the finest panes alone may come to stand in the total and in each of at most sixteen levels.
-        if self.shard.weight().saturating_add(other.shard.weight()) > WEIGHT_SUM_MAX / 32 {
+        let weight = |state: &State| state.shard.weight().saturating_add(state.judge.weight());
+        if weight(self).saturating_add(weight(&other)) > WEIGHT_SUM_MAX / 32 {
             return Err(Unmergeable::TooMuch);
         }
         self.tally = tally;
         self.watermark = self.watermark.max(other.watermark);
         self.shard.absorb(other.shard);
         self.shard.trim();
+        self.judge.absorb_sessions(other.judge);
         Ok(())
     }
 

@@ -22,7 +22,7 @@ const COUNTERS_MIN: usize = 4096;
 /// | `audience` | relative, of the count | smallest lg K in 4..=20 with z/√(K−1) ≤ a | lg K = 14 (1.53 %) | Dasgupta et al., Theta, ICDT 2016 |
 /// | `freq` | of the number of events | width 2^w, smallest w ≥ 14 with e/2^w ≤ a; depth ⌈ln 1/(1−c)⌉, 5 to 8; 4,096 hot values | w = 14 (0.017 %), depth 5 | Cormode and Muthukrishnan, Count-Min, J. Algorithms 2005 |
 /// | `top(x, k)` | of the number of events | slots, a power of two ≥ 4,096, ≥ 4/3·2/a, ≥ 8k | 4,096 (0.065 %) | Anderson et al., IMC 2017 |
-/// | `quantiles` | relative, of the value | bits, smallest with 1/(2^(bits+1)+1) ≤ min(a, 1 %), at most 10 | 6 (0.775 %) | Masson et al., DDSketch, VLDB 2019 |
+/// | `quantiles`, `session` | relative, of the value (durations, events) | bits, smallest with 1/(2^(bits+1)+1) ≤ min(a, 1 %), at most 10 | 6 (0.775 %) | Masson et al., DDSketch, VLDB 2019 |
 /// | `count sum min max avg stddev histogram` | none | exact | exact | |
 ///
 /// z is the two-sided normal quantile of the confidence ([`sketch::estimate::z_of`]): 1.96 at 95 %.
@@ -141,7 +141,7 @@ impl Accuracy {
             Measure::Top { counters, .. } => {
                 (format!("frequent/{counters}"), "the number of events", 2.0 / (0.75 * *counters as f64))
             }
-            Measure::Quantiles { bits, .. } => {
+            Measure::Quantiles { bits, .. } | Measure::Session { bits, .. } => {
                 (format!("log-linear/{bits}"), "the value", quantiles_error(*bits))
             }
             Measure::Count

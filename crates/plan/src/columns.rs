@@ -556,6 +556,11 @@ impl MetricTable {
         self.measure.as_ref().is_some_and(|measured| measured.what == What::Seen)
     }
 
+    /// Whether it is made of sessions.
+    pub(crate) fn is_session(&self) -> bool {
+        self.measure.as_ref().is_some_and(|measured| matches!(measured.what, What::Session { .. }))
+    }
+
     /// Whether it is a sample of all columns.
     pub(crate) fn shows_everything(&self) -> bool {
         self.measure.as_ref().is_some_and(|m| matches!(m.what, What::Sample { .. }) && m.shown.is_empty())

@@ -84,6 +84,7 @@ impl Pipeline {
             from: match &input.kind {
                 InputKind::Stdin => vec!["standard input".into()],
                 InputKind::File { paths } => paths.clone(),
+                InputKind::Http => vec!["HTTP".into()],
             },
             format: format(&source.format),
             fields: source.fields.iter().map(typed).collect(),
@@ -171,6 +172,7 @@ fn hashed(source: &Source) -> BTreeSet<(&'static str, usize)> {
         }
         Measure::Audience { field, .. } => Some(("sets", field)),
         Measure::Seen { field, .. } => Some(("verdicts", field)),
+        Measure::Session { field, .. } => Some(("sessions", field)),
         _ => None,
     };
     source.metrics.iter().filter_map(wants).collect()
@@ -180,7 +182,7 @@ fn sets(source: &Source, columns: &[Field]) -> Vec<SharedSet> {
     let first = source.first_uncertain();
     let mut known: Vec<(Option<usize>, &[usize], usize)> = Vec::new();
     let mut out: Vec<SharedSet> = Vec::new();
-    for metric in source.metrics.iter().filter(|m| !matches!(m.measure, Measure::Seen { .. })) {
+    for metric in source.metrics.iter().filter(|m| m.measure.has_cells()) {
         for by in &metric.by {
             // What a verdict decides is no condition of the set: the rows it leaves out count as offered.
             let filter = metric.filter.filter(|filter| *filter < first);

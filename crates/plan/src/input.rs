@@ -7,7 +7,7 @@ use engine::time::Span;
 pub struct Input {
     /// Name of the source.
     pub source: String,
-    /// Files or standard input.
+    /// Files, standard input or HTTP.
     pub kind: InputKind,
     /// File for records that are set aside; `None` when nothing is quarantined.
     pub quarantine: Option<String>,
@@ -26,4 +26,6 @@ pub enum InputKind {
     },
     /// Standard input.
     Stdin,
+    /// What is posted over HTTP ([`crate::Serve`]).
+    Http,
 }

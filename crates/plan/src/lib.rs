@@ -47,6 +47,7 @@ pub use explain::{Explained, SharedSet, Stage};
 pub use expr::Program;
 pub use file::checkpoint::{Checkpoint, Compression};
 pub use file::overrides::Override;
+pub use file::serve::Serve;
 pub use file::time::zone_name;
 pub use file::values::bytes;
 pub use input::{Input, InputKind};

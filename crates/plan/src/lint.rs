@@ -37,6 +37,7 @@ impl Pipeline {
                 lint.accuracy(number, choice);
                 lint.groups(number, metric);
                 lint.twins(number, metric);
+                lint.sessions(number, metric);
             }
             lint.filters();
         }
@@ -247,6 +248,32 @@ impl Lint<'_> {
             let message =
                 format!("`{}` and `{}` both measure {}", twin.name, metric.name, words(metric, self.columns));
             self.warn(About::Metric(number), message, "leave one of them out");
+        }
+    }
+
+    /// A key that is the name of a session already, and a gap longer than anything is kept.
+    fn sessions(&mut self, number: usize, metric: &Metric) {
+        let Measure::Session { field, gap, .. } = metric.measure else { return };
+        let path = &self.columns[field].path;
+        let name = path.rsplit('.').next().unwrap_or(path).to_ascii_lowercase();
+        if ["session", "session_id", "sessionid"].contains(&name.as_str()) {
+            let message = format!(
+                "`{path}` tells sessions apart already, and `{}` looks for some within each",
+                metric.name
+            );
+            let hint = format!(
+                "who comes back is the key (a user, a device); unique({path}) counts those that are named"
+            );
+            self.warn(About::Metric(number), message, &hint);
+        }
+        let longest = metric.levels.iter().map(|level| level.keep).max();
+        if let Some(keep) = longest.filter(|keep| gap > *keep) {
+            let message = format!(
+                "the gap of `{}` ({gap}) is longer than its panes are kept ({keep}): windows of sessions are whole a gap after \
+                 those of events",
+                metric.name
+            );
+            self.warn(About::Metric(number), message, "raise `keep` in `panes`, or ask for totals");
         }
     }
 

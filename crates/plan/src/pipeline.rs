@@ -7,11 +7,12 @@ use crate::file::checkpoint::Checkpoint;
 use crate::file::expression::Expression;
 use crate::file::metric::{Keep, Measured, MetricTable};
 use crate::file::overrides::Override;
+use crate::file::serve::Serve;
 use crate::file::source::SourceTable;
 use crate::file::values::unknown_name;
 use crate::file::{self, File, tree};
 use crate::input::{Input, InputKind};
-use crate::measure::What;
+use crate::measure::{QUANTILES_DEFAULT, What};
 use crate::places::{About, Places, SourcePlaces};
 use crate::problem::{Placed, Problem, Problems, listed};
 use crate::secret::{self, Fetch};
@@ -38,6 +39,8 @@ pub struct Pipeline {
     pub sinks: Vec<Sink>,
     /// How a state is kept where one is.
     pub checkpoint: Checkpoint,
+    /// What is done over HTTP; `None` when nothing is.
+    pub serve: Option<Serve>,
     /// What `accuracy` came to; one per metric, in the order of `spec.sources[..].metrics[..]`.
     pub choices: Vec<Choice>,
     /// Where the words stand that the data may prove wrong.
@@ -137,12 +140,15 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
     let sinks = if problems.is_empty() { sink::build(&file.sinks, &sources, problems) } else { Vec::new() };
     let spec = Spec { name, memory_bytes: file.memory_bytes, sources };
     let checkpoint = file.checkpoint;
+    let takes = inputs.iter().any(|input| input.kind == InputKind::Http);
+    let serve = file.serve.or_else(|| takes.then(Serve::default));
     Pipeline {
         spec,
         programs,
         inputs,
         sinks,
         checkpoint,
+        serve,
         choices,
         places: Places { texts: Vec::new(), sources: places },
     }
@@ -329,6 +335,12 @@ impl Builder<'_> {
                 let keep = self.forgets_after(metric, size, problems)?;
                 Measure::Seen { field, keys: size.value.keys(), rate: size.value.rate(), keep }
             }
+            What::Session { gap, open_max } => {
+                self.check_sessions(metric, measured, problems)?;
+                let (gap, open_max) = (*gap, *open_max);
+                let (bits, at) = (accuracy.quantiles_bits(), QUANTILES_DEFAULT.to_vec());
+                Measure::Session { field, gap, open_max, bits, at }
+            }
             What::Sample { k } => {
                 let named: Vec<usize> =
                     measured.shown.iter().filter_map(|shown| self.columns.find(shown)).collect();
@@ -336,6 +348,23 @@ impl Builder<'_> {
                 Measure::Sample { fields, k: *k }
             }
         })
+    }
+
+    /// Sessions are stretches of event time.
+    fn check_sessions(
+        &self,
+        metric: &MetricTable,
+        measured: &Measured,
+        problems: &mut Problems,
+    ) -> Option<()> {
+        if self.source.has_time {
+            return Some(());
+        }
+        let place = measured.operand.as_ref().map_or(&metric.name.place, |operand| &operand.text.place);
+        let name = &self.source.name.value;
+        let message = format!("sessions are stretches of event time, and source `{name}` has no `time`");
+        problems.push(Problem::at(place, message).hint("add time = { field = \"ts\" } to the source"));
+        None
     }
 
     /// After how long a `seen` forgets; `Some(None)` is never.
@@ -457,6 +486,7 @@ fn inputs(name: &str, sources: &[SourceTable], problems: &mut Problems) -> Vec<I
 fn reads_stdin(kind: &InputKind) -> bool {
     match kind {
         InputKind::Stdin => true,
+        InputKind::Http => false,
         InputKind::File { paths } => paths.iter().any(|path| path == "-"),
     }
 }

@@ -96,6 +96,7 @@ fn without_columns(measure: &Measure) -> Measure {
         | Measure::Quantiles { field, .. }
         | Measure::Histogram { field, .. }
         | Measure::Seen { field, .. }
+        | Measure::Session { field, .. }
         | Measure::Audience { field, .. } => *field = 0,
         Measure::Freq { field, weight, .. } | Measure::Top { field, weight, .. } => {
             *field = 0;

@@ -2,7 +2,7 @@
 
 use crate::file::sink::SinkTable;
 use crate::problem::{Placed, Problem, Problems, did_you_mean, listed};
-use engine::spec::{Metric, Source};
+use engine::spec::{Measure, Metric, Source};
 use engine::time::Span;
 
 /// A sink, with what leaves through it.
@@ -100,6 +100,10 @@ fn all(table: &SinkTable, source: &Source) -> Vec<Option<Span>> {
 }
 
 fn level(table: &SinkTable, metric: &Metric) -> Option<Span> {
+    // Sessions that are held may still change, whatever the panes.
+    if !metric.measure.has_cells() {
+        return None;
+    }
     match &table.panes {
         Some(panes) => metric.levels.iter().map(|level| level.size).find(|size| *size == panes.value),
         None => metric.levels.first().map(|level| level.size),
@@ -110,6 +114,10 @@ fn level(table: &SinkTable, metric: &Metric) -> Option<Span> {
 fn without(table: &SinkTable, name: &Placed<String>, metric: &Metric) -> Problem {
     let sizes: Vec<String> = metric.levels.iter().map(|level| level.size.to_string()).collect();
     let sizes: Vec<&str> = sizes.iter().map(String::as_str).collect();
+    if matches!(metric.measure, Measure::Session { .. }) {
+        let message = format!("metric `{}` is of sessions, and panes of those do not leave yet", name.value);
+        return Problem::at(&name.place, message).hint("leave it out: `run` reports it");
+    }
     match &table.panes {
         Some(panes) if !sizes.is_empty() => {
             let message = format!("metric `{}` has no panes of {}", name.value, panes.value);

@@ -165,6 +165,14 @@ pub enum RunError {
         "`{0}` can be read only once, so a state kept of it could not go on: write it to a file, or leave --state out"
     )]
     NotAgain(String),
+    /// An inbox that cannot be read or written.
+    #[error(transparent)]
+    Inbox(#[from] crate::inbox::InboxError),
+    /// A state of files under a source that takes events over HTTP.
+    #[error(
+        "the state was made of files (`{0}`), and the source takes its events over HTTP now: name another directory to begin anew"
+    )]
+    NotReceived(String),
     /// A sink would write over what is there.
     #[error(
         "`{0}` is there already, and a sink would begin it anew: name another path, remove it, or go on with the --state that wrote it"

@@ -1,6 +1,7 @@
 //! What a run is told, and what it tells: the words of `run`.
 
 use crate::checkpoint::{About, Restored, StateDirectory};
+use crate::inbox::Inbox;
 use crate::input::InputFile;
 use crate::reader::follow::{Warn, Watch};
 use crate::sink::Sink;
@@ -56,6 +57,21 @@ pub enum Input {
     Files(Vec<InputFile>),
     /// Files as they grow, and those that join them, until told to stop.
     Follow(Follow),
+    /// What an inbox takes in.
+    Received(Received),
+}
+
+/// An inbox that is read. It needs a state that is kept: what it has acknowledged nobody sends again.
+#[derive(Clone)]
+pub struct Received {
+    /// Which.
+    pub inbox: Arc<Inbox>,
+    /// Whether the run ends when all that is there was read.
+    pub to_the_end: bool,
+    /// Silence after which records are released that wait for a clock.
+    pub idle: Duration,
+    /// Raised by whoever wants the run to stop.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// Files that are followed.
@@ -74,6 +90,7 @@ impl fmt::Debug for Input {
         match self {
             Input::Files(files) => f.debug_tuple("Files").field(files).finish(),
             Input::Follow(follow) => f.debug_tuple("Follow").field(&follow.watch).finish(),
+            Input::Received(_) => f.debug_tuple("Received").finish(),
         }
     }
 }

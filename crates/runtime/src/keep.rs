@@ -4,6 +4,7 @@ use crate::RunError;
 use crate::checkpoint::{Position, Restored};
 use crate::job::{Follow, Input, Job, Keep, Resumed};
 use crate::reader::follow::Follower;
+use crate::reader::received::Receiver;
 use crate::reader::{BlockReader, Feed};
 use crate::resume::Plan;
 use crate::sink::Sinks;
@@ -135,6 +136,11 @@ fn feed(
             let (watch, stop, warn) = (watch.clone(), stop.clone(), warn.clone());
             let follower = Follower::new(source, watch, known, next_block, progress, stop, warn)?;
             return Ok((Feed::Follow(Box::new(follower)), positions));
+        }
+        Input::Received(input) => {
+            let positions = known.unwrap_or_default();
+            let receiver = Receiver::new(source, input, &positions, next_block, progress)?;
+            return Ok((Feed::Received(Box::new(receiver)), positions));
         }
     };
     let plan = match known {

@@ -7,6 +7,7 @@
 pub mod checkpoint;
 mod desk;
 mod error;
+pub mod inbox;
 mod input;
 mod job;
 mod keep;
@@ -20,7 +21,9 @@ mod turn;
 
 pub use error::RunError;
 pub use input::{InputFile, expand, head};
-pub use job::{Annotate, Finished, Follow, HEAD_BYTES, Input, Job, Keep, Resumed, Status, WriteNotes};
+pub use job::{
+    Annotate, Finished, Follow, HEAD_BYTES, Input, Job, Keep, Received, Resumed, Status, WriteNotes,
+};
 pub use pump::run;
 pub use reader::follow::{Warn, Watch};
 pub use sink::{Sink, SinkTo};

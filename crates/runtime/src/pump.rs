@@ -12,6 +12,7 @@ use crate::job::{Annotate, Finished, HEAD_BYTES, Input, Job, Keep, Resumed, Stat
 use crate::keep::Start;
 use crate::parquet::columns;
 use crate::quarantine::Quarantine;
+use crate::reader::received::Release;
 use crate::reader::{BlockHead, Content, Feed, News};
 use crate::sink::{Delivery, PENDING_BYTES_MAX};
 use crate::turn::Turn;
@@ -57,6 +58,10 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
         None => (None, About::default()),
     };
     let keep = directory.is_some();
+    let release = match &job.input {
+        Input::Received(input) => Some(Release::of(input.inbox.clone())),
+        Input::Files(_) | Input::Follow(_) => None,
+    };
     let pump = Pump {
         source,
         kept: job.kept,
@@ -98,8 +103,8 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
             let (pump, about) = (&pump, &about);
             let hands: Vec<_> =
                 (1..workers).map(|hand| scope.spawn(move || pump.work(hand, workers))).collect();
-            let writer =
-                directory.map(|directory| scope.spawn(move || pump.write_commits(directory, about, cuts)));
+            let writer = directory
+                .map(|directory| scope.spawn(move || pump.write_commits(directory, about, cuts, release)));
             pump.work(0, workers);
             // A panic in a worker is one of the run.
             hands
@@ -431,13 +436,23 @@ impl<'a> Pump<'a, '_> {
         }
     }
 
-    /// The life of who writes commits.
-    fn write_commits(&self, directory: &mut StateDirectory, about: &About, cuts: Receiver<Cut>) {
+    /// The life of who writes commits: what leaves is written when its commit is durable.
+    fn write_commits(
+        &self,
+        directory: &mut StateDirectory,
+        about: &About,
+        cuts: Receiver<Cut>,
+        mut release: Option<Release>,
+    ) {
         for mut cut in cuts {
             let deliveries = std::mem::take(&mut cut.deliveries);
+            let positions = cut.positions.clone();
             let done = directory.commit(about, self.kept, cut);
             if let Err(error) = done.and_then(|()| deliveries.iter().try_for_each(Delivery::deliver)) {
                 return self.fail(error);
+            }
+            if let Some(release) = &mut release {
+                release.committed(&positions);
             }
         }
     }

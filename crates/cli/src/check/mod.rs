@@ -91,7 +91,7 @@ struct Checked {
     worst_bytes: u64,
     filter_bytes: u64,
     total_bytes: u64,
-    /// What never gives way: filters, and the totals without groups of every shard.
+    /// What never gives way: filters, sessions that are held, and the totals without groups of every shard.
     certain_bytes: u64,
     /// The least `memory` that will do for this source.
     needed_bytes: u64,
@@ -170,15 +170,15 @@ fn checked(opened: &Opened<'_>, index: usize, size: SourceSize, shards: usize) -
     let pipeline = &opened.pipeline;
     let questions = pipeline.questions(index).into_iter().map(|(question, kept)| {
         let kept = pipeline.size_of(index, &kept);
-        // Filters are one for all shards, everything else every shard has for itself.
-        let state = kept.worst_bytes() - kept.filter_bytes();
+        // Filters and sessions are one for all shards, everything else every shard has for itself.
+        let state = kept.worst_bytes() - kept.judge_bytes();
         Asked {
             run: match question {
                 Question::Total => "totals".into(),
                 Question::Windows { every, .. } => format!("--every {every}"),
                 Question::Days { every, zone, .. } => format!("--every {every}d --zone {zone}"),
             },
-            worst_bytes: state.saturating_mul(shards as u64).saturating_add(kept.filter_bytes()),
+            worst_bytes: state.saturating_mul(shards as u64).saturating_add(kept.judge_bytes()),
             least_bytes: kept.least_bytes(),
             first_to_give_way: kept.gives_way_first(shards),
         }

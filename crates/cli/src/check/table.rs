@@ -2,7 +2,7 @@
 
 use super::sample::Sampled;
 use super::{Checked, Report};
-use plan::size::{FilterSize, SeriesSize, grouped, human, percent};
+use plan::size::{FilterSize, SeriesSize, SessionSize, grouped, human, percent};
 use plan::{Explained, Stage};
 use std::fmt::Write;
 
@@ -18,6 +18,7 @@ pub fn of(report: &Report) -> String {
         let _ = writeln!(out, "source {}", source.size.source);
         metrics(&mut out, source);
         source.size.filters.iter().for_each(|filter| seen(&mut out, filter));
+        source.size.sessions.iter().for_each(|of| sessions(&mut out, of));
         memory(&mut out, source, report.shards);
         out.push('\n');
     }
@@ -37,10 +38,12 @@ pub fn of(report: &Report) -> String {
 fn metrics(out: &mut String, source: &Checked) {
     let head =
         ["metric", "measure", "sketch", "error", "a cell", "groups", "total", "panes"].map(String::from);
-    let rows: Vec<[String; 8]> = std::iter::once(head).chain(source.size.series.iter().map(row)).collect();
+    let closed = source.size.sessions.iter().flat_map(|sessions| &sessions.closed);
+    let series: Vec<&SeriesSize> = source.size.series.iter().chain(closed).collect();
+    let rows: Vec<[String; 8]> = std::iter::once(head).chain(series.iter().map(|s| row(s))).collect();
     lines(out, &rows, &[4, 5, 6, 7]);
     let mut levels: Vec<String> = Vec::new();
-    for level in source.size.series.iter().flat_map(|s| &s.levels) {
+    for level in series.iter().flat_map(|s| &s.levels) {
         let line = format!(
             "  panes {}:{}  {} at once, {} of them open",
             level.size,
@@ -53,13 +56,8 @@ fn metrics(out: &mut String, source: &Checked) {
         }
     }
     levels.iter().for_each(|line| _ = writeln!(out, "{line}"));
-    let mut why: Vec<(&str, &str)> = source
-        .size
-        .series
-        .iter()
-        .map(|s| (s.sketch.as_str(), s.why.as_str()))
-        .filter(|w| !w.1.is_empty())
-        .collect();
+    let mut why: Vec<(&str, &str)> =
+        series.iter().map(|s| (s.sketch.as_str(), s.why.as_str())).filter(|w| !w.1.is_empty()).collect();
     why.sort_unstable();
     why.dedup();
     for (sketch, why) in why {
@@ -119,6 +117,23 @@ fn seen(out: &mut String, filter: &FilterSize) {
     );
 }
 
+fn sessions(out: &mut String, sessions: &SessionSize) {
+    let SessionSize { metric, measure, gap, open, bytes, closed_bytes_max, .. } = sessions;
+    let _ = writeln!(
+        out,
+        "  {metric}  {}: up to {} sessions are held in {}, those that end first leave when there are more",
+        brief(measure),
+        grouped(*open),
+        human(*bytes),
+    );
+    let _ = writeln!(
+        out,
+        "    exact while no more than that are less than {gap} and `lateness` behind the latest event; panes of those that have \
+         left may take {}",
+        human(*closed_bytes_max)
+    );
+}
+
 fn memory(out: &mut String, source: &Checked, shards: usize) {
     let size = &source.size;
     let shards = if shards == 1 { "one shard".into() } else { format!("{shards} shards") };
@@ -137,9 +152,13 @@ fn memory(out: &mut String, source: &Checked, shards: usize) {
         .iter()
         .map(|(span, full, _)| format!("panes of {span} {}", human(*full)))
         .collect();
+    let closed = match size.judge_bytes() - source.filter_bytes {
+        0 => String::new(),
+        closed => format!(" with sessions, sessions that have left {}", human(closed)),
+    };
     let _ = writeln!(
         out,
-        "  all at once, at worst: filters {}, totals {}{}{} = {}",
+        "  all at once, at worst: filters {}{closed}, totals {}{}{} = {}",
         human(source.filter_bytes),
         human(source.total_bytes),
         if panes.is_empty() { "" } else { ", " },
@@ -148,7 +167,7 @@ fn memory(out: &mut String, source: &Checked, shards: usize) {
     );
     let _ = writeln!(
         out,
-        "  never gives way: {} (filters, and totals without groups); the least `memory` that will do is {}",
+        "  never gives way: {} (filters, sessions, and totals without groups); the least `memory` that will do is {}",
         human(source.certain_bytes),
         human(source.needed_bytes)
     );
@@ -179,7 +198,7 @@ fn explain(out: &mut String, e: &Explained) {
         }
     }
     step("time", e.time.clone().unwrap_or_else(|| "none: totals only".into()));
-    for what_for in ["verdicts", "sketches", "sets"] {
+    for what_for in ["verdicts", "sessions", "sketches", "sets"] {
         let names: Vec<&str> = e.hashed.iter().filter(|h| h.1 == what_for).map(|h| h.0.as_str()).collect();
         if !names.is_empty() {
             step("hash", format!("for {what_for}: {}", names.join(", ")));

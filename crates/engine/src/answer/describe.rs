@@ -4,6 +4,7 @@ use super::{Item, Key, List, Number, Quantile, Reading};
 use crate::cell::Cell;
 use crate::groups::read_value;
 use crate::judge::recent::Recent;
+use crate::session::Doubts;
 use crate::spec::{Kind, Measure};
 use sketch::bloom::Seen;
 use sketch::countmin::Freq;
@@ -54,6 +55,7 @@ pub fn describe(measure: &Measure, kind: Option<Kind>, cell: &Cell, confidence: 
             | Measure::Quantiles { .. }
             | Measure::Histogram { .. }
             | Measure::Seen { .. }
+            | Measure::Session { .. }
             | Measure::Audience { .. }
             | Measure::Sample { .. },
             _,
@@ -279,13 +281,45 @@ impl Reading {
         }
     }
 
-    fn promise_nothing(&mut self) {
+    /// Widens the reading of sessions: of their number, of how long they took, or of how many events they had.
+    ///
+    /// A late event that was left out can be one more session, stretch one, or make one of two; one that was cut stands for
+    /// itself and for up to two other parts. So the truth lacks `extra` of the sessions in `cell` at most, and has
+    /// `missing` others.
+    pub(crate) fn doubt_sessions(&mut self, doubts: Doubts, cell: &Cell) {
+        if self.guarantee == Guarantee::None {
+            return;
+        }
+        self.guarantee = self.guarantee.max(Guarantee::Proven);
+        let (late, cut) = (i128::from(doubts.late), i128::from(doubts.cut));
+        if let (Some(Number::Int(low)), Some(Number::Int(high))) = (self.low, self.high) {
+            self.low = Some(Number::Int((low - late - 2 * cut).max(0)));
+            self.high = Some(Number::Int(high + late));
+        }
+        let (List::Quantiles(quantiles), Cell::Quantiles(sketch)) = (&mut self.list, cell) else { return };
+        let (n, extra, missing) = (i128::from(sketch.count()), 2 * late + 3 * cut, late + cut);
+        for quantile in quantiles {
+            // The rank of the true quantile in what was measured lies between these.
+            let first = rank(quantile.q, n - extra) - missing;
+            let last = rank(quantile.q, n + missing) + extra;
+            let at = |rank: i128| sketch.quantile((rank as f64 - 0.5) / n as f64);
+            quantile.low = if first < 1 { Some(0.0) } else { at(first).map(|e| e.low) };
+            quantile.high = if last > n { None } else { at(last).map(|e| e.high) };
+        }
+    }
+
+    pub(crate) fn promise_nothing(&mut self) {
         if let List::Quantiles(quantiles) = &mut self.list {
             quantiles.iter_mut().for_each(|q| (q.low, q.high) = (None, None));
         }
         (self.low, self.high) = (None, None);
         (self.guarantee, self.confidence) = (Guarantee::None, 0.0);
     }
+}
+
+/// The rank of a quantile among `n` values, from 1.
+fn rank(q: f64, n: i128) -> i128 {
+    ((q * n.max(0) as f64).ceil() as i128).max(1)
 }
 
 fn plus(number: Option<Number>, more: Option<Number>) -> Option<Number> {

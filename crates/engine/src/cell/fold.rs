@@ -63,7 +63,7 @@ impl Cells {
                 run.numbers(&columns[field]);
             }
             Measure::Sample { ref fields, .. } => run.rows(rows, fields),
-            Measure::Seen { .. } => {}
+            Measure::Seen { .. } | Measure::Session { .. } => {}
         }
     }
 }

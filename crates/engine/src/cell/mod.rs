@@ -86,6 +86,7 @@ impl Cell {
             }
             Measure::Sample { k, .. } => Cell::Sample(Box::new(Sample::new(k as u32))),
             Measure::Seen { .. } => unreachable!("a verdict has no cells: its filter is the judge's"),
+            Measure::Session { .. } => unreachable!("sessions have no cells: they are the judge's"),
         }
     }
 

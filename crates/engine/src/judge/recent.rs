@@ -80,7 +80,7 @@ impl RecentSize {
 
 /// The shortest round length that is not below this: 1, 2, 5, 10, 20, 50 ... below a second, then the divisors of a
 /// minute, an hour and a day, then whole days.
-fn round(micros: i64) -> Span {
+pub(crate) fn round(micros: i64) -> Span {
     const SIXTY: [i64; 12] = [1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60];
     const DAY: [i64; 8] = [1, 2, 3, 4, 6, 8, 12, 24];
     let tens = (0..6).flat_map(|zeros| [1, 2, 5].map(|digit| digit * 10i64.pow(zeros)));

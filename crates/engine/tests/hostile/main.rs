@@ -38,7 +38,7 @@ const NUMBER: usize = 1;
 fn any_bytes_are_survived_and_what_is_accepted_is_a_state() {
     let images: u64 = std::env::var("STREAMGAUGE_STATE_IMAGES")
         .map_or(6_000, |text| text.parse().expect("a number of images"));
-    let seeds: Vec<(Source, Vec<u8>)> = [lone(), totals(), panes(), verdicts()]
+    let seeds: Vec<(Source, Vec<u8>)> = [lone(), totals(), panes(), verdicts(), sessions()]
         .into_iter()
         .flat_map(|source| [0, 3, 90].map(|events| (source.clone(), saved(&source, events))))
         .collect();
@@ -179,6 +179,16 @@ fn verdicts() -> Source {
     source.steps = vec![Step::Judge { metric: 0 }, Step::Judge { metric: 2 }, Step::Judge { metric: 3 }];
     source.metrics[1].filter = Some(source.column_of_verdict(0));
     source
+}
+
+/// Few of which are held, so that most have left.
+fn sessions() -> Source {
+    let measure = |gap| Measure::Session { field: USER, gap, open_max: 12, bits: 4, at: vec![0.5] };
+    let metrics = vec![
+        metric("visits", measure(Span(20 * SECOND)), vec![vec![]], "10s:200s 60s:400s"),
+        metric("stays", measure(Span(100 * SECOND)), vec![vec![]], ""),
+    ];
+    Source { time: time("7s", None), ..of_fields(metrics) }
 }
 
 fn measures(levels: &str) -> Vec<Metric> {

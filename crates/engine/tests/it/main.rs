@@ -15,6 +15,7 @@ mod regressions;
 mod retention;
 mod rollups;
 mod samples;
+mod sessions;
 mod state;
 mod support;
 mod verdicts;

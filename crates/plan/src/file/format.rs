@@ -52,6 +52,8 @@ pub(super) fn read(
             }
             _ => section.word("format", &FORMATS, problems).map(|word| word.value),
         },
+        // What is posted is NDJSON unless something else is said.
+        None if input == Some(&InputKind::Http) => Some(FormatWord::Ndjson),
         None => infer(section, input, paths, problems),
     };
     let shape = Shape::read(section, problems);
@@ -67,6 +69,11 @@ pub(super) fn read(
     if let Some(place) = stream.filter(|_| word == FormatWord::Parquet) {
         let problem = Problem::at(place, "a Parquet file is read from its end, and standard input has none");
         problems.push(problem.hint("write it to a file"));
+    }
+    let whole_files = delimited || word == FormatWord::Parquet;
+    if let Some(entry) = given.filter(|_| whole_files && input == Some(&InputKind::Http)) {
+        let problem = Problem::at(&entry.node.place, format!("bodies over HTTP are lines, not `{name}`"));
+        problems.push(problem.hint("post NDJSON, or lines of `clf`, `combined` or `lines`"));
     }
     Some(match word {
         FormatWord::Ndjson => Format::Ndjson,

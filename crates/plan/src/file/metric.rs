@@ -3,7 +3,7 @@
 use super::expression::Expression;
 use super::section::{Section, string_in, wrong_type};
 use super::tree::{self, Entry, Node, Value};
-use super::values::{check_name, groups, ladder, span_above_zero};
+use super::values::{check_name, count, groups, ladder, span_above_zero};
 use crate::accuracy::{Accuracy, percent};
 use crate::measure::{self, Operand, What, Written};
 use crate::problem::{Place, Placed, Problem, Problems};
@@ -154,10 +154,25 @@ fn check_verdict(
     keys: Option<&Place>,
     problems: &mut Problems,
 ) {
+    if metric.is_session() {
+        for (place, key) in [(by, "by"), (keys, "keys")] {
+            if let Some(place) = place {
+                let problem =
+                    Problem::at(place, format!("`session` takes no `{key}`: sessions are those of its key"));
+                problems.push(
+                    problem.hint("take a metric for each: session(user_id, gap => '30m') filter (where ...)"),
+                );
+            }
+        }
+    }
     if !metric.is_verdict() {
         if let (Some(size), Some(_)) = (&metric.size, &metric.measure) {
             let problem = Problem::at(&size.place, "`size` is for `seen`");
-            problems.push(problem.hint("other measures are sized by `accuracy`"));
+            let hint = match metric.is_session() {
+                true => "say how many sessions are held at once: open => '1M'",
+                false => "other measures are sized by `accuracy`",
+            };
+            problems.push(problem.hint(hint));
         }
         return;
     }
@@ -183,26 +198,6 @@ fn size(text: &str) -> Result<Size, String> {
     let (keys, rate) = text.split_once('@').ok_or_else(shape)?;
     let (keys, rate) = (count(keys).ok_or_else(shape)?, percent(rate).ok_or_else(shape)?);
     Size::new(keys, rate).map_err(|why| why.to_string())
-}
-
-/// `20`, `50k`, `1M`, `1.5M`, `2B`.
-fn count(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let split = text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len());
-    let (digits, unit) = text.split_at(split);
-    let zeros = match unit {
-        "" => 0,
-        "k" | "K" => 3,
-        "M" => 6,
-        "B" | "G" => 9,
-        _ => return None,
-    };
-    let digits = digits.trim().replace(['_', ','], "");
-    let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
-    if fraction.len() > zeros || whole.is_empty() || whole.len() + zeros > 18 {
-        return None;
-    }
-    format!("{whole}{fraction}{}", "0".repeat(zeros - fraction.len())).parse().ok()
 }
 
 fn keep(text: &str) -> Result<Keep, String> {

@@ -9,7 +9,9 @@ mod format;
 mod hash;
 pub(crate) mod metric;
 pub(crate) mod overrides;
+mod secret_at;
 mod section;
+pub(crate) mod serve;
 pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod time;
@@ -24,6 +26,7 @@ use engine::spec::Level;
 use engine::time::Span;
 use metric::MetricTable;
 use section::Section;
+use serve::Serve;
 use sink::SinkTable;
 use sketch::hash::Hashing;
 use source::SourceTable;
@@ -32,7 +35,7 @@ use tree::Table;
 /// State allowed when `memory` does not say: 256 MiB.
 const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
 /// Keys of the design that this version does not have.
-const UNBUILT: [&str; 6] = ["view", "rule", "test", "disk", "shards", "serve"];
+const UNBUILT: [&str; 5] = ["view", "rule", "test", "disk", "shards"];
 
 /// A whole file.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ pub(crate) struct File {
     pub accuracy: Accuracy,
     pub hashing: Hashing,
     pub checkpoint: Checkpoint,
+    pub serve: Option<Serve>,
     pub panes: Option<Placed<Vec<Level>>>,
     pub sources: Vec<SourceTable>,
     pub metrics: Vec<MetricTable>,
@@ -65,6 +69,7 @@ pub(crate) fn read(root: &Table, fetch: Fetch<'_>, problems: &mut Problems) -> F
     let accuracy = section.parsed("accuracy", problems, Accuracy::parse);
     let hashing = hash::read(&mut section, fetch, problems);
     let checkpoint = section.entry("checkpoint").map(|entry| checkpoint::read(entry, problems));
+    let serve = section.entry("serve").map(|entry| serve::read(entry, problems));
     let panes = section.entry("panes").and_then(|entry| {
         let place = entry.key_place.clone();
         values::ladder(&entry.node, problems).map(|value| Placed { value, place })
@@ -90,6 +95,7 @@ pub(crate) fn read(root: &Table, fetch: Fetch<'_>, problems: &mut Problems) -> F
         accuracy: accuracy.map_or(Accuracy::default(), |accuracy| accuracy.value),
         hashing,
         checkpoint: checkpoint.unwrap_or_default(),
+        serve,
         panes,
         sources: entries(sources).iter().filter_map(|entry| source::read(entry, problems)).collect(),
         metrics: entries(metrics).iter().map(|entry| metric::read(entry, problems)).collect(),

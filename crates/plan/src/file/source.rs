@@ -15,7 +15,7 @@ const RECORD_BYTES_DEFAULT: usize = 1 << 20;
 /// Keys of the design that this version does not have.
 const UNBUILT: [&str; 7] = ["topics", "topic", "key", "hash", "rename", "filter", "where"];
 /// Kinds of the design that this version does not have.
-const KINDS_UNBUILT: [&str; 4] = ["http", "kafka", "pulsar", "parquet"];
+const KINDS_UNBUILT: [&str; 3] = ["kafka", "pulsar", "parquet"];
 /// Types of fields.
 const KINDS: [(&str, Kind); 4] =
     [("string", Kind::String), ("int64", Kind::Int64), ("float64", Kind::Float64), ("bool", Kind::Bool)];
@@ -109,7 +109,7 @@ fn input<'a>(
     let path_place = section.entry("path").map(|entry| entry.key_place.clone());
     let paths = section.one_or_more("path", problems);
     if lacks_kind && paths.is_none() {
-        let hint = "write kind = \"file\" with a path, or kind = \"stdin\"";
+        let hint = "write kind = \"file\" with a path, kind = \"stdin\" or kind = \"http\"";
         problems.push(Problem::at(&place, format!("source `{name}` has no `kind`")).hint(hint));
     }
     let paths_known = paths.as_ref().map_or(Vec::new(), |paths| paths.value.clone());
@@ -119,13 +119,16 @@ fn input<'a>(
         return (None, paths_known);
     };
     match kind.value {
-        "stdin" => {
+        word @ ("stdin" | "http") => {
+            let (kind, what) = match word {
+                "http" => (InputKind::Http, "a source that takes events over HTTP"),
+                _ => (InputKind::Stdin, "standard input"),
+            };
             if let Some(place) = path_place {
-                problems.push(
-                    Problem::at(&place, "standard input has no `path`").hint("use kind = \"file\" for files"),
-                );
+                let problem = Problem::at(&place, format!("{what} has no `path`"));
+                problems.push(problem.hint("use kind = \"file\" for files"));
             }
-            return (Some(InputKind::Stdin), Vec::new());
+            return (Some(kind), Vec::new());
         }
         "file" => {
             if section.lacks("path") {
@@ -140,9 +143,9 @@ fn input<'a>(
         other if KINDS_UNBUILT.contains(&other) => {
             let problem =
                 Problem::at(&kind.place, format!("kind `{other}` is not supported by this version"));
-            problems.push(problem.hint("there are `file` and `stdin`"));
+            problems.push(problem.hint("there are `file`, `stdin` and `http`"));
         }
-        _ => problems.push(unknown_word("kind", &kind, &["file", "stdin"])),
+        _ => problems.push(unknown_word("kind", &kind, &["file", "stdin", "http"])),
     }
     (None, paths_known)
 }

@@ -180,6 +180,26 @@ pub(crate) fn unknown_name(what: &str, name: &Placed<String>, known: &[&str]) ->
     Problem::at(&name.place, format!("there is no {what} `{}`", name.value)).hint_if(hint)
 }
 
+/// `20`, `50k`, `1M`, `1.5M`, `2B`.
+pub(crate) fn count(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let split = text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let zeros = match unit {
+        "" => 0,
+        "k" | "K" => 3,
+        "M" => 6,
+        "B" | "G" => 9,
+        _ => return None,
+    };
+    let digits = digits.trim().replace(['_', ','], "");
+    let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
+    if fraction.len() > zeros || whole.is_empty() || whole.len() + zeros > 18 {
+        return None;
+    }
+    format!("{whole}{fraction}{}", "0".repeat(zeros - fraction.len())).parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

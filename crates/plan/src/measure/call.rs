@@ -2,9 +2,12 @@
 
 use super::args::Arg;
 use super::{
-    BUCKETS_MAX, Fault, Operand, QUANTILES_DEFAULT, QUANTILES_MAX, SAMPLE_MAX, TOP_DEFAULT, TOP_MAX,
+    BUCKETS_MAX, Fault, OPEN_DEFAULT, OPEN_MAX, Operand, QUANTILES_DEFAULT, QUANTILES_MAX, SAMPLE_MAX,
+    TOP_DEFAULT, TOP_MAX,
 };
 use super::{What, Written, fault};
+use crate::file::values::count;
+use engine::time::Span;
 use std::ops::Range;
 
 /// A call whose arguments are to be judged.
@@ -16,6 +19,9 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn written(mut self) -> Result<Written, Fault> {
+        if self.name == "session" {
+            return self.session();
+        }
         let weight = self.take_weight()?;
         let of = |what, operand| Written { what, operand, weight, shown: Vec::new(), filter: None };
         match self.name {
@@ -75,6 +81,48 @@ impl Call {
         Ok(Written { what: What::Sample { k }, operand: None, weight: None, shown, filter: None })
     }
 
+    /// `session(key, gap => '30m')` and `session(key, gap => '30m', open => '1M')`.
+    fn session(self) -> Result<Written, Fault> {
+        const EXAMPLE: &str = "as in `session(user_id, gap => '30m')`";
+        let (mut operand, mut gap, mut open_max) = (None, None, None);
+        for (i, arg) in self.args.into_iter().enumerate() {
+            let span = arg.span();
+            let twice = match arg {
+                Arg::Operand(key) if i == 0 => operand.replace(key).is_some(),
+                Arg::Named(word, value, _) if word == "gap" => {
+                    let gap_of = |text: &str| text.parse::<Span>().map_err(|why| (why, EXAMPLE.to_string()));
+                    let read = quoted(&value, EXAMPLE).and_then(gap_of);
+                    let read = read.map_err(|(why, hint)| fault(span.clone(), &why, &hint))?;
+                    if read.0 == 0 {
+                        return Err(fault(span, "`gap` must be longer than nothing", EXAMPLE));
+                    }
+                    gap.replace(read).is_some()
+                }
+                Arg::Named(word, value, _) if word == "open" => {
+                    open_max.replace(open(&value, &span)?).is_some()
+                }
+                Arg::Named(word, ..) => {
+                    let message = format!("`session` has no argument `{word}`");
+                    return Err(fault(span, &message, "there are `gap` and `open`"));
+                }
+                _ if i == 0 => return Err(fault(span, "`session` needs a field first", EXAMPLE)),
+                _ => return Err(fault(span, "`session` takes one field, `gap` and `open`", EXAMPLE)),
+            };
+            if twice {
+                return Err(fault(span, "this is there twice", "leave one of them out"));
+            }
+        }
+        let Some(operand) = operand else {
+            return Err(fault(self.span, "`session` needs a field", EXAMPLE));
+        };
+        let Some(gap) = gap else {
+            let message = "`session` does not say its `gap`: how long a pause ends a session";
+            return Err(fault(self.span, message, EXAMPLE));
+        };
+        let what = What::Session { gap, open_max: open_max.unwrap_or(OPEN_DEFAULT) };
+        Ok(Written { what, operand: Some(operand), weight: None, shown: Vec::new(), filter: None })
+    }
+
     /// The measures whose first argument is what they measure.
     fn of_field(self) -> Result<(What, Operand), Fault> {
         let name = self.name;
@@ -99,6 +147,25 @@ impl Call {
             }
         };
         Ok((what, operand))
+    }
+}
+
+/// The text between single quotes.
+fn quoted<'a>(value: &'a Operand, example: &str) -> Result<&'a str, (String, String)> {
+    let text = value.text.strip_prefix('\'').and_then(|text| text.strip_suffix('\''));
+    text.ok_or_else(|| (format!("write `{}` in quotes", value.text), example.to_string()))
+}
+
+/// How many sessions are held at once: `'1M'`, or a plain number.
+fn open(value: &Operand, span: &Range<usize>) -> Result<usize, Fault> {
+    let text = quoted(value, "").unwrap_or(&value.text);
+    match count(text).filter(|n| (1..=OPEN_MAX).contains(n)) {
+        Some(n) => Ok(n as usize),
+        None => Err(fault(
+            span.clone(),
+            &format!("`open` is how many sessions are held at once, 1 to {OPEN_MAX}"),
+            "as in `open => '1M'`",
+        )),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! measure = name "(" [ arg { "," arg } ] ")" [ "filter" "(" "where" sql ")" ]
-//! arg     = path | number | "[" number { "," number } "]" | "weight" "=>" (path | sql) | sql
+//! arg     = path | number | "[" number { "," number } "]" | sql | name "=>" (path | sql | text)
 //! path    = part { "." part }          part = letter or _, then letters, digits, _ | '"' anything else '"'
 //! ```
 //!
@@ -16,6 +16,7 @@ use crate::problem::{did_you_mean, listed};
 use args::arguments;
 use call::Call;
 use cursor::Cursor;
+use engine::time::Span;
 use std::ops::Range;
 
 /// Most items of a `top`.
@@ -24,6 +25,9 @@ pub(crate) const TOP_MAX: usize = 10_000;
 const TOP_DEFAULT: usize = 10;
 /// Most events of a `sample`.
 pub(crate) const SAMPLE_MAX: usize = 100_000;
+/// Sessions that are held at once when `open` does not say, and at most.
+pub(crate) const OPEN_DEFAULT: usize = 1_000_000;
+const OPEN_MAX: u64 = 1_000_000_000;
 /// Most quantiles of one metric.
 const QUANTILES_MAX: usize = 100;
 /// Most buckets of one histogram.
@@ -74,6 +78,7 @@ pub(crate) enum What {
     Seen,
     Audience,
     Sample { k: usize },
+    Session { gap: Span, open_max: usize },
 }
 
 impl What {
@@ -81,7 +86,7 @@ impl What {
     pub fn is_numeric(&self) -> bool {
         match self {
             What::Count | What::Unique | What::Freq | What::Top { .. } => false,
-            What::Seen | What::Audience | What::Sample { .. } => false,
+            What::Seen | What::Audience | What::Sample { .. } | What::Session { .. } => false,
             What::Sum | What::Min | What::Max | What::Avg | What::Stddev => true,
             What::Quantiles { .. } | What::Histogram { .. } => true,
         }
@@ -97,7 +102,7 @@ pub(crate) struct Fault {
 }
 
 /// Names of all measures.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "count",
     "sum",
     "min",
@@ -112,11 +117,12 @@ const NAMES: [&str; 14] = [
     "seen",
     "audience",
     "sample",
+    "session",
 ];
 /// Measures of the design that this version does not have.
-const UNBUILT: [&str; 7] = ["funnel", "retention", "session", "similar", "nearest", "together", "score"];
+const UNBUILT: [&str; 6] = ["funnel", "retention", "similar", "nearest", "together", "score"];
 /// What people who know other tools write.
-const OTHER_NAMES: [(&str, &str); 11] = [
+const OTHER_NAMES: [(&str, &str); 13] = [
     ("distinct", "unique"),
     ("approx_distinct", "unique"),
     ("approx_count_distinct", "unique"),
@@ -128,6 +134,8 @@ const OTHER_NAMES: [(&str, &str); 11] = [
     ("percentile", "quantiles"),
     ("percentiles", "quantiles"),
     ("frequency", "freq"),
+    ("sessions", "session"),
+    ("sessionize", "session"),
 ];
 
 const SHAPE: &str = "a measure is one call, as in `unique(user_id)` or `top(page, 50)`";
@@ -275,6 +283,14 @@ mod tests {
                 assert!(!operand.is_sql || text[operand.span.clone()] == operand.text, "{text}: {operand:?}");
             }
         }
+        for (text, gap, open_max) in [
+            ("session(user, gap => '30m')", 1_800_000_000, OPEN_DEFAULT),
+            ("session(lower(user), open=>'50k', gap=>'10us')", 10, 50_000),
+            ("session(user, gap => '1h', open => 7) filter (where not bot)", 3_600_000_000, 7),
+        ] {
+            let got = parse(text).unwrap_or_else(|f| panic!("{text}: {f:?}"));
+            assert_eq!(got.what, What::Session { gap: Span(gap), open_max }, "{text}");
+        }
         let sample = parse("sample(3, user, a + b)").unwrap();
         let shown: Vec<(&str, bool)> = sample.shown.iter().map(|o| (o.text.as_str(), o.is_sql)).collect();
         assert_eq!((sample.what, shown), (What::Sample { k: 3 }, vec![("user", false), ("a + b", true)]));
@@ -300,6 +316,18 @@ mod tests {
         check("sample(x)", "whole number of events", "x", "");
         check("sample(0)", "whole number of events", "0", "");
         check("sample(5, 6)", "then fields", "6", "");
+        check("session(user)", "does not say its `gap`", "session(user)", "gap => '30m'");
+        check("session()", "needs a field", "session()", "");
+        check("session(user, 30m)", "not a number", "30m", "");
+        check("session(user, '30m')", "one field, `gap` and `open`", "'30m'", "gap => '30m'");
+        check("session(user, gap => 30m)", "in quotes", "gap => 30m", "gap => '30m'");
+        check("session(user, gap => '30')", "not a length of time", "gap => '30'", "gap => '30m'");
+        check("session(user, gap => '0s')", "longer than nothing", "gap => '0s'", "");
+        check("session(user, gap => '1s', gap => '2s')", "twice", "gap => '2s'", "");
+        check("session(user, gap => '1s', open => '0')", "1 to 1000000000", "open => '0'", "open => '1M'");
+        check("session(user, gap => '1s', open => 'many')", "1 to 1000000000", "open => 'many'", "");
+        check("session(user, gap => '1s', weight => n)", "no argument `weight`", "weight => n", "`gap`");
+        check("session(user, gap => '1s', 5)", "one field, `gap` and `open`", "5", "");
         check("count", "lacks its parentheses", "count", "count()");
         check("count(x)", "takes no argument", "x", "");
         check("sum()", "needs a field", "sum()", "");

@@ -42,7 +42,9 @@ impl Cells<'_> {
     pub(super) fn of(&self, measure: &Measure) -> CellBytes {
         let kind = |field: &usize| self.columns[*field].kind;
         match measure {
-            Measure::Count | Measure::Seen { .. } => CellBytes { least: 0, full: 0, most: 0 },
+            Measure::Count | Measure::Seen { .. } | Measure::Session { .. } => {
+                CellBytes { least: 0, full: 0, most: 0 }
+            }
             Measure::Min(_) | Measure::Max(_) => equal(of::<Moments>()),
             Measure::Sum(field) | Measure::Avg(field) | Measure::Stddev(field) => {
                 moments(kind(field), matches!(measure, Measure::Stddev(_)))

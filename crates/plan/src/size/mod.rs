@@ -18,6 +18,8 @@ use crate::problem::Problems;
 use cell::{Cells, value_bytes};
 use engine::judge::Judge;
 use engine::judge::recent::RecentSize;
+use engine::session::Sessions;
+use engine::session::intervals::INTERVAL_BYTES;
 use engine::spec::{Field, Kind, Level, Measure, Metric, Question, Source};
 use engine::time::Span;
 use serde::Serialize;
@@ -133,6 +135,46 @@ pub struct Forgetting {
     pub buckets: u8,
 }
 
+/// The sessions of a metric.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SessionSize {
+    /// Name of the metric.
+    pub metric: String,
+    /// Its number among those of the source.
+    #[serde(skip)]
+    pub index: usize,
+    /// The measure, in words.
+    pub measure: String,
+    /// The longest pause within a session.
+    pub gap: String,
+    /// How many sessions are held at once, and may still change.
+    pub open: u64,
+    /// Bytes of them, when there are so many.
+    pub bytes: u64,
+    /// What is kept of those that have been closed.
+    pub closed: Vec<SeriesSize>,
+    /// Bytes that this may take; then the oldest panes give way.
+    pub closed_bytes_max: u64,
+}
+
+impl SessionSize {
+    /// Bytes of totals and panes with every cell full, as far as they may take them.
+    fn closed_bytes(&self) -> u64 {
+        sum(self.closed.iter().map(|series| series.worst_bytes)).min(self.closed_bytes_max)
+    }
+
+    /// The same with a few sessions in every pane.
+    fn closed_bytes_least(&self) -> u64 {
+        let least = |s: &SeriesSize| sum(s.levels.iter().map(|l| l.bytes_least).chain([s.total_bytes_least]));
+        sum(self.closed.iter().map(least)).min(self.closed_bytes_max)
+    }
+
+    /// Bytes of the totals, each full: these never give way.
+    fn certain_bytes(&self) -> u64 {
+        sum(self.closed.iter().map(|series| series.total_bytes))
+    }
+}
+
 /// A table of groups; metrics that group the same events by the same fields share one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableSize {
@@ -155,6 +197,8 @@ pub struct SourceSize {
     pub series: Vec<SeriesSize>,
     /// Filters of verdicts.
     pub filters: Vec<FilterSize>,
+    /// Sessions.
+    pub sessions: Vec<SessionSize>,
     /// Tables of groups.
     pub tables: Vec<TableSize>,
 }
@@ -180,20 +224,30 @@ impl SourceSize {
             memory_bytes,
             series: Vec::new(),
             filters: Vec::new(),
+            sessions: Vec::new(),
             tables: sizer.tables(),
         };
         for (index, (metric, choice)) in metrics {
             match metric.measure {
                 Measure::Seen { .. } => size.filters.extend(sizer.filter(index, metric, memory_bytes)),
+                Measure::Session { gap, open_max, .. } => {
+                    size.sessions.push(sizer.sessions(index, gap, open_max, memory_bytes, choice));
+                }
                 _ => size.series.extend(metric.by.iter().map(|by| sizer.series(index, metric, by, choice))),
             }
         }
         size
     }
 
-    /// Bytes of all filters at their asked size.
+    /// Bytes of all filters at their asked size, and of as many sessions as are held.
     pub fn filter_bytes(&self) -> u64 {
-        sum(self.filters.iter().map(|filter| filter.bytes))
+        let filters = self.filters.iter().map(|filter| filter.bytes);
+        sum(filters.chain(self.sessions.iter().map(|sessions| sessions.bytes)))
+    }
+
+    /// Filters and sessions, and what is kept of closed ones at worst: what the shards do not share.
+    pub fn judge_bytes(&self) -> u64 {
+        sum(self.sessions.iter().map(SessionSize::closed_bytes).chain([self.filter_bytes()]))
     }
 
     /// Whether a filter may grow into what is left of the memory.
@@ -232,28 +286,40 @@ impl SourceSize {
     /// Filters at their asked size, and a few events in every total and pane: what a quiet stream takes.
     pub fn least_bytes(&self) -> u64 {
         let panes = self.level_bytes().into_iter().map(|(.., least)| least);
-        sum(panes.chain(self.series.iter().map(|s| s.total_bytes_least)).chain([self.filter_bytes()]))
+        let filters = self.filters.iter().map(|filter| filter.bytes);
+        let closed = self.sessions.iter().map(SessionSize::closed_bytes_least);
+        sum(panes.chain(self.series.iter().map(|s| s.total_bytes_least)).chain(filters).chain(closed))
     }
 
     /// All of it, with every cell full.
     pub fn worst_bytes(&self) -> u64 {
         let panes = self.level_bytes().into_iter().map(|(_, full, _)| full);
-        sum(panes.chain([self.filter_bytes(), self.total_bytes()]))
+        sum(panes.chain([self.judge_bytes(), self.total_bytes()]))
     }
 
-    /// What must fit whatever gives way: the filters at their size, and in every shard the totals without groups. The
-    /// filters may grow into half of what is left, so with any the rest is halved.
+    /// What must fit whatever gives way: the filters at their size, the sessions that are held, and in every shard the
+    /// totals without groups. The filters may grow into half of what is left, so with any the rest is halved; the totals of
+    /// closed sessions have an eighth of it, or of that half.
     pub fn need(&self, shards: usize) -> Need {
         let filters = self.filter_bytes();
         let totals = self.certain_total_bytes().saturating_mul(shards.max(1) as u64);
         let halved = if self.filters_grow() { 2 } else { 1 };
         let in_all = |bytes: u64| bytes.saturating_mul(shards.max(1) as u64).saturating_mul(halved);
+        // Each part of what is divided is as large as the others.
+        let closed = self.sessions.iter().map(SessionSize::certain_bytes).max().unwrap_or(0);
+        let growing = self.filters.iter().filter(|filter| filter.forgets.is_none()).count();
+        let parts = (self.sessions.len() + growing) as u64;
+        let divided = closed.saturating_mul(parts).saturating_mul(if growing > 0 { 2 } else { 8 });
         let totals_of = self.series.iter().filter(|s| s.by.is_empty());
         let of_series = totals_of.map(|s| (in_all(s.total_bytes), s.index));
         let of_filters = self.filters.iter().map(|f| (f.bytes, f.index));
+        let of_sessions = self.sessions.iter().map(|s| (s.bytes, s.index));
+        let shared =
+            if growing > 0 { totals.saturating_mul(2) } else { totals.saturating_mul(8).div_ceil(7) };
+        let shared = if self.sessions.is_empty() { totals.saturating_mul(halved) } else { shared };
         Need {
-            bytes: filters.saturating_add(totals.saturating_mul(halved)),
-            metric: of_series.chain(of_filters).max().map_or(0, |(_, index)| index),
+            bytes: filters.saturating_add(shared.max(divided)),
+            metric: of_series.chain(of_filters).chain(of_sessions).max().map_or(0, |(_, index)| index),
         }
     }
 }
@@ -262,11 +328,19 @@ impl SourceSize {
     /// What would give way first if everything were full, in words; nothing when all of it fits into the part of a shard.
     /// The order is the engine's: many groups, then the precision of what is largest, then the oldest panes.
     pub fn gives_way_first(&self, shards: usize) -> Option<String> {
-        let filters = self.filter_bytes();
-        let left = self.memory_bytes.saturating_sub(filters);
-        // Filters grow into half of the rest; a shard has its share of the other half.
-        let of_shard = (if self.filters_grow() { left / 2 } else { left }) / shards.max(1) as u64;
-        let state = self.worst_bytes() - filters;
+        let left = self.memory_bytes.saturating_sub(self.filter_bytes());
+        // Filters grow into half of the rest, or panes of sessions into an eighth; a shard has its share of what is left.
+        let left = match (self.filters_grow(), self.sessions.is_empty()) {
+            (true, _) => left / 2,
+            (false, true) => left,
+            (false, false) => left - left / 8,
+        };
+        let of_shard = left / shards.max(1) as u64;
+        let state = self.worst_bytes() - self.judge_bytes();
+        let full = |s: &&SessionSize| sum(s.closed.iter().map(|s| s.worst_bytes)) > s.closed_bytes_max;
+        if let Some(sessions) = self.sessions.iter().find(full).filter(|_| state <= of_shard) {
+            return Some(format!("the oldest panes of {}", sessions.metric));
+        }
         if state <= of_shard {
             return None;
         }
@@ -314,10 +388,15 @@ impl Pipeline {
             return Ok(());
         }
         let sources = self.spec.sources.len() as u64;
-        let (filters, totals) = (size.filter_bytes(), size.certain_total_bytes());
+        let held = sum(size.sessions.iter().map(|sessions| sessions.bytes));
+        let (filters, totals) = (size.filter_bytes() - held, size.certain_total_bytes());
         let mut parts = Vec::new();
         if filters > 0 {
             parts.push(format!("filters of {}", human(filters)));
+        }
+        if held > 0 {
+            let open: u64 = size.sessions.iter().map(|sessions| sessions.open).sum();
+            parts.push(format!("{} sessions of {}", grouped(open), human(held)));
         }
         if totals > 0 {
             let each = if shards > 1 { format!(" in each of {shards} shards") } else { String::new() };
@@ -327,7 +406,11 @@ impl Pipeline {
             "`memory` is too small for what never gives way: {}",
             parts.join(", and as room beside them ")
         );
-        let fewer = if shards > 1 && totals > 0 { ", or run fewer --shards" } else { "" };
+        let fewer = match (held > totals, shards > 1 && totals > 0) {
+            (true, _) => ", or a smaller `open`",
+            (false, true) => ", or run fewer --shards",
+            (false, false) => "",
+        };
         let hint = format!("memory = \"{}\" would do{fewer}", written(need.bytes.saturating_mul(sources)));
         Err(self.problem(index, About::Metric(need.metric), message, Some(hint)))
     }
@@ -423,7 +506,7 @@ impl Sizer<'_> {
         let mut known: Vec<(Option<usize>, &[usize], usize)> = Vec::new();
         let mut out = Vec::new();
         let first = self.source.first_uncertain();
-        for metric in self.source.metrics.iter().filter(|m| !matches!(m.measure, Measure::Seen { .. })) {
+        for metric in self.source.metrics.iter().filter(|m| m.measure.has_cells()) {
             for by in &metric.by {
                 let same = (metric.filter.filter(|filter| *filter < first), by.as_slice(), metric.groups_max);
                 if !by.is_empty() && !known.contains(&same) {
@@ -480,19 +563,39 @@ impl Sizer<'_> {
         Some(FilterSize { bytes, rate_then, bytes_max, layers, keys_max, ..filter })
     }
 
-    /// Bytes that each filter which grows may take beyond what was asked for.
-    fn spare(&self, memory_bytes: u64) -> u64 {
-        let all = self.source.metrics.iter().filter_map(|metric| match metric.measure {
-            Measure::Seen { keys, rate, keep: None, .. } => {
-                Some((1, Size::new(keys, rate).ok()?.filter_bytes()))
-            }
-            Measure::Seen { keys, rate, keep: Some(keep), .. } => {
-                Some((0, RecentSize::of(self.source, keys, rate, keep).ok()?.ring.filter_bytes()))
-            }
-            _ => None,
+    fn sessions(
+        &self,
+        index: usize,
+        gap: Span,
+        open_max: usize,
+        memory_bytes: u64,
+        choice: &Choice,
+    ) -> SessionSize {
+        let metric = &self.source.metrics[index];
+        let closed = Sessions::closed_source(self.source, index);
+        let columns = closed.columns();
+        let sizer = Sizer { source: &closed, columns: &columns };
+        let series = closed.metrics.iter().map(|part| {
+            let exact = Choice { sketch: "exact".into(), of: "", reached: 0.0, ..choice.clone() };
+            let choice = if part.measure == Measure::Count { &exact } else { choice };
+            SeriesSize { index, ..sizer.series(index, part, &[], choice) }
         });
-        let (grow, asked) = all.fold((0u64, 0u64), |(n, sum), (grows, bytes)| (n + grows, sum + bytes));
-        Judge::share_of(self.source, memory_bytes).saturating_sub(asked) / grow.max(1)
+        SessionSize {
+            metric: metric.name.clone(),
+            index,
+            measure: words(metric, self.columns),
+            gap: gap.to_string(),
+            open: open_max as u64,
+            bytes: (open_max as u64).saturating_mul(INTERVAL_BYTES),
+            closed: series.collect(),
+            closed_bytes_max: self.spare(memory_bytes),
+        }
+    }
+
+    /// Bytes that each filter which grows, and the panes of each metric's sessions, may take beyond what was asked for.
+    fn spare(&self, memory_bytes: u64) -> u64 {
+        let (asked, parts) = Judge::asked_of(self.source);
+        Judge::share_of(self.source, memory_bytes).saturating_sub(asked) / parts.max(1)
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn words(metric: &Metric, columns: &[Field]) -> String {
         Measure::Quantiles { field, .. } => format!("quantiles({})", name(field)),
         Measure::Histogram { field, .. } => format!("histogram({})", name(field)),
         Measure::Seen { field, .. } => format!("seen({})", name(field)),
+        Measure::Session { field, gap, .. } => format!("session({}, gap => '{gap}')", name(field)),
         Measure::Sample { k, .. } => format!("sample({k})"),
     };
     match &metric.filter {

@@ -97,10 +97,11 @@ fn sources() {
             "source `events` has no `kind`",
             "",
         ),
-        ("\"file\"", "«\"kafka\"", "kind `kafka` is not supported", "`file` and `stdin`"),
+        ("\"file\"", "«\"kafka\"", "kind `kafka` is not supported", "`file`, `stdin` and `http`"),
         ("\"file\"", "«\"fiel\"", "unknown kind `fiel`", "did you mean `file`?"),
-        ("\"file\"", "«\"carrier pigeon\"", "unknown kind", "there are `file` and `stdin`"),
+        ("\"file\"", "«\"carrier pigeon\"", "unknown kind", "there are `file`, `stdin` and `http`"),
         ("\"file\"\n", "\"stdin\"\nformat = \"csv\"\n«", "standard input has no `path`", ""),
+        ("\"file\"\n", "\"http\"\n«", "over HTTP has no `path`", "kind = \"file\""),
         ("path   =", "«pth    =", "unknown key `pth`", "did you mean `path`?"),
         (PATHS, "«[]", "names no file", ""),
         (PATHS, "«\"\"\nformat = \"csv\"", "the path is empty", ""),
@@ -127,6 +128,40 @@ fn sources() {
         ("[source.events]", "[source.«\"my events\"]", "not a name for a source", ""),
         ("[source.events]", "[source.«\"sg.events\"]", "reserved", ""),
     ]);
+}
+
+#[test]
+fn bodies_are_lines() {
+    for format in ["csv", "tsv", "parquet"] {
+        let text =
+            format!("[source.s]\nkind = \"http\"\nformat = «\"{format}\"\n[metric]\nm = \"count()\"\n");
+        check(&text, &format!("not `{format}`"), "post NDJSON");
+    }
+}
+
+#[test]
+fn serving() {
+    let check = |serve: &str, message: &str, hint: &str| {
+        let source = "[source.s]\nkind = \"http\"\n[metric]\nm = \"count()\"\n";
+        check(&format!("[serve]\n{serve}\n{source}"), message, hint);
+    };
+    check("listen = «8428", "`listen` must be a string", "quotes");
+    check("listen = «\"8428\"", "`8428` is no address", "");
+    check("listen = «\"example.com:80\"", "is no address", "");
+    check("listen = «\"127.0.0.1:99999\"", "is no address", "");
+    check("listen = «\"0.0.0.0:8428\"", "would take events from anybody", "add token = { env");
+    check("body_max = «\"1GiB\"", "too large", "");
+    check("body_max = «\"1B\"", "too small", "");
+    check("«lisen = \"127.0.0.1:1\"", "unknown key `lisen`", "did you mean `listen`?");
+    check("«token = {}", "`token` is kept in one place", "{ file = ");
+}
+
+#[test]
+fn a_token_in_the_file_is_not_shown() {
+    let text = "serve = { token = \"s3cret\" }\n[source.s]\nkind = \"http\"\n[metric]\nm = \"count()\"\n";
+    let problems = parse(text, &[]).unwrap_err();
+    let shown = problems.render(false);
+    assert!(shown.contains("never the secret itself") && !shown.contains("s3cret"), "{shown}");
 }
 
 #[test]
@@ -360,6 +395,40 @@ fn verdicts() {
     let late = ", time = { field = \"t\", lateness = \"10m\" }";
     check(&forgets(late, "«\"100M", "\"10s"), "too much for one filter", "within `keep`");
     check(&forgets(late, "\"1M", "«\"0s"), "", "");
+}
+
+#[test]
+fn sessions() {
+    let check_metric = |source: &str, metric: &str, message: &str, hint: &str| {
+        let text = format!("source.e = {{ path = \"a.ndjson\"{source} }}\n[metric]\n{metric}\n");
+        check(&text, message, hint);
+    };
+    let timed = ", time = { field = \"ts\" }";
+    let cases = [
+        ("visits = \"«session(user)\"", "does not say its `gap`", "gap => '30m'"),
+        ("visits = \"session(user, «gap => 30m)\"", "in quotes", "gap => '30m'"),
+        ("visits = \"session(user, gap => '30m', «open => 'x')\"", "held at once", "1M"),
+        (
+            "visits = { measure = \"session(user, gap => '30m')\", «by = [\"device\"] }",
+            "`session` takes no `by`",
+            "filter (where",
+        ),
+        (
+            "visits = { measure = \"session(user, gap => '30m')\", size = «\"1k @ 1%\" }",
+            "`size` is for `seen`",
+            "open => '1M'",
+        ),
+        ("visits = \"«sessions(user)\"", "unknown measure", "did you mean `session`?"),
+    ];
+    for (metric, message, hint) in cases {
+        check_metric(timed, metric, message, hint);
+    }
+    let visits = "[metric]\nvisits = \"session(user, gap => '30m')\"";
+    let leaving = "[sink.out]\nkind = \"stdout\"\nmetrics = [«\"visits\"]";
+    let text = format!("source.e = {{ path = \"a.ndjson\"{timed} }}\n{visits}\n{leaving}\n");
+    check(&text, "is of sessions", "leave it out");
+    let no_time = "visits = \"session(«user, gap => '30m')\"";
+    check_metric("", no_time, "source `e` has no `time`", "add time =");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::{SHOP, parse};
 use engine::spec::*;
 use engine::time::{SECOND, Span};
-use plan::{Input, InputKind};
+use plan::{Input, InputKind, SecretAt, Serve};
 
 fn span(text: &str) -> Span {
     text.parse().unwrap()
@@ -123,6 +123,27 @@ fn defaults_need_no_words() {
 }
 
 #[test]
+fn sessions_have_a_gap_and_room_for_a_million_unless_they_say_otherwise() {
+    let source = "path = 'a.ndjson'\ntime = { field = 'ts' }";
+    for (measure, gap, open) in [
+        ("session(x, gap => '30m')", "30m", 1_000_000),
+        ("session(lower(x), open => '50k', gap => '90s') filter (where y = 'a')", "90s", 50_000),
+    ] {
+        let pipeline = one(source, &format!("{{ measure = \"{measure}\", keep = \"2h\" }}"));
+        let metric = &pipeline.spec.sources[0].metrics[0];
+        let Measure::Session { gap: got, open_max, bits, at, .. } = &metric.measure else {
+            panic!("{metric:?}")
+        };
+        assert_eq!((got.to_string().as_str(), *open_max, *bits, at.len()), (gap, open, 6, 5));
+        assert_eq!((metric.total, metric.levels.len()), (false, 1));
+        assert_eq!(metric.filter.is_some(), measure.contains("filter"));
+        let size = &pipeline.sizes()[0].sessions[0];
+        assert_eq!((size.open, size.gap.as_str(), size.bytes), (open as u64, gap, 56 * open as u64));
+        assert_eq!(pipeline.sizes()[0].series.len(), 0);
+    }
+}
+
+#[test]
 fn a_seen_remembers_for_ever_or_for_as_long_as_it_keeps() {
     let keep = |keep: &str| {
         let source = "kind = \"file\"\npath = \"a.csv\"\ntime = { field = \"t\" }";
@@ -163,6 +184,31 @@ fn formats_and_their_shapes() {
     }
     let stdin = one("kind = \"stdin\"\nformat = \"tsv\"", "\"count()\"");
     assert_eq!(stdin.inputs[0].kind, InputKind::Stdin);
+}
+
+#[test]
+fn what_is_served() {
+    let serve = |head: &str, source: &str| {
+        let text = format!("{head}\n[source.s]\n{source}\n[metric]\nm = \"count()\"\n");
+        let got = parse(&text, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        (got.inputs[0].kind.clone(), got.spec.sources[0].format.clone(), got.serve)
+    };
+    let listen = |address: &str| Serve { listen: address.parse().unwrap(), ..Serve::default() };
+    let http = "kind = \"http\"";
+    assert_eq!(serve("", "path = \"a.csv\"").2, None);
+    assert_eq!(serve("", http), (InputKind::Http, Format::Ndjson, Some(listen("127.0.0.1:8428"))));
+    let (_, format, _) = serve("", "kind = \"http\"\nformat = \"combined\"");
+    assert_eq!(format, Format::AccessLog { combined: true });
+    assert_eq!(serve("serve = {}", "path = \"a.csv\"").2, Some(Serve::default()));
+    assert_eq!(serve("serve = { listen = \"localhost:0\" }", http).2, Some(listen("127.0.0.1:0")));
+    assert_eq!(serve("serve = { listen = \"[::1]:80\" }", http).2, Some(listen("[::1]:80")));
+    let all = "[serve]\nlisten = \"0.0.0.0:8428\"\ntoken = { env = \"TOKEN\" }\nbody_max = \"1MiB\"";
+    let expected = Serve {
+        token: Some(SecretAt::Env("TOKEN".into())),
+        body_bytes_max: 1 << 20,
+        ..listen("0.0.0.0:8428")
+    };
+    assert_eq!(serve(all, http).2, Some(expected));
 }
 
 #[test]

@@ -53,6 +53,11 @@ fn what_is_doubtful_is_told_where_it_stands_and_its_neighbour_is_not() {
     check("", "derive = { d = 'lower(a)' }", "any = 'sample(5)'", None);
     check("", "derive = { d = 'lower(a)' }", "x = 'count() filter (where length(d) > 2)'", None);
     check("", "derive = { t = 'a' }\ntime = { field = 't' }", n, None);
+    // Sessions.
+    let visits = |key: &str| format!("v = \"session({key}, gap => '30m')\"");
+    check("", TIMED, &visits("user_id"), None);
+    check("", TIMED, &visits("session_id"), Some((6, "tells sessions apart already")));
+    check("panes = ['1m:10m']", TIMED, &visits("user_id"), Some((6, "longer than its panes are kept")));
     // Time.
     check("", "time = { field = 'ts', later = 'drop' }", n, Some((4, "from the future")));
     check("", "time = { field = 'ts', later = 'drop', ahead = '1h' }", n, None);

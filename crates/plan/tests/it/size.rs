@@ -269,6 +269,42 @@ fn a_filter_that_forgets_takes_what_was_reckoned() {
 }
 
 #[test]
+fn sessions_take_what_was_reckoned_and_their_panes_stay_within_their_part() {
+    let visits = "k = \"session(s, gap => '1m', open => '20k')\"";
+    let text = format!("memory = '8MiB'\n{SOURCE}time = {{ field = 'ts', unit = 's' }}\n[metric]\n{visits}");
+    let pipeline = parse(&text, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    let source = &pipeline.spec.sources[0];
+    let size = &pipeline.sizes()[0];
+    let sessions = &size.sessions[0];
+    let (mut decoder, mut intake) = (Decoder::new(source, None).expect("a decoder"), Intake::new(source));
+    let mut judge = Judge::new(source, None, Judge::share_of(source, 8 << 20));
+    let most = sessions.bytes + sessions.closed_bytes_max;
+    for number in 0..30u64 {
+        let line = |i: u64| format!("{{\"ts\":{},\"s\":\"k{i}\"}}\n", i / 10);
+        let bytes: String = (number * 4_000..(number + 1) * 4_000).map(line).collect();
+        let block = Block { partition: 0, number, first_byte: 0, bytes: bytes.as_bytes(), arrival: None };
+        intake.push(decoder.decode(&block)).iter_mut().for_each(|judged| judge.apply(judged));
+        if number == 4 {
+            let held = judge.memory_bytes();
+            assert!((sessions.bytes..sessions.bytes + 4_096).contains(&held), "{held} and {sessions:?}");
+        }
+        assert!(judge.memory_bytes() <= most, "{} of {most}", judge.memory_bytes());
+    }
+    assert_eq!(judge.sessions()[0].doubts(), engine::session::Doubts::default());
+    assert_eq!(most, Judge::share_of(source, 8 << 20));
+    // What is too small for them is refused, with the least that will do.
+    let least = size.need(2).bytes;
+    assert!(least > sessions.bytes && size.need(2).metric == 0);
+    let small = text.replace("8MiB", "1MiB");
+    let small = parse(&small, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    let problems = small.must_fit(0, &totals(&small).0, 2).expect_err("too small").to_string();
+    assert!(
+        problems.contains("20,000 sessions of 1.07 MiB") && problems.contains("a smaller `open`"),
+        "{problems}"
+    );
+}
+
+#[test]
 fn memory_that_cannot_work_is_refused_with_the_least_that_can() {
     let metrics = "n = 'count()'\ntop_s = 'top(s)'\ngroups = { measure = 'unique(s)', by = ['g'] }\n";
     let known = "known = { measure = 'seen(s)', size = '1M @ 1%' }\nnew = 'count() filter (where not known)'";

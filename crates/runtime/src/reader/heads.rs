@@ -47,6 +47,14 @@ impl Heads {
         self.numbered(file.clone(), rows, 0, Content::Rows(batch))
     }
 
+    /// The head of a block that was received: it came when it did, whenever it is read.
+    pub fn of_lines(&mut self, file: Arc<FileHead>, bytes: Range<u64>, arrival: Time) -> BlockHead {
+        let before = self.arrival;
+        let head = self.numbered(file, bytes, 0, Content::Bytes);
+        self.arrival = before.map(|last| last.max(arrival));
+        BlockHead { arrival: self.arrival, ..head }
+    }
+
     /// The head of no block: only time has passed.
     pub fn of_nothing(&mut self) -> BlockHead {
         self.head(self.nobody.clone(), 0..0, 0, Content::Nothing)

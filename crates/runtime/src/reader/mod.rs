@@ -1,9 +1,10 @@
 //! The input of a source as one sequence of numbered blocks of whole records, in bounded memory: files one after the
-//! other to their ends ([`BlockReader`]), or as they grow ([`follow::Follower`]).
+//! other to their ends ([`BlockReader`]) or as they grow ([`follow::Follower`]), or what an inbox takes in ([`received::Receiver`]).
 
 pub mod follow;
 mod heads;
 mod open;
+pub mod received;
 
 use crate::RunError;
 use crate::checkpoint::Position;
@@ -26,6 +27,8 @@ pub enum Feed {
     Files(Box<BlockReader>),
     /// Files that grow.
     Follow(Box<follow::Follower>),
+    /// What an inbox takes in.
+    Received(Box<received::Receiver>),
 }
 
 impl Feed {
@@ -35,6 +38,7 @@ impl Feed {
         match self {
             Feed::Files(files) => files.next(buffer),
             Feed::Follow(follower) => follower.next(buffer),
+            Feed::Received(receiver) => receiver.next(buffer),
         }
     }
 
@@ -43,6 +47,7 @@ impl Feed {
         match self {
             Feed::Files(files) => files.heads.next_number(),
             Feed::Follow(follower) => follower.next_number(),
+            Feed::Received(receiver) => receiver.next_number(),
         }
     }
 
@@ -51,6 +56,7 @@ impl Feed {
         match self {
             Feed::Files(files) => files.ended = true,
             Feed::Follow(follower) => follower.stop(),
+            Feed::Received(receiver) => receiver.stop(),
         }
     }
 }

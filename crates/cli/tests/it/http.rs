@@ -1,0 +1,175 @@
+//! Events over HTTP: what was acknowledged is counted once, whatever happens to the program.
+
+use crate::support::{Workdir, counter, gz, shown};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn dir(listen: &str) -> Workdir {
+    let dir = Workdir::new();
+    dir.write(
+        "p.toml",
+        format!(
+            "panes = [\"1s:1h\"]\ncheckpoint = {{ every = \"20ms\" }}\nserve = {{ listen = \"{listen}\" }}\n\
+             [source.e]\nkind = \"http\"\ntime = {{ field = \"ts\", unit = \"s\" }}\n\
+             fields = {{ ts = \"int64\", n = \"int64\" }}\n\
+             [metric]\nhits = \"count()\"\nsum = \"sum(n)\"\n\
+             [sink.out]\nkind = \"file\"\npath = \"panes.ndjson\"\n"
+        ),
+    );
+    dir
+}
+
+fn start(dir: &Workdir) -> Child {
+    dir.command(&["run", "p.toml", "--state", "s", "--format", "json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts")
+}
+
+/// The address that a run says it listens on.
+fn address(child: &mut Child) -> String {
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
+    loop {
+        let mut line = String::new();
+        assert!(lines.read_line(&mut line).expect("text") > 0, "it ended before it listened");
+        if let Some(address) = line.trim().strip_prefix("listening on http://") {
+            let address = address.to_string();
+            // What follows must go somewhere.
+            std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+            return address;
+        }
+    }
+}
+
+/// Posts a body, and gives back the status and the body of the answer; none when there was none.
+fn post(address: &str, headers: &str, body: &[u8]) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(body).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split_whitespace().nth(1)?.parse().ok()?;
+    Some((status, answer.split_once("\r\n\r\n")?.1.to_string()))
+}
+
+fn lines(numbers: std::ops::Range<u64>) -> String {
+    numbers.map(|n| format!("{{\"ts\":{},\"n\":{n}}}\n", 1_000 + n / 100)).collect()
+}
+
+fn terminate(child: Child) -> (Option<i32>, String) {
+    let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    let output = child.wait_with_output().expect("it ends");
+    (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"))
+}
+
+fn wait_for(dir: &Workdir, records: u64) {
+    let (wanted, deadline) = (format!("records    {records} read"), Instant::now() + Duration::from_secs(60));
+    loop {
+        let told = dir.call(&["inspect", "s"]);
+        if told.out.replace(',', "").contains(&wanted) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{wanted} is not in {told:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn what_is_posted_is_counted_and_read_on_after_a_restart() {
+    let dir = dir("127.0.0.1:0");
+    let mut child = start(&dir);
+    let at = address(&mut child);
+    let (status, answer) = post(&at, "", lines(0..1_000).as_bytes()).expect("an answer");
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer.contains("\"records\":1000") && answer.contains("\"duplicate\":false"), "{answer}");
+    let stamp = "Streamgauge-Producer: web-1\r\nStreamgauge-Sequence: 7\r\n";
+    let body = gz(lines(1_000..2_000).as_bytes());
+    for duplicate in ["false", "true"] {
+        let headers = format!("{stamp}Content-Encoding: gzip\r\n");
+        let (status, answer) = post(&at, &headers, &body).expect("an answer");
+        assert_eq!(status, 200, "{answer}");
+        assert!(answer.contains(&format!("\"duplicate\":{duplicate}")), "{answer}");
+    }
+    let (status, _) = post(&at, "", b"this is no event\n").expect("an answer");
+    assert_eq!(status, 200);
+    wait_for(&dir, 2_001);
+    let (code, out) = terminate(child);
+    assert_eq!(code, Some(0), "{out}");
+    let answers: Vec<serde_json::Value> = serde_json::from_str(&out).expect("a report");
+    assert_eq!((counter(&answers, "read"), counter(&answers, "bad")), (2_001, 1));
+    assert_eq!(shown(&answers, "hits"), ["=2000"]);
+
+    // It goes on, and knows the producer.
+    let mut child = start(&dir);
+    let at = address(&mut child);
+    let headers = format!("{stamp}Content-Encoding: gzip\r\n");
+    let (_, answer) = post(&at, &headers, &body).expect("an answer");
+    assert!(answer.contains("\"duplicate\":true"), "{answer}");
+    post(&at, "", lines(2_000..3_000).as_bytes()).expect("an answer");
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    // What was acknowledged is there, though nobody had read it, or had committed that.
+    let answers = dir.json(&["--state", "s"]);
+    assert_eq!(shown(&answers, "hits"), ["=3000"]);
+    assert_eq!(shown(&answers, "sum"), [format!("={}", 2_999 * 3_000 / 2)]);
+}
+
+#[test]
+fn killed_under_load_every_acknowledged_event_is_counted_once() {
+    // A port that was free a moment ago: clients must find the program again.
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let at = format!("127.0.0.1:{port}");
+    let dir = dir(&at);
+    const BODIES: u64 = 150;
+    const CLIENTS: u64 = 3;
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let at = at.clone();
+            std::thread::spawn(move || {
+                for body in (client..BODIES).step_by(CLIENTS as usize) {
+                    let headers =
+                        format!("Streamgauge-Producer: c{client}\r\nStreamgauge-Sequence: {body}\r\n");
+                    let text = lines(body * 40..body * 40 + 40);
+                    let deadline = Instant::now() + Duration::from_secs(120);
+                    while !post(&at, &headers, text.as_bytes()).is_some_and(|(status, _)| status == 200) {
+                        assert!(Instant::now() < deadline, "body {body} was never taken in");
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                    std::thread::sleep(Duration::from_millis(8));
+                }
+            })
+        })
+        .collect();
+    let (mut kills, mut random) = (0, 5u64);
+    while clients.iter().any(|client| !client.is_finished()) {
+        let mut child = start(&dir);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(Duration::from_millis(60 + (random >> 40) % 150));
+        child.kill().expect("it is killed");
+        child.wait().expect("it ends");
+        kills += 1;
+    }
+    clients.into_iter().for_each(|client| client.join().expect("a client"));
+    eprintln!("{kills} kills");
+    assert!(kills >= 3, "{kills} kills");
+    let all = BODIES * 40;
+    let answers = dir.json(&["--state", "s"]);
+    assert_eq!(counter(&answers, "read"), all);
+    assert_eq!(shown(&answers, "hits"), [format!("={all}")]);
+    assert_eq!(shown(&answers, "sum"), [format!("={}", all * (all - 1) / 2)]);
+}
+
+#[test]
+fn without_a_state_nothing_is_acknowledged() {
+    let dir = dir("127.0.0.1:0");
+    dir.call(&["run", "p.toml"]).expect(2, &["takes events over HTTP", "add --state DIR"]);
+}

@@ -1,0 +1,19 @@
+//! The HTTP door: takes events in, and tells how it is going.
+//!
+//! `POST /v1/events` hands a body of NDJSON to an [`Inbox`](engine::inbox::Inbox) and answers when it is durable; where and how
+//! that is, this crate does not know. Beside it `GET /health`, `/ready` and `/metrics`. docs/http.md is the page for users.
+//!
+//! HTTP/1.1 on an accept loop of its own, because every wait needs a limit: for a head, for a body, for a client that does
+//! not read its answer. Bodies are held in bounded memory; what does not fit is refused at once. No TLS: a proxy has it.
+#![forbid(unsafe_code)]
+
+mod body;
+mod counters;
+mod guard;
+mod ingest;
+mod metrics;
+mod patient;
+mod reply;
+mod server;
+
+pub use server::{Listen, More, ServeError, Server, Source};

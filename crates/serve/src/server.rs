@@ -1,0 +1,357 @@
+//! The server: listens, accepts within bounds, stops without losing an answer.
+
+use crate::counters::{Counters, SourceCounters};
+use crate::patient::Patient;
+use crate::reply::Problem;
+use crate::{counters::Refused, guard, ingest, metrics};
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use engine::inbox::{Inbox, Refusal};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// Longest head of a request.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Threads that decompress.
+const UNPACKERS_MAX: usize = 2;
+/// How long to wait when the system has no connection to hand over, for instance for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const TURN_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
+    content-type: application/json\r\ncontent-length: 90\r\n\r\n\
+    {\"error\":\"too many connections\",\"hint\":\"try again in a second, and keep connections open\"}";
+
+/// Where and how to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Where; port 0 takes any that is free.
+    pub address: SocketAddr,
+    /// What clients must send as `Authorization: Bearer TOKEN`. Without one, only this machine is listened to.
+    pub token: Option<String>,
+    /// Longest body, both as it comes and decompressed.
+    pub body_bytes_max: usize,
+    /// Bytes of bodies that are being received, of all requests together.
+    pub receiving_bytes_max: usize,
+    /// Connections at once.
+    pub connections_max: usize,
+    /// How long a head may take, and a connection stay silent between two requests.
+    pub head_timeout: Duration,
+    /// How long a body may take.
+    pub body_timeout: Duration,
+    /// How long a client may take to read an answer.
+    pub answer_timeout: Duration,
+    /// How long requests may take that are under way when the server is stopped.
+    pub stop_timeout: Duration,
+    /// Threads.
+    pub workers: usize,
+}
+
+impl Default for Listen {
+    /// 127.0.0.1:8428 without a token, bodies of 8 MiB, 64 MiB of them, 1,024 connections, 2 threads; 10 s for a head or an
+    /// answer, 30 s for a body, 5 s to stop.
+    fn default() -> Listen {
+        Listen {
+            address: SocketAddr::from(([127, 0, 0, 1], 8428)),
+            token: None,
+            body_bytes_max: 8 << 20,
+            receiving_bytes_max: 64 << 20,
+            connections_max: 1_024,
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(10),
+            stop_timeout: Duration::from_secs(5),
+            workers: 2,
+        }
+    }
+}
+
+/// A source that takes events over HTTP.
+pub struct Source {
+    /// Its name in the pipeline file.
+    pub(crate) name: String,
+    pub(crate) inbox: Arc<dyn Inbox>,
+    pub(crate) counters: SourceCounters,
+}
+
+impl Source {
+    /// Events of `name` go to `inbox`.
+    pub fn new(name: impl Into<String>, inbox: Arc<dyn Inbox>) -> Source {
+        Source { name: name.into(), inbox, counters: SourceCounters::default() }
+    }
+}
+
+/// Appends lines of others to what `/metrics` tells.
+pub type More = Box<dyn Fn(&mut String) + Send + Sync>;
+
+/// A server that cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address that is not to be had.
+    #[error(
+        "cannot listen on {address}: {source}; name a free address of this machine, as in listen = \"127.0.0.1:8428\""
+    )]
+    Bind {
+        /// What was asked for.
+        address: SocketAddr,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// Anybody could send events.
+    #[error(
+        "listening on {0} without a token would take events from anybody: set `token`, or listen on 127.0.0.1"
+    )]
+    Open(SocketAddr),
+    /// A token that no client could send.
+    #[error("the token has other than visible ASCII characters, or none: no client could send it")]
+    Token,
+    /// No threads.
+    #[error("cannot start the threads of the server: {0}")]
+    Threads(io::Error),
+}
+
+/// What all requests share.
+pub(crate) struct House {
+    pub listen: Listen,
+    pub sources: Vec<Source>,
+    pub counters: Counters,
+    pub receiving_bytes: AtomicU64,
+    pub ready: AtomicBool,
+    pub stopping: AtomicBool,
+    /// Why the last body could not be written, if it could not.
+    pub trouble: Mutex<Option<String>>,
+    pub more: More,
+}
+
+impl House {
+    /// Notes how the disk was found last.
+    pub fn note_disk(&self, refusal: Option<&Refusal>) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(|e| e.into_inner());
+        if refusal.is_some() || trouble.is_some() {
+            *trouble = refusal.map(ToString::to_string);
+        }
+    }
+}
+
+/// A running server.
+pub struct Server {
+    house: Arc<House>,
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    running: Option<(Runtime, JoinHandle<()>)>,
+}
+
+impl Server {
+    /// Listens and takes events in from now on; `/ready` says no until [`Server::set_ready`].
+    ///
+    /// # Errors
+    /// When the address is not to be had, or is open to others without a token.
+    pub fn start(listen: Listen, sources: Vec<Source>, more: More) -> Result<Server, ServeError> {
+        check(&listen)?;
+        let wrong = |source| ServeError::Bind { address: listen.address, source };
+        let listener = TcpListener::bind(listen.address).map_err(wrong)?;
+        listener.set_nonblocking(true).map_err(wrong)?;
+        let address = listener.local_addr().map_err(wrong)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(listen.workers.max(1))
+            .max_blocking_threads(UNPACKERS_MAX)
+            .thread_name("http")
+            .enable_all()
+            .build()
+            .map_err(ServeError::Threads)?;
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener).map_err(wrong)?
+        };
+        let house = Arc::new(House {
+            listen,
+            sources,
+            counters: Counters::default(),
+            receiving_bytes: AtomicU64::new(0),
+            ready: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            trouble: Mutex::new(None),
+            more,
+        });
+        let (stop, stopped) = watch::channel(false);
+        let task = runtime.spawn(accept(listener, house.clone(), stopped));
+        Ok(Server { house, address, stop, running: Some((runtime, task)) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What `/ready` says.
+    pub fn set_ready(&self, ready: bool) {
+        self.house.ready.store(ready, Relaxed);
+    }
+
+    /// Accepts nothing more, and waits until what is under way is answered, within bounds. Not to be called by a task. Close
+    /// the inboxes after this.
+    pub fn stop(mut self) {
+        self.house.stopping.store(true, Relaxed);
+        let _ = self.stop.send(true);
+        if let Some((runtime, task)) = self.running.take() {
+            let _ = runtime.block_on(task);
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some((runtime, _)) = self.running.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn check(listen: &Listen) -> Result<(), ServeError> {
+    match &listen.token {
+        None if !listen.address.ip().is_loopback() => Err(ServeError::Open(listen.address)),
+        Some(token) if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(ServeError::Token)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn routes(house: &Arc<House>) -> Router {
+    Router::new()
+        .route("/v1/events", post(ingest::events))
+        .route("/v1/events/{source}", post(ingest::events_of))
+        .route("/health", get(metrics::health))
+        .route("/ready", get(metrics::ready))
+        .route("/metrics", get(metrics::metrics))
+        .fallback(no_path)
+        .method_not_allowed_fallback(no_method)
+        .layer(axum::middleware::from_fn_with_state(house.clone(), guard::guard))
+        .with_state(house.clone())
+}
+
+async fn no_path(State(house): State<Arc<House>>) -> Response {
+    house.counters.refuse(Refused::NotFound);
+    let hint = "there are POST /v1/events, GET /health, GET /ready and GET /metrics";
+    Problem::new(StatusCode::NOT_FOUND, Refused::NotFound, "there is nothing here", hint).into_response()
+}
+
+async fn no_method(State(house): State<Arc<House>>) -> Response {
+    house.counters.refuse(Refused::NotFound);
+    let hint = "POST events to /v1/events; GET /health, /ready and /metrics";
+    let error = "this method is not for this path";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, Refused::NotFound, error, hint).into_response()
+}
+
+/// Accepts until it is told to stop; then waits for the connections.
+async fn accept(listener: tokio::net::TcpListener, house: Arc<House>, mut stopped: watch::Receiver<bool>) {
+    let slots_max = house.listen.connections_max.clamp(1, Semaphore::MAX_PERMITS);
+    let slots = Arc::new(Semaphore::new(slots_max));
+    let routes = routes(&house);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stopped.changed() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            house.counters.accept_errors.fetch_add(1, Relaxed);
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        match slots.clone().try_acquire_owned() {
+            Ok(slot) => {
+                tokio::spawn(serve(stream, slot, routes.clone(), house.clone(), stopped.clone()));
+            }
+            Err(_) => {
+                house.counters.connections_refused.fetch_add(1, Relaxed);
+                tokio::spawn(turn_away(stream));
+            }
+        }
+    }
+    drop(listener);
+    let all = u32::try_from(slots_max).unwrap_or(u32::MAX);
+    let _ = timeout(house.listen.stop_timeout, slots.acquire_many(all)).await;
+}
+
+/// Serves one connection; when the server is stopped, only until the request under way is answered.
+async fn serve(
+    stream: TcpStream,
+    slot: OwnedSemaphorePermit,
+    routes: Router,
+    house: Arc<House>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    house.counters.connections.fetch_add(1, Relaxed);
+    // Answers are short: nothing is gained by waiting for more to send.
+    let _ = stream.set_nodelay(true);
+    let stream = TokioIo::new(Patient::new(stream, house.listen.answer_timeout));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(house.listen.head_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(stream, TowerToHyperService::new(routes));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        _ = connection.as_mut() => true,
+        _ = stopped.wait_for(|stopped| *stopped) => false,
+    };
+    if !ended {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
+    house.counters.connections.fetch_sub(1, Relaxed);
+    drop(slot);
+}
+
+async fn turn_away(mut stream: TcpStream) {
+    let _ = timeout(Duration::from_secs(1), async {
+        let _ = stream.write_all(TURN_AWAY).await;
+        let _ = stream.shutdown().await;
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_turned_away_gets_a_whole_answer() {
+        let text = std::str::from_utf8(TURN_AWAY).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{} bytes", body.len());
+    }
+
+    #[test]
+    fn nobody_listens_to_everybody() {
+        let check = |address: &str, token: Option<&str>, fine: bool| {
+            let listen = Listen {
+                address: address.parse().unwrap(),
+                token: token.map(String::from),
+                ..Listen::default()
+            };
+            assert_eq!(check(&listen).is_ok(), fine, "{address} {token:?}");
+        };
+        check("127.0.0.1:0", None, true);
+        check("[::1]:0", None, true);
+        check("0.0.0.0:0", None, false);
+        check("0.0.0.0:0", Some("secret"), true);
+        check("127.0.0.1:0", Some(""), false);
+        check("127.0.0.1:0", Some("two words"), false);
+    }
+}

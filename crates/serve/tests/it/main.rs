@@ -1,0 +1,8 @@
+//! The server as clients meet it: over real sockets of this machine, with an inbox that does what the test says.
+
+mod abuse;
+mod bodies;
+mod client;
+mod inbox;
+mod ingest;
+mod stop;
