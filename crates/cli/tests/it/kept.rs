@@ -65,7 +65,7 @@ fn check(answers: &[Value]) {
         .map(|bucket| bucket["count"].as_f64())
         .collect();
     assert_eq!(buckets, [Some(42.0), Some(162.0), Some(300.0)]);
-    assert_eq!(of(answers, "some", None)["items"].as_array().map(Vec::len), Some(2));
+    assert_eq!(of(answers, "some", None)["rows"].as_array().map(Vec::len), Some(2));
     // 90 came for the first time, and 210 were there before; at 1 % few are taken for what they are not.
     let back = of(answers, "back", None);
     assert!(back["low"].as_f64() <= Some(210.0) && back["high"].as_f64() >= Some(210.0), "{back}");
