@@ -12,6 +12,7 @@ use crate::column::Column;
 use crate::spec::Kind;
 use arrow_array::Array;
 use sketch::hash::canonical_bits;
+use std::sync::Arc;
 
 pub(crate) use bytes::{Order, is_value};
 
@@ -53,7 +54,8 @@ struct Slot {
 
 #[derive(Debug, Clone, Default)]
 struct Entry {
-    key: Box<[u8]>,
+    /// Shared with frozen copies of the table.
+    key: Arc<[u8]>,
     live: bool,
     missed: u64,
 }

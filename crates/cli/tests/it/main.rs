@@ -9,6 +9,7 @@ mod formats;
 mod http;
 mod init;
 mod inputs;
+mod kept;
 mod language;
 mod manual;
 mod outputs;
