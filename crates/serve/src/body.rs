@@ -61,7 +61,9 @@ impl Hold {
         let bytes = bytes as u64;
         self.bytes += bytes;
         let all = self.house.receiving_bytes.fetch_add(bytes, Relaxed) + bytes;
-        if all <= self.house.listen.receiving_bytes_max as u64 {
+        let listen = &self.house.listen;
+        // One body always has room, with what it decompresses to: a retry must be able to help.
+        if all <= listen.receiving_bytes_max.max(2 * listen.body_bytes_max) as u64 {
             return Ok(());
         }
         Err(Problem::busy("too many bytes are being received"))

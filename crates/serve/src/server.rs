@@ -44,7 +44,7 @@ pub struct Listen {
     pub token: Option<String>,
     /// Longest body, both as it comes and decompressed.
     pub body_bytes_max: usize,
-    /// Bytes of bodies that are being received, of all requests together.
+    /// Bytes of bodies that are being received, of all requests together; at least twice the longest body.
     pub receiving_bytes_max: usize,
     /// Connections at once.
     pub connections_max: usize,

@@ -10,8 +10,14 @@ struct Killed {
 }
 
 fn killed(sealed: bool) -> Killed {
+    let log = killed_in(sealed, 250);
+    assert!(log.files.len() >= 3, "{} segments", log.files.len());
+    log
+}
+
+fn killed_in(sealed: bool, segment_bytes: u64) -> Killed {
     let (folder, disk) = (Folder::new(), TestDisk::good());
-    let settings = Settings { segment_bytes: 250, ..small() };
+    let settings = Settings { segment_bytes, ..small() };
     let inbox = Inbox::open_on(&folder.0, settings, Box::new(disk.clone())).unwrap();
     let bodies: Vec<String> = (0..8).map(|i| format!("body {i}\n").repeat(1 + i % 2)).collect();
     for (i, body) in bodies.iter().enumerate() {
@@ -22,7 +28,6 @@ fn killed(sealed: bool) -> Killed {
     }
     drop(inbox);
     let files = folder.files();
-    assert!(files.len() >= 3, "{} segments", files.len());
     Killed { bodies, files, folder }
 }
 
@@ -173,4 +178,35 @@ fn a_body_that_holds_a_frame_is_not_taken_for_one() {
     let inbox = open(&folder, Settings::default());
     assert_eq!(read_all(&inbox), ["first\n"]);
     assert!(inbox.torn().is_some_and(|torn| torn.path == path && torn.bytes > 60));
+}
+
+#[test]
+fn a_frame_that_is_there_twice_counts_once() {
+    let log = killed_in(false, 1 << 20);
+    let (path, good) = &log.files[0];
+    let frames: Vec<usize> = log.frames(0).into_iter().map(|at| at as usize).collect();
+    let again = |from: usize, at: usize| [&good[..at], &good[from..]].concat();
+    for (i, pair) in frames.windows(2).enumerate() {
+        let read = log.with(0, &again(pair[0], pair[1]));
+        // The last one, and the one before it, look as if they had been torn off.
+        match i + 2 >= log.bodies.len() {
+            true => assert_eq!(read.unwrap(), log.bodies[..=i], "frame {i}"),
+            false => assert_names(&read.unwrap_err(), path, pair[1] as u64),
+        }
+    }
+}
+
+/// Written by version 1 and read for ever: three bodies, two of them of producers.
+const VERSION_1: &[u8] = include_bytes!("version-1.inbox");
+
+#[test]
+fn a_log_of_version_1_is_read() {
+    let folder = Folder::new();
+    fs::write(segment::path_of(&folder.0, 0), VERSION_1).unwrap();
+    let inbox = open(&folder, small());
+    assert_eq!(inbox.torn(), None);
+    assert_eq!(read_all(&inbox), ["{\"a\":1}\n", "{\"a\":2}\n{\"a\":3}\n", "{\"a\":4}\n"]);
+    assert!(append(&inbox, "x\n", Some(("web-1", 7))).unwrap().duplicate);
+    assert!(append(&inbox, "x\n", Some(("web-2", 1))).unwrap().duplicate);
+    assert!(!append(&inbox, "x\n", Some(("web-2", 2))).unwrap().duplicate);
 }
