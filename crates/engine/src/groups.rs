@@ -207,6 +207,30 @@ impl Groups {
         map
     }
 
+    /// Goes on with the groups of another table, by the fields of this one: numbers, weights, and what was folded.
+    pub(crate) fn adopt(&mut self, old: &Groups) {
+        let (fields, max) = (std::mem::take(&mut self.fields), self.max.min(old.max));
+        *self = Groups { fields, max, ..old.clone() };
+    }
+
+    /// The number of each group of another table here, by its number there. One that is not here becomes known, with nothing
+    /// in it.
+    pub(crate) fn find_all(&mut self, other: &Groups) -> Vec<u32> {
+        let mut map = vec![OTHER; other.entries.len()];
+        for theirs in other.live_groups() {
+            let entry = &other.entries[theirs as usize];
+            let print = Print::of(&entry.key);
+            let known = self.find(&entry.key, print);
+            map[theirs as usize] = known.unwrap_or_else(|| {
+                let group = self.add(&entry.key, print);
+                (self.entries[group as usize].missed, self.weights[group as usize]) =
+                    (entry.missed, other.weights[theirs as usize]);
+                group
+            });
+        }
+        map
+    }
+
     /// The live groups with their keys, in the order of their bytes.
     pub fn sorted(&self) -> Vec<(&[u8], u32)> {
         let mut out: Vec<_> = self.live_groups().map(|g| (&*self.entries[g as usize].key, g)).collect();

@@ -11,6 +11,7 @@
 //! Threads, files, channels and clocks belong to whoever drives it (`runtime`).
 #![forbid(unsafe_code)]
 
+pub mod adopt;
 pub mod annotate;
 pub mod answer;
 pub mod batch;

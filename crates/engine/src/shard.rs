@@ -4,6 +4,7 @@
 //! of the input goes whole to shard n mod S, in the order of numbers; whatever S is, merged shards hold the same
 //! order-free state.
 
+mod adopt;
 mod bytes;
 mod frozen;
 mod parts;

@@ -33,7 +33,12 @@ impl Restored {
     }
 
     /// The shards, each of which may then take so many bytes.
-    fn shards(&self, source: &Source, budget_bytes: u64, limits: &Limits) -> Result<Vec<Shard>, String> {
+    pub(crate) fn shards(
+        &self,
+        source: &Source,
+        budget_bytes: u64,
+        limits: &Limits,
+    ) -> Result<Vec<Shard>, String> {
         let shard = |(i, bytes): (usize, &Vec<u8>)| {
             let records = |pane| self.panes.find(i, pane);
             whole(bytes, |r| {
@@ -163,7 +168,10 @@ fn feed(
 }
 
 /// Reads bytes to their end.
-fn whole<T>(bytes: &[u8], read: impl FnOnce(&mut Reader<'_>) -> Result<T, String>) -> Result<T, String> {
+pub(crate) fn whole<T>(
+    bytes: &[u8],
+    read: impl FnOnce(&mut Reader<'_>) -> Result<T, String>,
+) -> Result<T, String> {
     let mut r = Reader::new(bytes);
     let out = read(&mut r)?;
     r.finish().map_err(|error| error.to_string())?;

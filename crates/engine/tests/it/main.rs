@@ -1,6 +1,7 @@
 //! The engine from outside: clock, panes, shards, decoders.
 
 mod access;
+mod adopt;
 mod arrays;
 mod clock;
 mod compute;

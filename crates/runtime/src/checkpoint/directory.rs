@@ -130,6 +130,11 @@ impl StateDirectory {
         Err(RunError::StateDamaged { path, why: damaged.join("; ") })
     }
 
+    /// Closed panes that are there are not those of the next commit: all of its are written.
+    pub(super) fn forget_panes(&mut self) {
+        self.panes = Panes::default();
+    }
+
     /// Makes a commit durable: parts that have changed first, then the manifest, at last what nobody needs any more goes.
     /// `source` is what the state is of.
     pub(crate) fn commit(&mut self, about: &About, source: &Source, cut: Cut) -> Result<(), RunError> {
