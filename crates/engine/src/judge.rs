@@ -24,7 +24,7 @@ use crate::spec::{Measure, Source, Step};
 use crate::time::{Span, Time};
 use crate::verdicts::Verdicts;
 use arrow_array::BooleanArray;
-use recent::{Recent, RecentSize};
+use recent::Recent;
 use sketch::bloom::{Seen, Size, Verdict};
 use sketch::hash::Hashing;
 use sketch::{DecodeError, Limits, Reader, Token};
@@ -358,9 +358,7 @@ impl Keys {
         const VALIDATED: &str = "sizes were validated with the pipeline file";
         match keep {
             None => Keys::Forever(Seen::new(Size::new(keys, rate).expect(VALIDATED), 0)),
-            Some(keep) => {
-                Keys::Recent(Recent::new(RecentSize::of(source, keys, rate, keep).expect(VALIDATED)))
-            }
+            Some(keep) => Keys::Recent(Recent::new(source.recent_size(keys, rate, keep).expect(VALIDATED))),
         }
     }
 

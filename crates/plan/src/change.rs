@@ -10,7 +10,6 @@ use crate::input::{Input, InputKind};
 use crate::pipeline::Pipeline;
 use crate::size::{percent, words};
 use engine::adopt::{Adopted, Adoption};
-use engine::judge::recent::RecentSize;
 use engine::spec::{Format, Level, Measure, Metric, Source, TimeFormat, TimeFrom, TimeSpec};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -277,7 +276,7 @@ fn kept_as(source: &Source, metric: &Metric) -> String {
         // How far it looks back lies in buckets, which `lateness` stretches.
         Measure::Seen { field, keys, rate, keep } => {
             *field = 0;
-            if let Some(size) = keep.and_then(|keep| RecentSize::of(source, *keys, *rate, keep).ok()) {
+            if let Some(size) = keep.and_then(|keep| source.recent_size(*keys, *rate, keep).ok()) {
                 return format!("{measure:?} {size:?}");
             }
         }
@@ -299,10 +298,8 @@ fn measured(side: &Side<'_>, metric: &Metric) -> String {
         Measure::Session { open_max, bits, .. } => format!("{call} of {open_max} open, {bits} bits"),
         Measure::Seen { keys, rate, keep, .. } => {
             let keep = keep.map_or("forever".to_string(), |keep| keep.to_string());
-            let size = metric
-                .measure
-                .forgets_after()
-                .and_then(|k| RecentSize::of(side.source, *keys, *rate, k).ok());
+            let size =
+                metric.measure.forgets_after().and_then(|k| side.source.recent_size(*keys, *rate, k).ok());
             let buckets =
                 size.map_or(String::new(), |size| format!(" in {} of {}", size.ring.buckets(), size.bucket));
             format!("{call} of {keys} keys @ {}, kept {keep}{buckets}", percent(*rate))

@@ -14,7 +14,6 @@ use crate::cell::{NO_TOKEN, hash_column};
 use crate::column::Column;
 use crate::doubt::Doubts;
 use crate::intake::{Judged, Tally};
-use crate::judge::recent::round;
 use crate::outlet::{Closed, Outlet};
 use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX, read_section, write_section};
 use crate::series::optional_time;
@@ -112,11 +111,6 @@ impl Sessions {
             ],
             ..Source::new(spec.name.clone(), Format::Ndjson)
         }
-    }
-
-    /// The grain at which the machine must be told of the watermark.
-    pub(crate) fn grain(gap: Span) -> Span {
-        round((gap.0 / 4).max(1))
     }
 
     /// Takes in the events of a batch that were not left out and pass the metric's filter.
