@@ -347,7 +347,11 @@ fn both(old: &mut Side<'_>, new: &mut Side<'_>, known: &mut Known) -> SourceChan
 }
 
 fn note(changed: &mut Vec<Change>, what: &str, old: String, new: String) {
-    changed.push(Change { what: what.into(), old: Some(old), new: Some(new) });
+    let change = Change { what: what.into(), old: Some(old), new: Some(new) };
+    // A field that is another one is told once, wherever it is read.
+    if !changed.iter().any(|known| (&known.old, &known.new) == (&change.old, &change.new)) {
+        changed.push(change);
+    }
 }
 
 /// What has changed in a metric, and which grouping set goes on with which.
