@@ -115,6 +115,7 @@ impl<'a> Asked<'a> {
     pub fn ready(&self) -> Result<Ready<'a>, Trouble> {
         let args = self.args;
         let opened = Opened::new("run", &args.pipeline, &args.set)?;
+        opened.no_circle()?;
         let kept = (0..opened.pipeline.spec.sources.len())
             .map(|index| {
                 let asked = restrict(&opened.pipeline, index, self.question)?;

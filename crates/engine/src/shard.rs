@@ -241,6 +241,13 @@ impl Shard {
         self.weights_too_large += other.weights_too_large;
     }
 
+    /// Folds groups of a grouping set into the other group, by their keys: nothing reaches them any more.
+    pub(crate) fn forget(&mut self, set: usize, keys: &[Box<[u8]>]) {
+        let set = &mut self.sets[set];
+        let leaving = set.groups.forget(keys);
+        set.series.iter_mut().for_each(|series| series.fold_into_other(&leaving));
+    }
+
     /// Keeps panes that end after `from` until they have left, however old they are; by metric, those of the level that
     /// leaves.
     pub fn hold(&mut self, levels: &[Option<Span>], from: Time) {

@@ -222,6 +222,7 @@ impl Builder<'_> {
             bad: source.bad,
             record_bytes_max: source.record_bytes_max,
             confidence: self.file.accuracy.confidence,
+            groups_ttl: source.groups_ttl.as_ref().map(|ttl| ttl.value),
             hashing: self.file.hashing.clone(),
             metrics,
         };

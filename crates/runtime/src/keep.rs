@@ -8,6 +8,7 @@ use crate::reader::received::Receiver;
 use crate::reader::{BlockReader, Feed};
 use crate::resume::Plan;
 use crate::sink::Sinks;
+use engine::idle::IdleGroups;
 use engine::intake::Intake;
 use engine::judge::Judge;
 use engine::shard::Shard;
@@ -59,6 +60,7 @@ pub(crate) struct Start {
     pub shards: Vec<Shard>,
     pub seen: Vec<bool>,
     pub sinks: Sinks,
+    pub idle: IdleGroups,
     /// Bytes and records of the quarantine.
     pub quarantine: (u64, u64),
     pub resumed: Option<Resumed>,
@@ -74,6 +76,7 @@ impl Start {
             let mut fresh: Vec<Shard> = (0..shards).map(|_| Shard::new(job.kept, shard_bytes)).collect();
             fresh.iter_mut().for_each(|shard| sinks.hold(shard));
             return Ok(Start {
+                idle: IdleGroups::new(job.kept),
                 sinks,
                 feed,
                 positions,
@@ -95,6 +98,12 @@ impl Start {
             Judge::restore(job.kept, job.program.clone(), r, limits).map_err(|error| error.to_string())
         })
         .map_err(another)?;
+        let idle = match &manifest.idle[..] {
+            // A commit of a version that had none.
+            [] => IdleGroups::new(job.kept),
+            bytes => whole(bytes, |r| IdleGroups::restore(job.kept, r).map_err(|error| error.to_string()))
+                .map_err(another)?,
+        };
         let sinks = Sinks::start(job.sinks.clone(), true, &manifest.sinks)?;
         let mut kept = restored.shards(job.kept, shard_bytes, limits).map_err(another)?;
         kept.iter_mut().for_each(|shard| sinks.hold(shard));
@@ -121,6 +130,7 @@ impl Start {
             shards: kept,
             seen,
             sinks,
+            idle,
             quarantine: manifest.quarantine,
         })
     }

@@ -47,6 +47,16 @@ pub enum SinkTo {
     Stdout,
 }
 
+impl SinkTo {
+    /// The first file that it writes.
+    pub fn first_file(&self) -> Option<PathBuf> {
+        match self {
+            SinkTo::File { path, rotate_bytes } => Some(numbered(path, rotate_bytes.map(|_| 1))),
+            SinkTo::Stdout => None,
+        }
+    }
+}
+
 /// All sinks of a source.
 #[derive(Debug, Default)]
 pub(crate) struct Sinks {

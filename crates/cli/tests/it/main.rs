@@ -10,6 +10,7 @@ mod formats;
 mod http;
 mod init;
 mod inputs;
+mod kept;
 mod language;
 mod manual;
 mod outputs;

@@ -57,6 +57,7 @@ pub(crate) struct Cut {
     pub quarantine: (u64, u64),
     pub intake: Vec<u8>,
     pub sinks: Vec<u8>,
+    pub idle: Vec<u8>,
     /// What is written to sinks when the commit is durable.
     pub deliveries: Vec<Delivery>,
     pub shards: Vec<Frozen>,
@@ -166,6 +167,7 @@ impl StateDirectory {
             quarantine: cut.quarantine,
             intake: cut.intake,
             sinks: cut.sinks,
+            idle: cut.idle,
             segments,
         };
         self.write(&format!("{MANIFEST}{number:016x}"), &manifest.write())?;

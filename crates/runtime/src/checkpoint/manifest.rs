@@ -109,6 +109,8 @@ pub struct Manifest {
     pub intake: Vec<u8>,
     /// What has left through sinks, and what is leaving with this commit.
     pub sinks: Vec<u8>,
+    /// Which groups are idle.
+    pub idle: Vec<u8>,
     /// The shards in order, the judge, and the closed panes, the oldest segment first.
     pub segments: Vec<Segment>,
 }
@@ -137,6 +139,7 @@ impl Manifest {
         out.extend_from_slice(&self.quarantine.1.to_le_bytes());
         write_bytes(&self.intake, &mut out);
         write_bytes(&self.sinks, &mut out);
+        write_bytes(&self.idle, &mut out);
         write_varint(self.segments.len() as u64, &mut out);
         self.segments.iter().for_each(|segment| segment.write(&mut out));
         let sum = checksum(&out);
@@ -190,6 +193,7 @@ impl Manifest {
         manifest.intake = read_bytes(r)?.to_vec();
         if version >= 2 {
             manifest.sinks = read_bytes(r)?.to_vec();
+            manifest.idle = read_bytes(r)?.to_vec();
         }
         for _ in 0..count(r)? {
             manifest.segments.push(Segment::read(version, r)?);
@@ -350,6 +354,7 @@ mod tests {
             quarantine: (120, 2),
             intake: vec![1, 2, 3],
             sinks: vec![4],
+            idle: vec![5, 6],
             segments: vec![Segment {
                 part: "shard-0".into(),
                 file: "segment-7-shard-0".into(),

@@ -72,6 +72,8 @@ impl StateDirectory {
             intake: Vec::new(),
             sinks: adopt_journal(&manifest.sinks, adoption)
                 .map_err(|error| RunError::SinkJournal(error.to_string()))?,
+            // Which groups are idle is looked at anew: the grouping sets are others.
+            idle: Vec::new(),
             deliveries: Vec::new(),
             shards: shards.into_iter().map(adopt).collect(),
             judge: judge.freeze(),
