@@ -179,7 +179,7 @@ fn killed_around_the_reload_it_loses_nothing() {
     let pipelines = [pipeline(TWO), pipeline(THREE)];
     dir.write("p.toml", &pipelines[0]);
     append(&dir, &lines(0..100));
-    let (mut written, mut random) = (100, 7u64);
+    let (mut written, mut random, mut turns) = (100, 7u64, 0);
     for round in 0..24 {
         let mut run = Running::start(&dir, &["--state", "s", "--migrate"]);
         if round % 4 == 0 {
@@ -193,8 +193,10 @@ fn killed_around_the_reload_it_loses_nothing() {
         run.signal("-HUP");
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         std::thread::sleep(Duration::from_micros((random >> 33) % 120_000));
+        turns += run.said().matches("goes on under another pipeline").count();
         run.kill();
     }
+    assert!(turns >= 6, "{turns} of 24 rounds changed the pipeline");
     let ran = dir.run(&["--state", "s", "--migrate", "--format", "json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let answers = ran.answers();
