@@ -2,6 +2,7 @@
 
 use crate::work::{Opened, parse};
 use crate::{Trouble, say};
+use engine::spec::Source;
 use engine::time::Time;
 use plan::size::grouped;
 use plan::{Changes, Compression, Fate, Override, Pipeline, SourceChanges};
@@ -116,10 +117,11 @@ fn adopt(
         return Err(another(difference));
     }
     // Where everything stands as it stood, the state is one of this pipeline.
-    if (&from.metrics, &from.fields, &from.steps, &from.time)
-        == (&to.metrics, &to.fields, &to.steps, &to.time)
-        && changes.fate == Fate::Keeps
-    {
+    let stands = |source: &Source| {
+        let Source { fields, steps, time, groups_ttl, metrics, .. } = source.clone();
+        (fields, steps, time, groups_ttl, metrics)
+    };
+    if changes.fate == Fate::Keeps && stands(from) == stands(to) {
         return Ok(restored);
     }
     let memory_bytes = opened.pipeline.spec.memory_bytes / opened.pipeline.spec.sources.len() as u64;

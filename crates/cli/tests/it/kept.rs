@@ -135,5 +135,5 @@ fn goes_on(name: &str, version: u8) {
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.display().to_string().contains("commit-"));
     let last = std::fs::read(last.max().expect("a commit")).expect("a commit");
-    assert_eq!(last[8..10], [2, 0], "it is written in today's version");
+    assert_eq!(last[8..10], [3, 0], "it is written in today's version");
 }

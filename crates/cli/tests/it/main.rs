@@ -3,6 +3,7 @@
 mod bounded;
 mod check;
 mod demo;
+mod diff;
 mod errors;
 mod follow;
 mod formats;
@@ -14,6 +15,7 @@ mod language;
 mod manual;
 mod outputs;
 mod parquet;
+mod reload;
 mod resume;
 mod run;
 mod schema;

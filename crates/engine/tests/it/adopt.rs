@@ -283,3 +283,109 @@ proptest! {
         }
     }
 }
+
+/// Users by whether they paid, a row each second.
+fn hundred() -> Vec<Event> {
+    (0..100).map(|i: i64| (1_000 + i, (i * i % 7) as u16, i, i % 3 > 0)).collect()
+}
+
+fn fed(source: &Source, events: &[Event]) -> Machines {
+    let mut machines = Machines::new(source);
+    machines.push(source, 0, events);
+    machines
+}
+
+#[test]
+fn two_conditions_that_become_one_share_their_groups() {
+    let (user, paid, again) = (0, 2, 3);
+    let with = |name: &str, filter| Metric {
+        filter: Some(filter),
+        ..metric(name, Measure::Count, vec![vec![user]], LADDER)
+    };
+    // The same condition twice, and once: a column of its own that holds what `paid` does.
+    let mut from = source_of(&[with("a", paid), with("b", again)], &[0, 1, 2]);
+    from.fields.push(Field { path: "paid".into(), kind: Kind::Bool });
+    let to = source_of(&[with("b", paid), with("a", paid)], &[0, 1, 2]);
+    let mut machines = Machines::new(&from);
+    machines.push(&from, 0, &hundred());
+    assert_eq!(machines.shard.sets().len(), 2);
+    let by_name = Adoption {
+        metrics: vec![
+            Some(Adopted { metric: 1, sets: vec![Some(0)] }),
+            Some(Adopted { metric: 0, sets: vec![Some(0)] }),
+        ],
+        clock: true,
+    };
+    let machines = machines.adopt(&from, &to, &by_name);
+    assert_eq!(machines.shard.sets().len(), 1);
+    assert!(machines.told(&to) == fed(&to, &hundred()).told(&to));
+}
+
+#[test]
+fn another_event_time_begins_with_empty_panes_and_no_clock() {
+    let old = source_of(&pool()[..3], &[0, 1, 2]);
+    let new = source_of(&pool()[..5], &[1, 0, 2]);
+    let nothing = Adoption::of_nothing(&new, false);
+    let mut machines = fed(&old, &hundred()).adopt(&old, &new, &nothing);
+    assert_eq!((machines.intake.watermark(), machines.intake.tally().read), (None, 100));
+    // An hour earlier: nothing of it is late.
+    let earlier: Vec<Event> =
+        hundred().into_iter().map(|(t, user, n, paid)| (t - 900, user, n, paid)).collect();
+    machines.push(&new, 1, &earlier);
+    assert_eq!(machines.intake.tally().late, 0);
+    assert_eq!(machines.told(&new), fed(&new, &earlier).told(&new));
+}
+
+#[test]
+fn panes_that_are_kept_longer_from_now_on_do_not_come_back() {
+    let of = |levels: &str| source_of(&[metric("n", Measure::Count, vec![vec![]], levels)], &[0, 1, 2]);
+    let (short, long) = (of("10s:30s"), of("10s:1d"));
+    let machines = fed(&short, &hundred()).adopt(&short, &long, &Adoption::of_all(&long));
+    let first = machines.shard.sets()[0].series[0].first_kept(Span(10 * SECOND));
+    // The watermark is 1092, so panes that ended by 1060 are gone.
+    assert_eq!(first, Some(Time(1_060 * SECOND)));
+    let answers = machines.told(&long).1;
+    let starts: Vec<i64> = answers.iter().filter_map(|a| a.start).map(|start| start.0 / SECOND).collect();
+    assert!(starts.iter().all(|start| *start >= 1_020), "{starts:?}");
+}
+
+#[test]
+fn what_has_left_leaves_no_second_time_under_another_number() {
+    use engine::rollup::{Around, Rollups};
+    let n = || metric("n", Measure::Count, vec![vec![]], LADDER);
+    let from = source_of(&[n()], &[0, 1, 2]);
+    let to = source_of(&[Metric { name: "new".into(), ..n() }, n()], &[0, 1, 2]);
+    let level = Some(Span(10 * SECOND));
+    let leave = |rollups: &mut Rollups, machines: &mut Machines, source: &Source| {
+        let boundary = machines.intake.boundary().expect("a watermark");
+        let watermark = machines.intake.watermark();
+        let around =
+            Around { source, tally: machines.intake.tally(), verdicts: Default::default(), watermark };
+        let mut out = Vec::new();
+        machines.shard.advance(boundary);
+        let frozen = machines.shard.freeze().thaw(source);
+        rollups.take(vec![frozen], boundary, around, &mut |answer: Answer| {
+            out.push((answer.metric.clone(), answer.start.map_or(0, |start| start.0 / SECOND)));
+        });
+        out
+    };
+    let mut rollups = Rollups::new(vec![level]);
+    let mut machines = fed(&from, &hundred());
+    // From 1000 on, to the watermark of 1092.
+    assert_eq!(leave(&mut rollups, &mut machines, &from).len(), 9);
+    let adoption = adoption(&from, &to);
+    let mut bytes = Vec::new();
+    rollups.adopt(&adoption).snapshot(&mut bytes);
+    let mut rollups = Rollups::restore(vec![level; 2], &mut Reader::new(&bytes)).expect("what was written");
+    let mut machines = machines.adopt(&from, &to, &adoption);
+    assert_eq!(leave(&mut rollups, &mut machines, &to), []);
+    let later: Vec<Event> =
+        hundred().into_iter().map(|(t, user, n, paid)| (t + 100, user, n, paid)).collect();
+    machines.push(&to, 1, &later);
+    let left = leave(&mut rollups, &mut machines, &to);
+    let of = |name: &str| {
+        left.iter().filter(|(metric, _)| metric == name).map(|(_, start)| *start).collect::<Vec<_>>()
+    };
+    assert_eq!(of("n"), (109..119).map(|tens| tens * 10).collect::<Vec<_>>());
+    assert_eq!(of("new"), (110..119).map(|tens| tens * 10).collect::<Vec<_>>());
+}

@@ -167,7 +167,7 @@ impl Sql {
         self.names.first().map(|(name, _)| name.as_str())
     }
 
-    /// The expression as it would be written, whatever blanks and capitals it was written with.
+    /// The expression as it would be written, whatever blanks it was written with.
     pub fn text(&self) -> String {
         stacker::maybe_grow(STACK_BYTES, STACK_BYTES, || self.expr.to_string())
     }

@@ -5,14 +5,16 @@
 //! grouping set is judged by itself. Everything begins anew where events are other events: another format, another
 //! `explode`, another hash or key, another event time. What is left (paths, sinks, memory, lateness) may change freely.
 
+mod define;
+mod words;
+
 use crate::columns::Definition;
-use crate::input::{Input, InputKind};
 use crate::pipeline::Pipeline;
-use crate::size::{percent, words};
+use define::{Known, Side, kept_as};
 use engine::adopt::{Adopted, Adoption};
-use engine::spec::{Format, Level, Measure, Metric, Source, TimeFormat, TimeFrom, TimeSpec};
+use engine::spec::{Metric, Source, TimeFrom};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use words::{beside, format_words, free, ladder, measured, time_words};
 
 /// What has changed between two pipelines.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -152,162 +154,6 @@ impl MetricChanges {
     }
 }
 
-/// What has been defined so far, in both pipelines: equal definitions have equal numbers, so that comparing two of them is
-/// cheap however deep they are.
-#[derive(Default)]
-struct Known(BTreeMap<(String, Vec<usize>), usize>);
-
-impl Known {
-    fn number(&mut self, text: String, parts: Vec<usize>) -> usize {
-        let next = self.0.len();
-        *self.0.entry((text, parts)).or_insert(next)
-    }
-}
-
-/// A source of one of the two pipelines.
-struct Side<'a> {
-    source: &'a Source,
-    input: &'a Input,
-    columns: Vec<engine::spec::Field>,
-    definitions: &'a [Definition],
-    /// By column: the number of its definition, once it is known.
-    numbers: Vec<Option<usize>>,
-}
-
-impl<'a> Side<'a> {
-    fn of(pipeline: &'a Pipeline, index: usize) -> Side<'a> {
-        let source = &pipeline.spec.sources[index];
-        let columns = source.columns();
-        let numbers = vec![None; columns.len()];
-        let definitions = &pipeline.definitions[index];
-        Side { source, input: &pipeline.inputs[index], columns, definitions, numbers }
-    }
-
-    /// The number of what a column is. Columns use only those before them, except that the first verdict's key may be any.
-    fn define(&mut self, column: usize, known: &mut Known) -> usize {
-        if let Some(number) = self.numbers[column] {
-            return number;
-        }
-        let field = &self.columns[column];
-        let head = format!("{}: {}", field.path, field.kind.as_str());
-        let number = match &self.definitions[column] {
-            Definition::Field => known.number(head, Vec::new()),
-            Definition::Expression(text, used) => {
-                // An expression without a name is called by its text, with whatever blanks.
-                let named = column < self.source.fields.len() + usize::from(self.source.explode.is_some())
-                    || !same_words(&field.path, text);
-                let head = if named {
-                    format!("{head} = {text}")
-                } else {
-                    format!("{text}: {}", field.kind.as_str())
-                };
-                let parts = used.clone().into_iter().map(|part| self.define(part, known)).collect();
-                known.number(head, parts)
-            }
-            Definition::Verdict(metric) => {
-                let metric = &self.source.metrics[*metric];
-                let text = format!("{head} = {}", kept_as(self.source, metric));
-                let parts = self.operands(metric).into_iter().map(|part| self.define(part, known)).collect();
-                known.number(text, parts)
-            }
-        };
-        self.numbers[column] = Some(number);
-        number
-    }
-
-    /// What a metric reads besides what it groups by: the field, the weight, those a sample shows, the filter.
-    fn operands(&self, metric: &Metric) -> Vec<usize> {
-        let shown = match &metric.measure {
-            Measure::Sample { fields, .. } => fields.clone(),
-            _ => Vec::new(),
-        };
-        let one = metric.measure.field().into_iter().chain(metric.measure.weight());
-        one.chain(shown).chain(metric.filter).collect()
-    }
-
-    fn names(&self, columns: &[usize]) -> Vec<String> {
-        columns.iter().map(|&column| self.columns[column].path.clone()).collect()
-    }
-
-    fn metric(&self, name: &str) -> Option<usize> {
-        self.source.metrics.iter().position(|metric| metric.name == name)
-    }
-
-    /// How a column comes about, for people.
-    fn shown(&self, column: usize) -> String {
-        let field = &self.columns[column];
-        match &self.definitions[column] {
-            Definition::Field => format!("{} ({})", field.path, field.kind.as_str()),
-            Definition::Expression(text, _) if same_words(&field.path, text) => text.clone(),
-            Definition::Expression(text, _) => format!("{} = {text} ({})", field.path, field.kind.as_str()),
-            Definition::Verdict(metric) => {
-                let metric = &self.source.metrics[*metric];
-                format!("{} = {}", field.path, measured(self, metric))
-            }
-        }
-    }
-}
-
-fn same_words(a: &str, b: &str) -> bool {
-    let plain = |text: &str| text.split_whitespace().collect::<String>().to_lowercase();
-    plain(a) == plain(b)
-}
-
-/// What decides the bytes of a metric, besides what it reads: the measure with its parameters, but not with those that only
-/// say what is reported.
-fn kept_as(source: &Source, metric: &Metric) -> String {
-    let mut measure = metric.measure.clone();
-    match &mut measure {
-        Measure::Count => {}
-        Measure::Sum(field)
-        | Measure::Min(field)
-        | Measure::Max(field)
-        | Measure::Avg(field)
-        | Measure::Stddev(field)
-        | Measure::Unique { field, .. }
-        | Measure::Histogram { field, .. }
-        | Measure::Audience { field, .. } => *field = 0,
-        Measure::Freq { field, weight, .. } => (*field, *weight) = (0, weight.map(|_| 0)),
-        Measure::Top { field, k, weight, .. } => (*field, *k, *weight) = (0, 0, weight.map(|_| 0)),
-        Measure::Quantiles { field, at, .. } | Measure::Session { field, at, .. } => {
-            *field = 0;
-            at.clear();
-        }
-        // How far it looks back lies in buckets, which `lateness` stretches.
-        Measure::Seen { field, keys, rate, keep } => {
-            *field = 0;
-            if let Some(size) = keep.and_then(|keep| source.recent_size(*keys, *rate, keep).ok()) {
-                return format!("{measure:?} {size:?}");
-            }
-        }
-        Measure::Sample { fields, .. } => fields.clear(),
-    }
-    format!("{measure:?}")
-}
-
-/// A measure with its parameters, for people.
-fn measured(side: &Side<'_>, metric: &Metric) -> String {
-    let plain = Metric { filter: None, ..metric.clone() };
-    let call = words(&plain, &side.columns);
-    match &metric.measure {
-        Measure::Unique { lg_k, .. } | Measure::Audience { lg_k, .. } => format!("{call} of 2^{lg_k}"),
-        Measure::Freq { lg_width, depth, hot, .. } => format!("{call} of 2^{lg_width} x {depth}, {hot} hot"),
-        Measure::Top { counters, .. } => format!("{call} of {counters} counters"),
-        Measure::Quantiles { bits, .. } => format!("{call} of {bits} bits"),
-        Measure::Histogram { bounds: Some(bounds), .. } => format!("{call} up to {bounds:?}"),
-        Measure::Session { open_max, bits, .. } => format!("{call} of {open_max} open, {bits} bits"),
-        Measure::Seen { keys, rate, keep, .. } => {
-            let keep = keep.map_or("forever".to_string(), |keep| keep.to_string());
-            let size =
-                metric.measure.forgets_after().and_then(|k| side.source.recent_size(*keys, *rate, k).ok());
-            let buckets =
-                size.map_or(String::new(), |size| format!(" in {} of {}", size.ring.buckets(), size.bucket));
-            format!("{call} of {keys} keys @ {}, kept {keep}{buckets}", percent(*rate))
-        }
-        _ => call,
-    }
-}
-
 /// A source that is in both.
 fn both(old: &mut Side<'_>, new: &mut Side<'_>, known: &mut Known) -> SourceChanges {
     let anew = anew(old, new, known);
@@ -344,7 +190,11 @@ fn both(old: &mut Side<'_>, new: &mut Side<'_>, known: &mut Known) -> SourceChan
 }
 
 fn note(changed: &mut Vec<Change>, what: &str, old: String, new: String) {
-    changed.push(Change { what: what.into(), old: Some(old), new: Some(new) });
+    let change = Change { what: what.into(), old: Some(old), new: Some(new) };
+    // A field that is another one is told once, wherever it is read.
+    if !changed.iter().any(|known| (&known.old, &known.new) == (&change.old, &change.new)) {
+        changed.push(change);
+    }
 }
 
 /// What has changed in a metric, and which grouping set goes on with which.
@@ -534,129 +384,4 @@ fn time_is_same(old: &mut Side<'_>, new: &mut Side<'_>, known: &mut Known) -> bo
         })
     };
     of(old, known) == of(new, known)
-}
-
-fn time_words(side: &Side<'_>) -> Option<String> {
-    let time = side.source.time.as_ref()?;
-    let format = |format: &TimeFormat| match format {
-        TimeFormat::Rfc3339 => "RFC 3339".to_string(),
-        TimeFormat::Unix(1_000_000, 1) => "seconds".into(),
-        TimeFormat::Unix(1_000, 1) => "milliseconds".into(),
-        TimeFormat::Unix(1, 1) => "microseconds".into(),
-        TimeFormat::Unix(..) => "nanoseconds".into(),
-        TimeFormat::Pattern { pattern, zone: None } => pattern.clone(),
-        TimeFormat::Pattern { pattern, zone: Some(zone) } => format!("{pattern} in {zone}"),
-    };
-    Some(match &time.from {
-        TimeFrom::Field { path, format: f } => format!("{path} ({})", format(f)),
-        TimeFrom::Column { column, format: f } => format!("{} ({})", side.shown(*column), format(f)),
-        TimeFrom::Row(apart) => format!("row, {apart} apart"),
-        TimeFrom::Arrival => "arrival".into(),
-    })
-}
-
-fn format_words(format: &Format) -> String {
-    match format {
-        Format::Ndjson => "ndjson".into(),
-        Format::Delimited(shape) => {
-            let delimiter = char::from(shape.delimiter);
-            format!("delimited by {delimiter:?}{}", if shape.quoted { "" } else { ", not quoted" })
-        }
-        Format::AccessLog { combined: true } => "combined".into(),
-        Format::AccessLog { combined: false } => "clf".into(),
-        Format::Lines => "lines".into(),
-        Format::Parquet => "parquet".into(),
-    }
-}
-
-fn ladder(metric: &Metric) -> String {
-    let level = |level: &Level| format!("{}:{}", level.size, level.keep);
-    let levels: Vec<String> = metric.levels.iter().map(level).collect();
-    match (levels.is_empty(), metric.total) {
-        (true, _) => "total only".into(),
-        (false, true) => levels.join(" "),
-        (false, false) => format!("{}, no total", levels.join(" ")),
-    }
-}
-
-/// What may change in a source and costs no state.
-fn free(old: &Side<'_>, new: &Side<'_>) -> Vec<Change> {
-    let mut out = Vec::new();
-    let mut note = |what: String, old: String, new: String| {
-        if old != new {
-            out.push(Change { what, old: Some(old), new: Some(new) });
-        }
-    };
-    let (a, b) = (old.source, new.source);
-    let input = |input: &Input| match &input.kind {
-        InputKind::File { paths } => format!("file {}", paths.join(" ")),
-        InputKind::Stdin => "standard input".into(),
-        InputKind::Http => "HTTP".into(),
-    };
-    note("input".into(), input(old.input), input(new.input));
-    note("idle".into(), old.input.idle.to_string(), new.input.idle.to_string());
-    let aside = |input: &Input| input.quarantine.clone().unwrap_or_else(|| "none".into());
-    note("quarantine".into(), aside(old.input), aside(new.input));
-    note("bad".into(), format!("{:?}", a.bad).to_lowercase(), format!("{:?}", b.bad).to_lowercase());
-    note("null words".into(), a.nulls.join(" "), b.nulls.join(" "));
-    note("longest record".into(), a.record_bytes_max.to_string(), b.record_bytes_max.to_string());
-    note("confidence".into(), percent(a.confidence), percent(b.confidence));
-    if let (Some(a), Some(b)) = (&a.time, &b.time) {
-        note("lateness".into(), a.lateness.to_string(), b.lateness.to_string());
-        note(
-            "later".into(),
-            format!("{:?}", a.later).to_lowercase(),
-            format!("{:?}", b.later).to_lowercase(),
-        );
-        let ahead = |time: &TimeSpec| time.ahead.map_or("no limit".into(), |ahead| ahead.to_string());
-        note("ahead".into(), ahead(a), ahead(b));
-        note("agree".into(), a.agree.to_string(), b.agree.to_string());
-    }
-    for metric in &b.metrics {
-        let Some(before) = a.metrics.iter().find(|other| other.name == metric.name) else { continue };
-        let sizes = |metric: &Metric| metric.levels.iter().map(|level| level.size).collect::<Vec<_>>();
-        if sizes(before) == sizes(metric) {
-            note(format!("panes of `{}`", metric.name), ladder(before), ladder(metric));
-        }
-        let told = |metric: &Metric| match &metric.measure {
-            Measure::Top { k, .. } => k.to_string(),
-            Measure::Quantiles { at, .. } | Measure::Session { at, .. } => format!("{at:?}"),
-            _ => String::new(),
-        };
-        note(format!("what `{}` reports", metric.name), told(before), told(metric));
-    }
-    out
-}
-
-/// What has changed beside the sources.
-fn beside(old: &Pipeline, new: &Pipeline) -> Vec<Change> {
-    let mut out = Vec::new();
-    let mut note = |what: &str, old: String, new: String| {
-        if old != new {
-            out.push(Change { what: what.into(), old: Some(old), new: Some(new) });
-        }
-    };
-    note("name", old.spec.name.clone(), new.spec.name.clone());
-    note("memory", format!("{} bytes", old.spec.memory_bytes), format!("{} bytes", new.spec.memory_bytes));
-    let checkpoint =
-        |p: &Pipeline| format!("every {}, {:?}", p.checkpoint.every, p.checkpoint.compression).to_lowercase();
-    note("checkpoint", checkpoint(old), checkpoint(new));
-    let serve = |p: &Pipeline| {
-        p.serve.as_ref().map_or("none".into(), |serve| {
-            let token = if serve.token.is_some() { ", token" } else { "" };
-            format!("{}{token}, bodies of {} bytes", serve.listen, serve.body_bytes_max)
-        })
-    };
-    note("serve", serve(old), serve(new));
-    let sinks = |p: &Pipeline| {
-        let names: Vec<&str> = p.sinks.iter().map(|sink| sink.name.as_str()).collect();
-        if names.is_empty() { "none".to_string() } else { names.join(", ") }
-    };
-    note("sinks", sinks(old), sinks(new));
-    for sink in &new.sinks {
-        if let Some(before) = old.sinks.iter().find(|other| other.name == sink.name) {
-            note(&format!("sink `{}`", sink.name), format!("{:?}", before.kind), format!("{:?}", sink.kind));
-        }
-    }
-    out
 }
