@@ -1,15 +1,14 @@
 //! `streamgauge inspect`: what a state directory holds, and how far each input was read.
 
 use crate::Trouble;
+use crate::keep::{began, made_by};
 use crate::show::{Format, Report};
 use crate::sketches::{fact, tell_holdings};
-use crate::work::parse;
 use clap::Args;
 use engine::answer::Answer;
 use engine::intake::Tally;
 use engine::spec::{Question, Source};
 use engine::time::Time;
-use plan::Override;
 use plan::size::{grouped, human};
 use runtime::checkpoint::{Manifest, Restored, Segment, StateDirectory};
 use sketch::Limits;
@@ -60,7 +59,7 @@ pub fn inspect(args: &InspectArgs) -> Result<ExitCode, Trouble> {
 }
 
 /// The directories of the sources.
-fn sources(directory: &Path) -> Result<Vec<PathBuf>, Trouble> {
+pub fn sources(directory: &Path) -> Result<Vec<PathBuf>, Trouble> {
     let shown = directory.display();
     let entries = std::fs::read_dir(directory).map_err(|error| {
         Trouble::environment(format!("cannot read the state directory `{shown}`: {error}"))
@@ -105,12 +104,7 @@ fn tell(
 fn source(path: &Path, manifest: &Manifest) -> Result<Source, Trouble> {
     let about = &manifest.about;
     let wrong = |why: String| Trouble::environment(format!("`{}` cannot be read: {why}", path.display()));
-    let overrides: Result<Vec<Override>, _> =
-        about.overrides.iter().map(|text| Override::parse(text)).collect();
-    let overrides = overrides.map_err(|error| wrong(format!("its overrides make no sense: {error}")))?;
-    let pipeline = parse(path, &about.name, &about.pipeline, &overrides).map_err(|problems| {
-        wrong(format!("the pipeline it was made by is not understood here:\n{problems}"))
-    })?;
+    let pipeline = made_by(path, about, path)?;
     let source = pipeline.spec.sources.into_iter().find(|source| source.name == about.source);
     source.ok_or_else(|| wrong(format!("its pipeline has no source `{}`", about.source)))
 }
@@ -143,6 +137,9 @@ fn head(report: &mut Report, path: &Path, manifest: &Manifest, tally: &Tally) {
         grouped(tally.ahead),
         grouped(tally.bad_total())
     ));
+    for begun in &about.begun {
+        report.line(&format!("  note       {}", began(begun)));
+    }
     for position in &manifest.positions {
         let end = if position.finished { "to its end" } else { "not to its end" };
         report.line(&format!(
@@ -185,6 +182,12 @@ fn facts(manifest: &Manifest) -> Vec<Answer> {
     ];
     let mut out: Vec<Answer> =
         numbers.map(|(what, n)| fact("sg.state", &who, what, n as f64, None)).into_iter().collect();
+    for begun in &manifest.about.begun {
+        let by = begun.by.as_ref().map(|by| ("by", by.join(",")));
+        let who = [("source", manifest.about.source.clone()), ("metric", begun.metric.clone())];
+        let who: Vec<(&str, String)> = who.into_iter().chain(by).collect();
+        out.push(fact("sg.state", &who, "begun_after_records", begun.records as f64, None));
+    }
     for position in &manifest.positions {
         let who = [("source", manifest.about.source.clone()), ("file", position.path.clone())];
         let numbers = [("next", position.next), ("lines", position.lines)];

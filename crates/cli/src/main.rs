@@ -5,6 +5,7 @@
 mod annotate;
 mod check;
 mod demo;
+mod diff;
 mod heap;
 mod hint;
 mod http;
@@ -18,6 +19,7 @@ mod merge;
 mod note;
 mod output;
 mod progress;
+mod reload;
 mod run;
 mod save;
 mod show;
@@ -53,6 +55,9 @@ enum Verb {
     /// Says before the start what a pipeline will cost, how exact it will be, and what is doubtful about it.
     #[command(after_help = check::EXAMPLES)]
     Check(check::CheckArgs),
+    /// Says which states are kept, which begin and which go when a pipeline file changes.
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(diff::DiffArgs),
     /// Looks at the head of a file of events and writes a first pipeline file for it.
     #[command(after_help = init::EXAMPLES)]
     Init(init::InitArgs),
@@ -79,6 +84,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::demo(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::check(&args),
+        Verb::Diff(args) => diff::diff(&args),
         Verb::Init(args) => init::init(&args),
         Verb::Merge(args) => merge::merge(&args),
         Verb::Sketch(args) => sketches::sketch(&args),

@@ -7,6 +7,7 @@
 //!
 //! Sessions ([`crate::session`]) need all events of a key as well, so they are kept here, behind the verdicts.
 
+mod adopt;
 pub mod recent;
 
 use crate::answer::{self, Reading};

@@ -10,6 +10,7 @@ use crate::judge::Verdicts;
 use crate::series::{Role, Series};
 use crate::session::{Closed, Doubts};
 use crate::shard::{GivenWay, GroupingSet, Shard};
+use crate::slide::Slide;
 use crate::spec::{Field, Level, Measure, Metric, Question, Source, Window};
 use crate::time::{Span, Time};
 use std::borrow::Cow;
@@ -327,6 +328,9 @@ impl<'a> Outlet<'a> {
     ) {
         let panes = series.panes(part.size);
         let offered = offered.map(|series| series.panes(part.size)).unwrap_or_default();
+        let measure = &self.source.metrics[series.metric].measure;
+        let mut slide = Slide::new(&panes, measure, part.window, part.every);
+        let mut offered = Slide::new(&offered, &Measure::Count, part.window, part.every);
         for start in window_starts(panes.keys().copied(), part.window, part.every) {
             if part.from.is_some_and(|from| start < from) || part.before.is_some_and(|before| start >= before)
             {
@@ -336,8 +340,8 @@ impl<'a> Outlet<'a> {
             let resolved = &mut |answer: Answer, cell: &Cell| {
                 out(Answer { resolution: part.resolution, ..answer }, cell);
             };
-            let cells = within(&panes, asked);
-            self.groups(set, series, &cells, &within(&offered, asked), Asked::of(Some(asked)), resolved);
+            let (cells, offered) = (slide.cells(start), offered.cells(start));
+            self.groups(set, series, &cells, &offered, Asked::of(Some(asked)), resolved);
         }
     }
 

@@ -43,6 +43,8 @@ pub struct Source {
     pub record_bytes_max: usize,
     /// Confidence of every probabilistic bound, for example 0.95.
     pub confidence: f64,
+    /// Groups that no event has reached for so long, in event time, are forgotten; `None` is never.
+    pub groups_ttl: Option<Span>,
     /// How values are hashed for sketches, sets and verdicts. States of another hash or key do not merge.
     pub hashing: Hashing,
     /// What is measured.
@@ -75,6 +77,7 @@ impl Source {
             bad: BadPolicy::Count,
             record_bytes_max: 1 << 20,
             confidence: 0.95,
+            groups_ttl: None,
             hashing: Hashing::Interchange,
             metrics: Vec::new(),
         }

@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 mod accuracy;
+mod change;
 mod columns;
 mod explain;
 mod expr;
@@ -43,6 +44,7 @@ mod sink;
 pub mod size;
 
 pub use accuracy::{Accuracy, Choice};
+pub use change::{Change, Changes, Fate, MetricChanges, SourceChanges};
 pub use explain::{Explained, SharedSet, Stage};
 pub use expr::Program;
 pub use file::checkpoint::{Checkpoint, Compression};

@@ -20,7 +20,7 @@ mod sink;
 mod turn;
 
 pub use error::RunError;
-pub use input::{InputFile, expand, head};
+pub use input::{InputFile, expand, head, would_match};
 pub use job::{
     Annotate, Finished, Follow, HEAD_BYTES, Input, Job, Keep, Received, Resumed, Status, WriteNotes,
 };

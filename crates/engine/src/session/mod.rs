@@ -6,6 +6,7 @@
 //! an event that is late, still finds what it belongs to. Where room is needed those that end first leave; then they are
 //! events of a source of their own, with a shard of its own, and beyond recall.
 
+mod adopt;
 pub mod intervals;
 
 use crate::answer::Reading;

@@ -12,13 +12,15 @@
 
 mod directory;
 mod manifest;
+mod migrate;
 mod panes;
 mod segment;
 #[cfg(test)]
 mod tests;
 
 pub use directory::{Restored, StateDirectory};
-pub use manifest::{About, Manifest, Position, Segment};
+pub use manifest::{About, Begun, Manifest, Position, Segment};
+pub use migrate::Migration;
 pub use panes::PaneRecords;
 pub use segment::{pack, unpack};
 
