@@ -91,6 +91,11 @@ fn a_state_directory_of_version_2_is_read_and_goes_on() {
     goes_on("state-2", 2);
 }
 
+#[test]
+fn a_state_directory_of_version_3_is_read_and_goes_on() {
+    goes_on("state-3", 3);
+}
+
 fn goes_on(name: &str, version: u8) {
     let commit = std::fs::read(fixture(name).join("pond/commit-0000000000000002")).expect("a commit");
     assert_eq!(commit[8..10], [version, 0]);
@@ -135,5 +140,5 @@ fn goes_on(name: &str, version: u8) {
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.display().to_string().contains("commit-"));
     let last = std::fs::read(last.max().expect("a commit")).expect("a commit");
-    assert_eq!(last[8..10], [2, 0], "it is written in today's version");
+    assert_eq!(last[8..10], [3, 0], "it is written in today's version");
 }

@@ -6,7 +6,8 @@ use sketch::{DecodeError, Reader};
 
 /// The first bytes of a manifest.
 const MAGIC: &[u8; 8] = b"SGCOMMIT";
-/// 2 added closed panes by themselves, and what has left through sinks; 3 what has begun later than the source.
+/// 2 added closed panes by themselves, and what has left through sinks; 3 what has begun later than the
+/// source, and which groups are idle.
 const VERSION: u16 = 3;
 pub(super) const CHECKSUM_BYTES: usize = 16;
 
@@ -193,6 +194,8 @@ impl Manifest {
         manifest.intake = read_bytes(r)?.to_vec();
         if version >= 2 {
             manifest.sinks = read_bytes(r)?.to_vec();
+        }
+        if version >= 3 {
             manifest.idle = read_bytes(r)?.to_vec();
         }
         for _ in 0..count(r)? {
