@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod floors;
 mod interop;
+mod memory;
 mod setup;
 mod shell;
 
@@ -34,6 +35,8 @@ enum Task {
     /// Measures streamgauge against its peers, on one core, and the sketches against their floors; `bench sketch` the
     /// sketches against those of other crates.
     Bench(bench::Bench),
+    /// Offers 10^8 distinct keys and 10^7 groups to a budget of 256 MiB, and looks at the memory.
+    Memory(memory::Options),
     /// Measures how far sketches are off, over many seeded trials, and writes docs/ACCURACY.md.
     Accuracy(accuracy::Options),
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Interop => interop::run(&root),
         Task::Setup { tests_only } => setup::run(&root, tests_only),
         Task::Bench(bench) => bench.run(&root),
+        Task::Memory(options) => memory::run(&root, &options),
         Task::Accuracy(options) => accuracy::run(&root, &options),
     };
     match done {

@@ -1,7 +1,8 @@
 //! The HTTP door of a run: an inbox below the state directory for each source that takes events there, and the server.
 
+use crate::origins::{self, Measured};
 use crate::work::{Opened, secret};
-use crate::{Trouble, origins, say};
+use crate::{Trouble, say};
 use plan::{About, InputKind};
 use runtime::inbox::{Inbox, Settings};
 use runtime::{Input, Received};
@@ -14,8 +15,17 @@ use std::time::Duration;
 /// The directory of an inbox, beside the commits of its source.
 const INBOX: &str = "inbox";
 
-/// The inboxes of a pipeline, by source; `None` where events come from elsewhere.
-pub struct Inboxes(Vec<Option<Arc<Inbox>>>);
+/// The inboxes of a pipeline, by source with its name; `None` where events come from elsewhere.
+pub struct Inboxes(Vec<(String, Option<Arc<Inbox>>)>);
+
+/// A server, with what it was started for.
+pub struct Door {
+    server: Server,
+    listen: Listen,
+    sources: Vec<String>,
+    /// What states of other nodes must go together with, where they are taken.
+    measured: Option<Measured>,
+}
 
 impl Inboxes {
     /// Opens them below the state directory.
@@ -23,10 +33,23 @@ impl Inboxes {
     /// # Errors
     /// Without one: what was acknowledged must be somewhere.
     pub fn open(opened: &Opened<'_>, state: Option<&Path>) -> Result<Inboxes, Trouble> {
+        Inboxes(Vec::new()).turn(opened, state)
+    }
+
+    /// Those of a pipeline that takes the place of another one. What both take in goes on without a break; what is not needed
+    /// any more is closed.
+    ///
+    /// # Errors
+    /// As [`Inboxes::open`].
+    pub fn turn(mut self, opened: &Opened<'_>, state: Option<&Path>) -> Result<Inboxes, Trouble> {
         let inputs = opened.pipeline.inputs.iter().enumerate();
-        let open = |(index, input): (usize, &plan::Input)| {
+        let mut open = |(index, input): (usize, &plan::Input)| {
             if input.kind != InputKind::Http {
-                return Ok(None);
+                return Ok((input.source.clone(), None));
+            }
+            let there = self.0.iter_mut().find(|(name, _)| *name == input.source);
+            if let Some(inbox) = there.and_then(|(_, inbox)| inbox.take()) {
+                return Ok((input.source.clone(), Some(inbox)));
             }
             let Some(state) = state else {
                 let text =
@@ -45,9 +68,11 @@ impl Inboxes {
                     torn.byte
                 ));
             }
-            Ok(Some(Arc::new(inbox)))
+            Ok((input.source.clone(), Some(Arc::new(inbox))))
         };
-        Ok(Inboxes(inputs.map(open).collect::<Result<_, Trouble>>()?))
+        let inboxes = Inboxes(inputs.map(&mut open).collect::<Result<_, Trouble>>()?);
+        self.close();
+        Ok(inboxes)
     }
 
     /// What source number `index` reads, when it has an inbox.
@@ -58,7 +83,7 @@ impl Inboxes {
         once: bool,
         stop: &Arc<AtomicBool>,
     ) -> Option<Input> {
-        let inbox = self.0[index].clone()?;
+        let inbox = self.0[index].1.clone()?;
         let idle = Duration::from_micros(opened.pipeline.inputs[index].idle.0.unsigned_abs());
         Some(Input::Received(Received { inbox, to_the_end: once, idle, stop: stop.clone() }))
     }
@@ -68,14 +93,63 @@ impl Inboxes {
     ///
     /// # Errors
     /// When the address is not to be had, or the token is not where it should be.
-    pub fn serve(&self, opened: &Opened<'_>, state: Option<&Path>) -> Result<Option<Server>, Trouble> {
-        let inputs = opened.pipeline.inputs.iter().zip(&self.0);
-        let source = |(input, inbox): (&plan::Input, &Option<Arc<Inbox>>)| {
-            Some(serve::Source::new(&*input.source, inbox.clone()?))
+    pub fn serve(&self, opened: &Opened<'_>, state: Option<&Path>) -> Result<Option<Door>, Trouble> {
+        let Some(listen) = self.listen(opened)? else { return Ok(None) };
+        self.door(listen, opened, state).map(Some)
+    }
+
+    /// The door of a pipeline that takes the place of another one: as it was where it can stay so. One that listens elsewhere
+    /// is opened before the old one is closed; where it cannot be, the old one stays, if it leads to the same sources.
+    ///
+    /// # Errors
+    /// When there is no door then.
+    pub fn serve_again(
+        &self,
+        opened: &Opened<'_>,
+        state: &Path,
+        door: Option<Door>,
+    ) -> Result<Option<Door>, Trouble> {
+        let state = Some(state);
+        let Some(listen) = self.listen(opened)? else {
+            if let Some(door) = door {
+                say(format_args!("not listening on http://{} any more", door.server.address()));
+                door.close();
+            }
+            return Ok(None);
         };
-        let sources: Vec<serve::Source> = inputs.filter_map(source).collect();
+        let Some(door) = door else { return self.door(listen, opened, state).map(Some) };
+        let same_sources = door.sources == self.names();
+        door.measured.iter().try_for_each(|measured| measured.turn(opened))?;
+        if same_sources && door.listen == listen {
+            return Ok(Some(door));
+        }
+        if door.listen.address == listen.address {
+            // For a moment nobody listens: who sends tries again.
+            door.close();
+            return self.door(listen, opened, state).map(Some);
+        }
+        match self.door(listen, opened, state) {
+            Ok(new) => {
+                door.close();
+                Ok(Some(new))
+            }
+            Err(trouble) if same_sources => {
+                let address = door.server.address();
+                say(format_args!("WARNING: {}; it goes on listening on http://{address}", trouble.text));
+                Ok(Some(door))
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().filter(|(_, inbox)| inbox.is_some()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Where and how to listen; `None` when there is nothing to listen for.
+    fn listen(&self, opened: &Opened<'_>) -> Result<Option<Listen>, Trouble> {
         let settings = match &opened.pipeline.serve {
-            None if sources.is_empty() => return Ok(None),
+            None if self.names().is_empty() => return Ok(None),
             settings => settings.clone().unwrap_or_default(),
         };
         let token = settings.token.as_ref().map(|at| {
@@ -87,23 +161,36 @@ impl Inboxes {
                 Err(why) => Err(Trouble::question(format!("the `token` of `serve` {why}"))),
             }
         });
-        let listen = Listen {
+        Ok(Some(Listen {
             address: settings.listen,
             token: token.transpose()?,
             body_bytes_max: settings.body_bytes_max,
             ..Listen::default()
-        };
-        let origins = state.map(|state| origins::store(opened, state)).transpose()?;
-        let origins = origins.map(|store| store as Arc<dyn engine::origins::Origins>);
-        let server =
-            Server::start_with(listen, sources, origins, Box::new(|_| ())).map_err(Trouble::environment)?;
+        }))
+    }
+
+    fn door(&self, listen: Listen, opened: &Opened<'_>, state: Option<&Path>) -> Result<Door, Trouble> {
+        let source =
+            |(name, inbox): &(String, Option<Arc<Inbox>>)| Some(serve::Source::new(&**name, inbox.clone()?));
+        let sources: Vec<serve::Source> = self.0.iter().filter_map(source).collect();
+        let store = state.map(|state| origins::store(opened, state)).transpose()?;
+        let (store, measured) = store.unzip();
+        let server = Server::start_with(listen.clone(), sources, store, Box::new(|_| ()))
+            .map_err(Trouble::environment)?;
         say(format_args!("listening on http://{}", server.address()));
         server.set_ready(true);
-        Ok(Some(server))
+        Ok(Door { server, listen, sources: self.names(), measured })
     }
 
     /// Takes nothing in any more.
     pub fn close(&self) {
-        self.0.iter().flatten().for_each(|inbox| inbox.close());
+        self.0.iter().filter_map(|(_, inbox)| inbox.as_ref()).for_each(|inbox| inbox.close());
+    }
+}
+
+impl Door {
+    /// Listens no more, once what is under way was answered.
+    pub fn close(self) {
+        self.server.stop();
     }
 }

@@ -1,5 +1,6 @@
 //! `streamgauge inspect`: what a state directory holds, and how far each input was read.
 
+use crate::keep::began;
 use crate::origins::{Merged, Ours, Site};
 use crate::run::NOT_WHOLE;
 use crate::show::{Format, Report};
@@ -206,6 +207,9 @@ fn head(report: &mut Report, path: &Path, manifest: &Manifest, tally: &Tally) {
         grouped(tally.ahead),
         grouped(tally.bad_total())
     ));
+    for begun in &about.begun {
+        report.line(&format!("  note       {}", began(begun)));
+    }
     for position in &manifest.positions {
         let end = if position.finished { "to its end" } else { "not to its end" };
         report.line(&format!(
@@ -248,6 +252,12 @@ fn facts(manifest: &Manifest) -> Vec<Answer> {
     ];
     let mut out: Vec<Answer> =
         numbers.map(|(what, n)| fact("sg.state", &who, what, n as f64, None)).into_iter().collect();
+    for begun in &manifest.about.begun {
+        let by = begun.by.as_ref().map(|by| ("by", by.join(",")));
+        let who = [("source", manifest.about.source.clone()), ("metric", begun.metric.clone())];
+        let who: Vec<(&str, String)> = who.into_iter().chain(by).collect();
+        out.push(fact("sg.state", &who, "begun_after_records", begun.records as f64, None));
+    }
     for position in &manifest.positions {
         let who = [("source", manifest.about.source.clone()), ("file", position.path.clone())];
         let numbers = [("next", position.next), ("lines", position.lines)];

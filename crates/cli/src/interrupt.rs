@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: a run that follows its input is told to stop; one that does not listen any more is ended.
+//! Ctrl-C and SIGTERM: a run that follows its input is told to stop; one that does not listen any more is ended. SIGHUP: it is
+//! told to read its pipeline file anew.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -19,5 +20,20 @@ pub fn raise_on_signal(stop: &Arc<AtomicBool>) -> io::Result<()> {
         flag::register_conditional_shutdown(signal, TOLD_TWICE, stop.clone())?;
         flag::register(signal, stop.clone())?;
     }
+    Ok(())
+}
+
+/// Raises `reload` at every SIGHUP, which ends the program no longer.
+///
+/// # Errors
+/// When the system takes no handler.
+#[cfg(unix)]
+pub fn raise_on_hangup(reload: &Arc<AtomicBool>) -> io::Result<()> {
+    flag::register(signal_hook::consts::SIGHUP, reload.clone()).map(drop)
+}
+
+/// Nothing: the system has no such signal.
+#[cfg(not(unix))]
+pub fn raise_on_hangup(_: &Arc<AtomicBool>) -> io::Result<()> {
     Ok(())
 }

@@ -2,9 +2,11 @@
 
 use crate::work::{Opened, parse};
 use crate::{Trouble, say};
+use engine::spec::Source;
+use engine::time::Time;
 use plan::size::grouped;
-use plan::{Compression, Override};
-use runtime::checkpoint::{About, Codec, Restored, StateDirectory};
+use plan::{Changes, Compression, Fate, Override, Pipeline, SourceChanges};
+use runtime::checkpoint::{About, Begun, Codec, Migration, Restored, StateDirectory};
 use runtime::{Finished, Keep};
 use sketch::Limits;
 use std::path::Path;
@@ -17,33 +19,61 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Opens the directory of a source and reads what it holds, which must be a state of what the pipeline measures.
-    pub fn open(opened: &Opened<'_>, index: usize, below: &Path) -> Result<Kept, Trouble> {
-        let checkpoint = opened.pipeline.checkpoint;
-        let codec = match checkpoint.compression {
+    /// Opens the directory of a source and reads what it holds. Where the pipeline has changed since, the state becomes one of
+    /// the new pipeline: by itself when all of it stays, with `migrate` also when something begins or goes.
+    pub fn open(opened: &Opened<'_>, index: usize, below: &Path, migrate: bool) -> Result<Kept, Trouble> {
+        let codec = match opened.pipeline.checkpoint.compression {
             Compression::Zstd => Codec::Zstd,
             Compression::Gzip => Codec::Gzip,
             Compression::Lz4 => Codec::Lz4,
             Compression::None => Codec::None,
         };
         let source = &opened.pipeline.spec.sources[index].name;
-        let mut directory = StateDirectory::open(&below.join(source), codec).map_err(Trouble::environment)?;
-        let restored = directory.restore().map_err(Trouble::environment)?;
-        if let Some(restored) = &restored {
-            same_measures(opened, &restored.manifest.about, directory.path())?;
-        }
-        let about = About {
-            source: source.clone(),
+        let directory = StateDirectory::open(&below.join(source), codec).map_err(Trouble::environment)?;
+        Kept::of(directory, opened, index, below, migrate)
+    }
+
+    /// The same under a pipeline that takes the place of the one it ran under; the directory stays locked.
+    pub fn turn(self, opened: &Opened<'_>, index: usize, below: &Path) -> Result<Kept, Trouble> {
+        Kept::of(self.directory, opened, index, below, true)
+    }
+
+    fn of(
+        mut directory: StateDirectory,
+        opened: &Opened<'_>,
+        index: usize,
+        below: &Path,
+        migrate: bool,
+    ) -> Result<Kept, Trouble> {
+        let mut restored = directory.restore().map_err(Trouble::environment)?;
+        let mut about = About {
+            source: opened.pipeline.spec.sources[index].name.clone(),
             name: opened.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             pipeline: opened.text.clone(),
             overrides: opened.overrides.iter().map(|o| o.as_str().to_string()).collect(),
+            begun: Vec::new(),
         };
+        if let Some(before) = restored.take() {
+            let now = adopt(&mut directory, before, opened, index, &about, (below, migrate))?;
+            about.begun.clone_from(&now.manifest.about.begun);
+            restored = Some(now);
+        }
         Ok(Kept { directory, restored, about })
+    }
+
+    /// The name of the source.
+    pub fn source(&self) -> &str {
+        &self.about.source
     }
 
     /// Shards of the state that is there.
     pub fn shards(&self) -> Option<usize> {
         self.restored.as_ref().map(|restored| restored.manifest.shards())
+    }
+
+    /// What has not measured the source from its beginning, in sentences.
+    pub fn notes(&self) -> impl Iterator<Item = String> {
+        self.about.begun.iter().map(|begun| format!("note: source `{}`: {}", self.about.source, began(begun)))
     }
 
     /// For the run.
@@ -57,23 +87,121 @@ impl Kept {
     }
 }
 
-/// A state goes on only under a pipeline that measures the same.
-fn same_measures(opened: &Opened<'_>, about: &About, directory: &Path) -> Result<(), Trouble> {
-    let directory = directory.display();
+/// What was restored as a state of this pipeline.
+fn adopt(
+    directory: &mut StateDirectory,
+    restored: Restored,
+    opened: &Opened<'_>,
+    index: usize,
+    about: &About,
+    (below, migrate): (&Path, bool),
+) -> Result<Restored, Trouble> {
+    let old = made_by(opened.path, &restored.manifest.about, directory.path())?;
+    let at = directory.path().display().to_string();
+    let another = |why: String| {
+        Trouble::question(format!(
+            "the state in `{at}` is of another pipeline: {why}. `streamgauge diff {} {}` tells what would keep its state; add \
+             --migrate to go on with that, go on with the pipeline as it was, or name another directory to begin anew",
+            below.display(),
+            opened.path.display()
+        ))
+    };
+    let to = &opened.pipeline.spec.sources[index];
+    let from = old.spec.sources.iter().enumerate().find(|(_, source)| source.name == to.name);
+    let all = Changes::between(&old, &opened.pipeline);
+    let (Some((before, from)), Some(changes)) = (from, all.of(&to.name)) else {
+        return Err(another(format!("it has no source `{}`", to.name)));
+    };
+    let Some(adoption) = &changes.adoption else { return Ok(restored) };
+    if let Some(difference) = changes.first().filter(|_| !migrate) {
+        return Err(another(difference));
+    }
+    // Where everything stands as it stood, the state is one of this pipeline.
+    let stands = |source: &Source| {
+        let Source { fields, steps, time, groups_ttl, metrics, .. } = source.clone();
+        (fields, steps, time, groups_ttl, metrics)
+    };
+    if changes.fate == Fate::Keeps && stands(from) == stands(to) {
+        return Ok(restored);
+    }
+    let memory_bytes = opened.pipeline.spec.memory_bytes / opened.pipeline.spec.sources.len() as u64;
+    let migration = Migration {
+        from,
+        to,
+        adoption,
+        begins: begins(changes),
+        about: about.clone(),
+        memory_bytes,
+        same_quarantine: old.inputs[before].quarantine == opened.pipeline.inputs[index].quarantine,
+        limits: Limits::bytes(usize::MAX),
+    };
+    let restored = directory.migrate(&restored, migration).map_err(Trouble::environment)?;
+    if changes.fate != Fate::Keeps {
+        tell(changes);
+    }
+    Ok(restored)
+}
+
+/// The metrics that begin, and the grouping sets of others.
+fn begins(changes: &SourceChanges) -> Vec<(String, Option<Vec<String>>)> {
+    let mut out = Vec::new();
+    for metric in &changes.metrics {
+        match metric.fate {
+            Fate::Begins => out.push((metric.metric.clone(), None)),
+            Fate::Part => {
+                out.extend(metric.begins_by.iter().map(|by| (metric.metric.clone(), Some(by.clone()))))
+            }
+            Fate::Keeps | Fate::Goes => {}
+        }
+    }
+    out
+}
+
+/// Says what becomes of the metrics of a source.
+fn tell(changes: &SourceChanges) {
+    let named = |fates: &[Fate]| {
+        let metrics = changes.metrics.iter().filter(|metric| fates.contains(&metric.fate));
+        metrics.map(|metric| format!("`{}`", metric.metric)).collect::<Vec<_>>().join(", ")
+    };
+    let parts = [
+        (named(&[Fate::Keeps]), "kept"),
+        (named(&[Fate::Part]), "kept in part"),
+        (named(&[Fate::Begins]), "begin now"),
+        (named(&[Fate::Goes]), "gone"),
+    ];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(names, _)| !names.is_empty())
+        .map(|(n, word)| format!("{word}: {n}"))
+        .collect();
+    say(format_args!("source `{}` goes on under another pipeline; {}", changes.source, parts.join("; ")));
+}
+
+/// The pipeline that a state was made by. A secret that it names in a file is looked for beside `path`.
+pub fn made_by(path: &Path, about: &About, directory: &Path) -> Result<Pipeline, Trouble> {
+    let wrong = |why: String| {
+        Trouble::environment(format!("the state in `{}` cannot be read: {why}", directory.display()))
+    };
     let overrides: Result<Vec<Override>, _> =
         about.overrides.iter().map(|text| Override::parse(text)).collect();
-    let wrong = |why: String| Trouble::environment(format!("the state in `{directory}` cannot go on: {why}"));
     let overrides = overrides.map_err(|error| wrong(format!("its overrides make no sense: {error}")))?;
-    let before = parse(opened.path, &about.name, &about.pipeline, &overrides).map_err(|problems| {
-        wrong(format!("the pipeline it was made by is not understood here:\n{problems}"))
-    })?;
-    match opened.pipeline.differs_from(&before) {
-        None => Ok(()),
-        Some(difference) => Err(Trouble::question(format!(
-            "the state in `{directory}` is of another pipeline: {difference}. Go on with the pipeline as it was, or name \
-             another directory to begin anew"
-        ))),
-    }
+    parse(path, &about.name, &about.pipeline, &overrides)
+        .map_err(|problems| wrong(format!("the pipeline it was made by is not understood here:\n{problems}")))
+}
+
+/// Since when a metric is measured, as a sentence.
+pub fn began(begun: &Begun) -> String {
+    let by = match &begun.by {
+        None => String::new(),
+        Some(by) if by.is_empty() => " in total".into(),
+        Some(by) => format!(" by {}", by.join(", ")),
+    };
+    let watermark = begun.watermark_us.map_or(String::new(), |us| format!(" (watermark {})", Time(us)));
+    format!(
+        "`{}`{by} began after {} records{watermark} and holds only what came since",
+        begun.metric,
+        grouped(begun.records)
+    )
 }
 
 /// What there is to be said about where a run began.

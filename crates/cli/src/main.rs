@@ -5,6 +5,7 @@
 mod annotate;
 mod check;
 mod demo;
+mod diff;
 mod heap;
 mod hint;
 mod http;
@@ -20,6 +21,7 @@ mod origins;
 mod output;
 mod progress;
 mod push;
+mod reload;
 mod run;
 mod save;
 mod show;
@@ -55,6 +57,9 @@ enum Verb {
     /// Says before the start what a pipeline will cost, how exact it will be, and what is doubtful about it.
     #[command(after_help = check::EXAMPLES)]
     Check(check::CheckArgs),
+    /// Says which states are kept, which begin and which go when a pipeline file changes.
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(diff::DiffArgs),
     /// Looks at the head of a file of events and writes a first pipeline file for it.
     #[command(after_help = init::EXAMPLES)]
     Init(init::InitArgs),
@@ -84,6 +89,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::demo(&args),
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::check(&args),
+        Verb::Diff(args) => diff::diff(&args),
         Verb::Init(args) => init::init(&args),
         Verb::Merge(args) => merge::merge(&args),
         Verb::Sketch(args) => sketches::sketch(&args),

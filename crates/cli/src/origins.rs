@@ -1,7 +1,9 @@
 //! States of other nodes, wherever this node tells what was measured: they are merged with its own.
 
+use crate::keep::began;
 use crate::work::{Opened, secret};
 use crate::{Trouble, say};
+use engine::origins::No;
 use engine::spec::{Measure, Source};
 use engine::state::{Saved, State, Unmergeable};
 use engine::time::Time;
@@ -12,7 +14,7 @@ use runtime::origins::{OriginLimits, Origins, names, read};
 use sketch::Limits;
 use std::cell::RefCell;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// What is measured here, with the key that values are hashed under, if there is one.
 pub struct Ours {
@@ -48,23 +50,49 @@ impl Ours {
         }
     }
 
-    /// Whether states of this source can be merged at all.
-    fn merges(&self, source: &str) -> Result<(), String> {
-        let metrics = self.pipeline.spec.sources.iter().filter(|known| known.name == source);
-        let verdict =
-            metrics.flat_map(|known| &known.metrics).find(|m| matches!(m.measure, Measure::Seen { .. }));
-        verdict.map_or(Ok(()), |metric| Err(Unmergeable::Verdict(metric.name.clone()).to_string()))
+    /// Whether a state that another node offers can be merged with what is measured here.
+    fn fits(&self, about: &About) -> Result<(), No> {
+        let sources = &self.pipeline.spec.sources;
+        let Some(source) = sources.iter().find(|source| source.name == about.source) else {
+            let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+            let (name, names) = (&about.source, names.join(", "));
+            return Err(No::NoSource(format!("no source is called `{name}` here: there are {names}")));
+        };
+        if let Some(metric) = source.metrics.iter().find(|m| matches!(m.measure, Measure::Seen { .. })) {
+            return Err(No::Another(Unmergeable::Verdict(metric.name.clone()).to_string()));
+        }
+        self.same(about).map(drop).map_err(No::Another)
     }
 }
 
-/// Where the states of other nodes are kept that this one is sent.
-pub fn store(opened: &Opened<'_>, state: &Path) -> Result<Arc<Origins>, Trouble> {
+/// What is measured here, as those know it who take states of other nodes.
+pub struct Measured(Arc<RwLock<Ours>>);
+
+impl Measured {
+    /// Another pipeline takes the place of the one there was.
+    pub fn turn(&self, opened: &Opened<'_>) -> Result<(), Trouble> {
+        let ours = ours(opened)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = ours;
+        Ok(())
+    }
+}
+
+fn ours(opened: &Opened<'_>) -> Result<Ours, Trouble> {
     let name = opened.path.display().to_string();
-    let ours = Ours::new(opened.path, &name, &opened.text, &opened.overrides).map_err(Trouble::settings)?;
-    let sources = ours.pipeline.spec.sources.iter().map(|source| source.name.clone()).collect();
-    let fits = move |about: &About| ours.merges(&about.source).and_then(|()| ours.same(about).map(drop));
-    let store = Origins::open(state, sources, Box::new(fits), OriginLimits::default());
-    store.map(Arc::new).map_err(Trouble::environment)
+    Ours::new(opened.path, &name, &opened.text, &opened.overrides).map_err(Trouble::settings)
+}
+
+/// Where the states of other nodes are kept that this one is sent.
+pub fn store(
+    opened: &Opened<'_>,
+    state: &Path,
+) -> Result<(Arc<dyn engine::origins::Origins>, Measured), Trouble> {
+    let ours = Arc::new(RwLock::new(ours(opened)?));
+    let measured = Measured(ours.clone());
+    let fits = move |about: &About| ours.read().unwrap_or_else(PoisonError::into_inner).fits(about);
+    let store =
+        Origins::open(state, Box::new(fits), OriginLimits::default()).map_err(Trouble::environment)?;
+    Ok((Arc::new(store), measured))
 }
 
 /// An origin that was merged.
@@ -122,9 +150,12 @@ impl Merged {
         Ok(())
     }
 
-    /// Says what is missing or damaged.
+    /// Says what is missing or damaged, and what is not there from the beginning.
     pub fn warn(&self) {
         for site in &self.sites {
+            for begun in &site.manifest.about.begun {
+                say(format_args!("note: origin `{}`: {}", site.name, began(begun)));
+            }
             for why in &site.damaged {
                 let (name, commit) = (&site.name, site.manifest.number);
                 say(format_args!(
@@ -161,8 +192,7 @@ pub fn join<'a>(
     opened: &Opened<'_>,
     directory: &Path,
 ) -> Result<bool, Trouble> {
-    let name = opened.path.display().to_string();
-    let ours = Ours::new(opened.path, &name, &opened.text, &opened.overrides).map_err(Trouble::settings)?;
+    let ours = ours(opened)?;
     let own = finished.saved.take().map(|saved| saved.restore(source, &Limits::bytes(usize::MAX)));
     let own = own.transpose().map_err(Trouble::environment)?;
     let merged = Merged::new(own, source, &ours, directory);

@@ -1,12 +1,12 @@
 //! `streamgauge run`: sources to their end, then every metric on standard output; everything else on standard error.
 
 use crate::annotate::Events;
-use crate::http::Inboxes;
-use crate::interrupt;
+use crate::http::{Door, Inboxes};
 use crate::keep::{self, Kept};
 use crate::note::note;
 use crate::origins;
 use crate::output::{self, may_replace};
+use crate::reload::{Ready, Signals, Standing, follow};
 use crate::save;
 use crate::show::{Format, Report};
 use crate::work::{How, Opened, Work};
@@ -18,9 +18,9 @@ use engine::intake::Judged;
 use engine::spec::{Question, Source};
 use engine::time::Span;
 use plan::{About, Pipeline, SinkKind};
+use runtime::origins::names;
 use runtime::{Annotate, Finished, RunError};
-use serve::Server;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +33,7 @@ pub const EXAMPLES: &str = "Examples:
   streamgauge run --once shop.toml --save monday.sgs
   streamgauge run --once shop.toml --state state
   streamgauge run shop.toml --state state
+  streamgauge run --once shop-new.toml --state state --migrate
   streamgauge run --once shop.toml --annotate returning,visitors
   zcat day.gz | streamgauge run --once shop.toml --set source.events.path=- --set source.events.format=ndjson
 
@@ -46,7 +47,7 @@ pub struct RunArgs {
     pipeline: PathBuf,
     /// Read the sources to their end, report, and stop. Without it they are followed: what is appended to files (also when
     /// they are rotated or truncated), files that join a pattern, standard input, until Ctrl-C or SIGTERM; then comes the
-    /// report.
+    /// report. At SIGHUP a run with --state reads the pipeline file anew and goes on with it (docs/resume.md).
     #[arg(long)]
     once: bool,
     /// How the report is written.
@@ -78,6 +79,10 @@ pub struct RunArgs {
     /// whole ladder of panes is kept, whatever is asked now.
     #[arg(long, value_name = "DIR", conflicts_with = "annotate", value_hint = clap::ValueHint::DirPath)]
     state: Option<PathBuf>,
+    /// Go on from a state of another pipeline: metrics that measure the same keep what they have, others begin now, and hold only
+    /// what comes from now on. `streamgauge diff` tells which are which.
+    #[arg(long, requires = "state")]
+    migrate: bool,
     /// Number of shards, the parts of the state [default: those of --state, else the cores of this machine, or fewer if `memory` does not hold the totals of so many].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     shards: Option<u16>,
@@ -86,96 +91,169 @@ pub struct RunArgs {
     workers: Option<u16>,
 }
 
-/// Runs the command. Whatever can be judged before the first byte is read is judged first.
+/// What a run was asked for.
+pub struct Asked<'a> {
+    pub args: &'a RunArgs,
+    pub question: Question,
+}
+
+impl RunArgs {
+    /// Where the state is kept.
+    pub fn state(&self) -> Option<&Path> {
+        self.state.as_deref()
+    }
+
+    /// Whether a state of another pipeline goes on with what stays.
+    pub fn migrates(&self) -> bool {
+        self.migrate
+    }
+}
+
+impl<'a> Asked<'a> {
+    /// The pipeline file as it is now. Whatever can be judged before the first byte is read is judged here.
+    ///
+    /// # Errors
+    /// A file that cannot be read, makes no sense, or cannot answer the question.
+    pub fn ready(&self) -> Result<Ready<'a>, Trouble> {
+        let args = self.args;
+        let opened = Opened::new("run", &args.pipeline, &args.set)?;
+        opened.no_circle()?;
+        let kept = (0..opened.pipeline.spec.sources.len())
+            .map(|index| {
+                let asked = restrict(&opened.pipeline, index, self.question)?;
+                // A state that is kept can be asked anything later, and panes leave that nobody asks for.
+                let whole = args.state.is_some() || !opened.sinks(index).is_empty();
+                Ok((index, if whole { opened.pipeline.spec.sources[index].clone() } else { asked }))
+            })
+            .collect::<Result<Vec<(usize, Source)>, Trouble>>()?;
+        let shards = opened.shards(args.shards, &kept)?;
+        Ok(Ready { opened, kept, shards })
+    }
+}
+
+/// Runs the command.
 pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
-    let question = question(args)?;
-    let opened = Opened::new("run", &args.pipeline, &args.set)?;
-    let kept = (0..opened.pipeline.spec.sources.len())
-        .map(|index| {
-            let asked = restrict(&opened.pipeline, index, question)?;
-            // A state that is kept can be asked anything later, and panes leave that nobody asks for.
-            let whole = args.state.is_some() || !opened.sinks(index).is_empty();
-            Ok((index, if whole { opened.pipeline.spec.sources[index].clone() } else { asked }))
-        })
-        .collect::<Result<Vec<(usize, Source)>, Trouble>>()?;
-    let shards = opened.shards(args.shards, &kept)?;
-    let mut states = kept
-        .iter()
-        .map(|(index, _)| args.state.as_ref().map(|path| Kept::open(&opened, *index, path)).transpose())
-        .collect::<Result<Vec<Option<Kept>>, Trouble>>()?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let inboxes = Inboxes::open(&opened, args.state.as_deref())?;
-    let input = |index| match inboxes.input(&opened, index, args.once, &stop) {
+    let asked = Asked { args, question: question(args)? };
+    let mut ready = asked.ready()?;
+    let mut standing = Standing::new(&ready, args)?;
+    let mut signals = None;
+    loop {
+        let stop = Arc::new(AtomicBool::new(false));
+        let Standing { states, inboxes, door } = &mut standing;
+        let opened = &ready.opened;
+        let notes: Vec<String> = states.iter().flatten().flat_map(Kept::notes).collect();
+        let work = works(args, &ready, inboxes, &stop)?;
+        if !args.annotate.is_empty() {
+            return annotate(args, opened, &work);
+        }
+        if let Some(path) = &args.save {
+            may_replace(path, &output::STATE)?;
+        }
+        if args.once {
+            let finished = one_by_one(&work, states, args, ready.shards);
+            inboxes.close();
+            let told = tell(args, opened, &work, finished)?;
+            notes.iter().for_each(say);
+            return told.report(&asked, opened);
+        }
+        let signals = match &mut signals {
+            Some(signals) => signals,
+            none => none.insert(Signals::new()?),
+        };
+        if door.is_none() {
+            *door = inboxes.serve(opened, args.state())?;
+        }
+        let (finished, next) = follow(&work, states, &asked, (ready.shards, &opened.text), &stop, signals);
+        let Some(next) = next else {
+            door.take().into_iter().for_each(Door::close);
+            inboxes.close();
+            let told = tell(args, opened, &work, finished)?;
+            notes.iter().for_each(say);
+            return told.report(&asked, opened);
+        };
+        for (index, finished) in finished.into_iter().enumerate() {
+            finished.map_err(|error| opened.unreadable(index, error))?;
+        }
+        drop(work);
+        let below = args.state().unwrap_or(Path::new(""));
+        standing = standing.turn(&next, below)?;
+        ready = next;
+    }
+}
+
+/// The sources, ready to be read.
+fn works<'a>(
+    args: &RunArgs,
+    ready: &'a Ready<'_>,
+    inboxes: &Inboxes,
+    stop: &Arc<AtomicBool>,
+) -> Result<Vec<Work<'a>>, Trouble> {
+    let opened = &ready.opened;
+    let input = |index| match inboxes.input(opened, index, args.once, stop) {
         Some(inbox) => Ok(inbox),
         None if args.once => opened.files(index),
-        None => Ok(opened.follow(index, &stop)),
+        None => Ok(opened.follow(index, stop)),
     };
-    let work = kept
-        .into_iter()
-        .map(|(index, kept)| {
-            let work = opened.work(index, kept, input(index)?);
-            Ok(Work { sinks: opened.sinks(index), ..work })
-        })
-        .collect::<Result<Vec<Work<'_>>, Trouble>>()?;
-    if !args.annotate.is_empty() {
-        return annotate(args, &opened, &work);
-    }
-    if let Some(path) = &args.save {
-        may_replace(path, &output::STATE)?;
-    }
-    let finished = if args.once {
-        one_by_one(&work, &mut states, args, shards)
-    } else {
-        interrupt::raise_on_signal(&stop)
-            .map_err(|error| Trouble::environment(format!("cannot wait for signals: {error}")))?;
-        let server = inboxes.serve(&opened, args.state.as_deref())?;
-        let finished = together(&work, &mut states, args, shards, &stop);
-        server.into_iter().for_each(Server::stop);
-        finished
+    let work = |(index, kept): &(usize, Source)| {
+        let work = opened.work(*index, kept.clone(), input(*index)?);
+        Ok(Work { sinks: opened.sinks(*index), ..work })
     };
-    inboxes.close();
-    let mut nothing = false;
-    // All sources first: a report is whole or not there at all.
-    let mut measured = Vec::new();
+    ready.kept.iter().map(work).collect()
+}
+
+/// Sources that came to their end.
+struct Told<'a> {
+    measured: Vec<Finished<'a>>,
+    /// Whether there was nothing to measure, in all or for a metric.
+    nothing: bool,
+    /// Whether the states of all other nodes are in it.
+    whole: bool,
+}
+
+/// Notes what happened, and merges what other nodes have sent. All sources first: a report is whole or not there at all.
+fn tell<'a>(
+    args: &RunArgs,
+    opened: &Opened<'_>,
+    work: &'a [Work<'a>],
+    finished: Vec<Result<Finished<'a>, RunError>>,
+) -> Result<Told<'a>, Trouble> {
+    let mut told = Told { measured: Vec::new(), nothing: false, whole: true };
     for (index, (work, finished)) in work.iter().zip(finished).enumerate() {
         let finished = finished.map_err(|error| opened.unreadable(index, error))?;
         keep::note(&work.source.name, &finished);
-        let alone = origins_of(args, &work.source.name).is_empty();
+        let others = args.state().filter(|state| !names(state, &work.source.name).is_empty());
         // A node that has events of others alone has something to tell.
-        if alone || finished.tally.read > 0 {
-            nothing |= note(&opened.pipeline, index, &finished, &work.quarantine);
+        if others.is_none() || finished.tally.read > 0 {
+            told.nothing |= note(&opened.pipeline, index, &finished, &work.quarantine);
         }
-        measured.push(finished);
-    }
-    let mut whole = true;
-    if let Some(state) = &args.state {
-        for (work, finished) in work.iter().zip(&mut measured) {
-            if !origins_of(args, &work.source.name).is_empty() {
-                whole &= origins::join(finished, &work.kept, &opened, state)?;
-            }
+        told.measured.push(finished);
+        if let (Some(state), Some(finished)) = (others, told.measured.last_mut()) {
+            told.whole &= origins::join(finished, &work.kept, opened, state)?;
         }
     }
-    let saved = args.save.as_ref().map_or(Ok(()), |path| {
-        let states = measured.iter_mut().filter_map(|finished| finished.saved.take()).collect();
-        let file = save::file(&opened, question, states);
-        output::write(path, &file.write(), &output::STATE)
-    });
-    // Where panes leave over standard output, it holds nothing else.
-    let taken = opened.pipeline.sinks.iter().any(|sink| sink.kind == SinkKind::Stdout);
-    let reported = if taken { Ok(()) } else { report(&measured, args.format, question) };
-    // What was measured is told, saved or not.
-    saved?;
-    reported?;
-    Ok(ExitCode::from(match (whole, nothing) {
-        (false, _) => NOT_WHOLE,
-        (true, true) => NOTHING_MEASURED,
-        (true, false) => 0,
-    }))
+    Ok(told)
 }
 
-/// Other nodes that have sent what they measured of a source.
-fn origins_of(args: &RunArgs, source: &str) -> Vec<String> {
-    args.state.as_ref().map_or_else(Vec::new, |state| runtime::origins::names(state, source))
+impl Told<'_> {
+    fn report(mut self, asked: &Asked<'_>, opened: &Opened<'_>) -> Result<ExitCode, Trouble> {
+        let Asked { args, question } = *asked;
+        let saved = args.save.as_ref().map_or(Ok(()), |path| {
+            let states = self.measured.iter_mut().filter_map(|finished| finished.saved.take()).collect();
+            let file = save::file(opened, question, states);
+            output::write(path, &file.write(), &output::STATE)
+        });
+        // Where panes leave over standard output, it holds nothing else.
+        let taken = opened.pipeline.sinks.iter().any(|sink| sink.kind == SinkKind::Stdout);
+        let reported = if taken { Ok(()) } else { report(&self.measured, args.format, question) };
+        // What was measured is told, saved or not.
+        saved?;
+        reported?;
+        Ok(ExitCode::from(match (self.whole, self.nothing) {
+            (false, _) => NOT_WHOLE,
+            (true, true) => NOTHING_MEASURED,
+            (true, false) => 0,
+        }))
+    }
 }
 
 fn report(measured: &[Finished<'_>], format: Format, question: Question) -> Result<(), Trouble> {
@@ -204,7 +282,7 @@ fn one_by_one<'a>(
 }
 
 /// Follows all sources at once, each with threads of its own. An error in one stops all.
-fn together<'a>(
+pub fn together<'a>(
     work: &'a [Work<'a>],
     states: &'a mut [Option<Kept>],
     args: &RunArgs,
@@ -238,7 +316,7 @@ fn how<'a>(args: &RunArgs, shards: usize, state: Option<&'a mut Kept>) -> How<'a
         shards,
         workers: args.workers.map_or(shards, usize::from),
         // What other nodes have sent is merged with the state, and may come at any time.
-        save: args.save.is_some() || args.state.as_deref().is_some_and(runtime::origins::any),
+        save: args.save.is_some() || args.state().is_some_and(runtime::origins::any),
         keep: state.map(Kept::keep),
         annotate: None,
     }

@@ -5,8 +5,8 @@ use crate::progress::Progress;
 use crate::{Trouble, say};
 use engine::compute::Compute;
 use engine::spec::Source;
-use plan::{InputKind, Override, Pipeline, Problems, SecretAt, SinkKind};
-use runtime::{Annotate, Finished, Follow, Input, Job, Keep, RunError, Sink, SinkTo, Watch};
+use plan::{About, InputKind, Override, Pipeline, Problems, SecretAt, SinkKind};
+use runtime::{Annotate, Finished, Follow, Input, Job, Keep, RunError, Sink, SinkTo, Watch, would_match};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -89,6 +89,31 @@ impl<'a> Opened<'a> {
         let memory_bytes = self.pipeline.spec.memory_bytes / self.pipeline.spec.sources.len() as u64;
         let every = Duration::from_micros(self.pipeline.checkpoint.every.0.unsigned_abs());
         Work { source, kept, program, input, quarantine, memory_bytes, sinks: Vec::new(), every }
+    }
+
+    /// What a run writes must not be what it reads: it would feed on itself.
+    ///
+    /// # Errors
+    /// A sink whose file a source would read.
+    pub fn no_circle(&self) -> Result<(), Trouble> {
+        let sinks = (0..self.pipeline.inputs.len()).flat_map(|index| self.sinks(index));
+        for sink in sinks {
+            let Some(file) = sink.to.first_file() else { continue };
+            for index in 0..self.pipeline.inputs.len() {
+                let (patterns, bases) = self.paths(index);
+                if let Some(pattern) = patterns.iter().find(|pattern| would_match(pattern, &bases, &file)) {
+                    let text = format!(
+                        "sink `{}` writes `{}`, which `{pattern}` matches: the source would read what leaves it",
+                        sink.name,
+                        file.display()
+                    );
+                    let hint = "let the sink write to another directory, or under another extension";
+                    let problem = self.pipeline.problem(index, About::Path, text, Some(hint.into()));
+                    return Err(Trouble::settings(problem));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Where closed panes of source number `index` go.

@@ -5,6 +5,7 @@ use crate::answer::Answer;
 use crate::batch::{Batch, Block};
 use crate::compute::Compute;
 use crate::decode::{Decoder, DecoderError};
+use crate::idle::IdleGroups;
 use crate::intake::{Intake, Judged, Tally};
 use crate::judge::Judge;
 use crate::outlet::Outlet;
@@ -20,6 +21,7 @@ pub struct Engine<'a> {
     intake: Intake,
     judge: Judge,
     shards: Vec<Shard>,
+    idle: IdleGroups,
 }
 
 impl<'a> Engine<'a> {
@@ -51,6 +53,7 @@ impl<'a> Engine<'a> {
             intake: Intake::new(source),
             judge: Judge::new(source, program, verdict_bytes),
             shards: (0..shards).map(|_| Shard::new(source, shard_bytes)).collect(),
+            idle: IdleGroups::new(source),
         })
     }
 
@@ -72,6 +75,7 @@ impl<'a> Engine<'a> {
         each: &mut dyn FnMut(&Judged, usize, Notes<'_>),
     ) {
         let batch = self.decoder.decode(block);
+        self.forget_idle();
         let judged = self.intake.push(batch);
         self.apply_each(judged, annotator, each);
     }
@@ -84,6 +88,7 @@ impl<'a> Engine<'a> {
 
     /// Folds a decoded batch in.
     pub fn push_batch(&mut self, batch: Batch) {
+        self.forget_idle();
         for judged in self.intake.push(batch) {
             self.apply(judged);
         }
@@ -121,6 +126,14 @@ impl<'a> Engine<'a> {
             self.shards.iter_mut().for_each(|s| s.advance(watermark));
         }
         State::new(self.shards, self.judge, self.intake.tally(), self.intake.watermark())
+    }
+
+    /// Between two blocks, so that it does not depend on which shard is how far.
+    fn forget_idle(&mut self) {
+        let watermark = self.intake.watermark();
+        if let Some(watermark) = watermark.filter(|_| self.idle.is_due(watermark)) {
+            self.idle.look(watermark, &mut self.shards.iter_mut().collect::<Vec<_>>());
+        }
     }
 
     fn apply(&mut self, mut judged: Judged) {

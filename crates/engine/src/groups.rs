@@ -12,6 +12,7 @@ use crate::column::Column;
 use crate::spec::Kind;
 use arrow_array::Array;
 use sketch::hash::canonical_bits;
+use std::sync::Arc;
 
 pub(crate) use bytes::{Order, is_value};
 
@@ -53,7 +54,8 @@ struct Slot {
 
 #[derive(Debug, Clone, Default)]
 struct Entry {
-    key: Box<[u8]>,
+    /// Shared with frozen copies of the table.
+    key: Arc<[u8]>,
     live: bool,
     missed: u64,
 }
@@ -146,6 +148,26 @@ impl Groups {
         let mut leaving = order.split_off(max);
         leaving.sort_unstable();
         self.offset = leaving.iter().map(|&g| self.upper(g)).fold(self.offset, u64::max);
+        self.let_go(&leaving);
+        leaving
+    }
+
+    /// The groups that are kept apart, by key, with their weights.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        self.live_groups().map(|group| (&*self.entries[group as usize].key, self.weights[group as usize]))
+    }
+
+    /// Forgets groups by their keys, and names them: the caller folds them into [`OTHER`]. Whatever comes under such a key later
+    /// is a group of its own, of which nothing was missed.
+    pub(crate) fn forget(&mut self, keys: &[Box<[u8]>]) -> Vec<u32> {
+        let mut leaving: Vec<u32> = keys.iter().filter_map(|key| self.find(key, Print::of(key))).collect();
+        leaving.sort_unstable();
+        self.let_go(&leaving);
+        leaving
+    }
+
+    /// Frees the numbers of these groups, which ascend.
+    fn let_go(&mut self, leaving: &[u32]) {
         for &group in leaving.iter().rev() {
             self.entries[group as usize] = Entry::default();
             self.weights[group as usize] = 0;
@@ -154,7 +176,6 @@ impl Groups {
         self.live -= leaving.len();
         self.folded += leaving.len() as u64;
         self.rebuild();
-        leaving
     }
 
     /// Takes in the groups of another shard: the new number of each of its groups, by old number.
@@ -183,6 +204,30 @@ impl Groups {
         }
         self.offset += other.offset;
         self.folded += other.folded;
+        map
+    }
+
+    /// Goes on with the groups of another table, by the fields of this one: numbers, weights, and what was folded.
+    pub(crate) fn adopt(&mut self, old: &Groups) {
+        let (fields, max) = (std::mem::take(&mut self.fields), self.max.min(old.max));
+        *self = Groups { fields, max, ..old.clone() };
+    }
+
+    /// The number of each group of another table here, by its number there. One that is not here becomes known, with nothing
+    /// in it.
+    pub(crate) fn find_all(&mut self, other: &Groups) -> Vec<u32> {
+        let mut map = vec![OTHER; other.entries.len()];
+        for theirs in other.live_groups() {
+            let entry = &other.entries[theirs as usize];
+            let print = Print::of(&entry.key);
+            let known = self.find(&entry.key, print);
+            map[theirs as usize] = known.unwrap_or_else(|| {
+                let group = self.add(&entry.key, print);
+                (self.entries[group as usize].missed, self.weights[group as usize]) =
+                    (entry.missed, other.weights[theirs as usize]);
+                group
+            });
+        }
         map
     }
 

@@ -5,6 +5,7 @@
 //! A record further ahead than `ahead` does not move the clock until `agree` records in a row say the same: a gap, not
 //! a poison. Results never depend on how the input was cut into blocks.
 
+mod adopt;
 mod bytes;
 
 use crate::batch::{Batch, Reason};

@@ -11,6 +11,7 @@
 //! Threads, files, channels and clocks belong to whoever drives it (`runtime`).
 #![forbid(unsafe_code)]
 
+pub mod adopt;
 pub mod annotate;
 pub mod answer;
 pub mod batch;
@@ -23,6 +24,7 @@ pub mod doubt;
 pub mod engine;
 mod freezable;
 pub mod groups;
+pub mod idle;
 pub mod inbox;
 pub mod intake;
 pub mod judge;
@@ -33,9 +35,11 @@ pub mod rollup;
 pub mod series;
 pub mod session;
 pub mod shard;
+mod slide;
 pub mod spec;
 pub mod state;
 pub mod time;
+pub mod verdicts;
 
 pub use engine::Engine;
 pub use restore::RestoreError;

@@ -3,15 +3,15 @@
 use crate::answer::{Answer, Key, Number, Reading, describe};
 use crate::batch::Reason;
 use crate::cell::{Cell, Cells, NO_CELL};
-use crate::doubt::Misjudged;
+use crate::doubt::{Doubts, Misjudged};
 use crate::groups::OTHER;
 use crate::intake::Tally;
-use crate::judge::Verdicts;
 use crate::series::{Role, Series};
-use crate::session::{Closed, Doubts};
 use crate::shard::{GivenWay, GroupingSet, Shard};
+use crate::slide::Slide;
 use crate::spec::{Field, Level, Measure, Metric, Question, Source, Window};
 use crate::time::{Span, Time};
+use crate::verdicts::Verdicts;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -327,6 +327,9 @@ impl<'a> Outlet<'a> {
     ) {
         let panes = series.panes(part.size);
         let offered = offered.map(|series| series.panes(part.size)).unwrap_or_default();
+        let measure = &self.source.metrics[series.metric].measure;
+        let mut slide = Slide::new(&panes, measure, part.window, part.every);
+        let mut offered = Slide::new(&offered, &Measure::Count, part.window, part.every);
         for start in window_starts(panes.keys().copied(), part.window, part.every) {
             if part.from.is_some_and(|from| start < from) || part.before.is_some_and(|before| start >= before)
             {
@@ -336,8 +339,8 @@ impl<'a> Outlet<'a> {
             let resolved = &mut |answer: Answer, cell: &Cell| {
                 out(Answer { resolution: part.resolution, ..answer }, cell);
             };
-            let cells = within(&panes, asked);
-            self.groups(set, series, &cells, &within(&offered, asked), Asked::of(Some(asked)), resolved);
+            let (cells, offered) = (slide.cells(start), offered.cells(start));
+            self.groups(set, series, &cells, &offered, Asked::of(Some(asked)), resolved);
         }
     }
 
@@ -477,6 +480,27 @@ impl<'a> Outlet<'a> {
                 late: t.late,
             };
             out(answer, &NO_CELL);
+        }
+    }
+}
+
+/// Sessions read out: everything that was held is closed.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub metric: usize,
+    pub outlet: Outlet<'static>,
+    pub doubts: Doubts,
+    /// Whether a verdict decides which events enter.
+    pub uncertain: bool,
+}
+
+impl Closed {
+    /// The answers of the metric and of those made of it, widened by what may be wrong.
+    pub(crate) fn doubted(&self, reading: &mut Reading, cell: &Cell) {
+        if self.uncertain {
+            reading.promise_nothing();
+        } else if self.doubts != Doubts::default() {
+            reading.doubt_sessions(self.doubts, cell);
         }
     }
 }

@@ -4,16 +4,17 @@
 //! Panes are held back until they have left ([`crate::shard::Shard::hold`]), however short they are kept. What has left is
 //! part of the state, so that after a restart nothing leaves twice and nothing is left out.
 
+use crate::adopt::Adoption;
 use crate::answer::Answer;
 use crate::answer::json::By;
 use crate::intake::Tally;
-use crate::judge::Verdicts;
 use crate::outlet::Outlet;
 use crate::restore::count;
 use crate::series::{Role, optional_time};
 use crate::shard::Shard;
 use crate::spec::Source;
 use crate::time::{Span, Time};
+use crate::verdicts::Verdicts;
 use sketch::codec::write_varint;
 use sketch::{DecodeError, Reader};
 use std::collections::BTreeMap;
@@ -134,6 +135,21 @@ impl Rollups {
         }
     }
 
+    /// What has left, for the metrics of a new source: each goes on as the one whose state it goes on with. Where event time is
+    /// another, nothing has left.
+    pub fn adopt(&self, adoption: &Adoption) -> Rollups {
+        let old = (0..adoption.metrics.len()).map(|metric| adoption.old_metric(metric));
+        let levels = old.map(|old| self.levels.get(old?).copied().flatten()).collect();
+        let mut adopted =
+            Rollups { left_to: self.left_to.filter(|_| adoption.clock), ..Rollups::new(levels) };
+        for ((metric, start), revised) in &self.revised {
+            if let Some(metric) = adoption.new_metric(*metric) {
+                adopted.revised.insert((metric, *start), revised.clone());
+            }
+        }
+        adopted
+    }
+
     /// Appends what has left.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         write_varint(self.levels.len() as u64, out);
@@ -161,8 +177,23 @@ impl Rollups {
     /// # Errors
     /// Bytes that no snapshot has.
     pub fn restore(levels: Vec<Option<Span>>, r: &mut Reader<'_>) -> Result<Rollups, DecodeError> {
+        let mut then = Rollups::restore_as_written(r)?;
+        let same = |metric: usize| {
+            let now = levels.get(metric).copied().flatten();
+            now.is_some() && now == then.levels.get(metric).copied().flatten()
+        };
+        then.revised.retain(|(metric, _), _| same(*metric));
+        Ok(Rollups { levels, ..then })
+    }
+
+    /// The same, where the levels leave that did then.
+    ///
+    /// # Errors
+    /// As [`Rollups::restore`].
+    pub fn restore_as_written(r: &mut Reader<'_>) -> Result<Rollups, DecodeError> {
         let metrics = count(r, size_of::<i64>())?;
-        let then = (0..metrics).map(|_| r.i64()).collect::<Result<Vec<i64>, _>>()?;
+        let level = |_| r.i64().map(|size| (size > 0).then_some(Span(size)));
+        let levels = (0..metrics).map(level).collect::<Result<Vec<Option<Span>>, _>>()?;
         let mut rollups = Rollups { left_to: optional_time(r)?, ..Rollups::new(levels) };
         for _ in 0..count(r, PANE_BYTES_MIN)? {
             let metric = usize::try_from(r.varint()?).unwrap_or(usize::MAX);
@@ -174,10 +205,7 @@ impl Rollups {
                 let group = group.map_err(|_| DecodeError::Invalid("a group that has left"))?;
                 revised.cells.insert(group, r.varint()?);
             }
-            let now = rollups.levels.get(metric).copied().flatten().map(|size| size.0);
-            if now.is_some() && now == then.get(metric).copied() {
-                rollups.revised.insert((metric, start), revised);
-            }
+            rollups.revised.insert((metric, start), revised);
         }
         Ok(rollups)
     }

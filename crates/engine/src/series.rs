@@ -5,6 +5,7 @@
 //! closed goes into the finest level that still keeps it, directly into every coarser level that pane was merged
 //! into, and raises the revision of each cell it changes.
 
+mod adopt;
 mod bytes;
 mod parts;
 

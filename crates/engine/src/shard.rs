@@ -4,6 +4,7 @@
 //! of the input goes whole to shard n mod S, in the order of numbers; whatever S is, merged shards hold the same
 //! order-free state.
 
+mod adopt;
 mod bytes;
 mod frozen;
 mod parts;
@@ -238,6 +239,13 @@ impl Shard {
         self.given_way = self.given_way.plus(other.given_way);
         self.weights_negative += other.weights_negative;
         self.weights_too_large += other.weights_too_large;
+    }
+
+    /// Folds groups of a grouping set into the other group, by their keys: nothing reaches them any more.
+    pub(crate) fn forget(&mut self, set: usize, keys: &[Box<[u8]>]) {
+        let set = &mut self.sets[set];
+        let leaving = set.groups.forget(keys);
+        set.series.iter_mut().for_each(|series| series.fold_into_other(&leaving));
     }
 
     /// Keeps panes that end after `from` until they have left, however old they are; by metric, those of the level that

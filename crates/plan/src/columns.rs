@@ -27,6 +27,8 @@ pub(crate) struct Columns {
     pub program: Option<Arc<Program>>,
     /// All of them.
     pub all: Vec<Field>,
+    /// How each one comes about.
+    pub definitions: Vec<Definition>,
     /// Where each one is spoken of first.
     pub places: Vec<Option<Place>>,
     /// What a name stands for outside of definitions.
@@ -43,6 +45,7 @@ impl Columns {
         let fields = plan.record_fields(problems);
         let mut columns =
             Columns { places: plan.field_places(&fields), all: fields.clone(), ..Columns::default() };
+        columns.definitions = vec![Definition::Field; fields.len()];
         columns.by_name = fields.iter().enumerate().map(|(n, field)| (field.path.clone(), n)).collect();
         columns.fields = fields;
         let mut program = ProgramBuilder::new();
@@ -65,6 +68,17 @@ impl Columns {
     pub fn named(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
     }
+}
+
+/// How a column comes about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Definition {
+    /// A field of the record.
+    Field,
+    /// By this expression, over these columns: computed, or the list that is exploded.
+    Expression(String, Vec<usize>),
+    /// The verdict of this metric.
+    Verdict(usize),
 }
 
 /// What a column that is not read must know: how it comes about.
@@ -273,6 +287,8 @@ impl<'a> Layout<'a> {
                     problems.push(Problem::at(&list.text.place, why));
                 }
                 let field = Field { path: name.value.clone(), kind: compiled.kind };
+                let used = sql.names.iter().map(|(name, _)| number(name)).collect();
+                columns.definitions.push(Definition::Expression(sql.text(), used));
                 columns.by_name.insert(name.value.clone(), columns.all.len());
                 columns.all.push(field.clone());
                 columns.places.push(Some(name.place.clone()));
@@ -352,6 +368,8 @@ impl<'a> Layout<'a> {
             };
             // What went wrong is said; the columns behind it could only repeat it.
             let Some(field) = field else { return };
+            let definition = self.definition(node, columns, &numbers);
+            columns.definitions.push(definition);
             numbers.insert(node, number);
             columns.all.push(field);
             columns.places.push(Some(place.clone()));
@@ -374,6 +392,33 @@ impl<'a> Layout<'a> {
         columns.program = program.build().map(Arc::new);
     }
 
+    /// How a node comes about, those it uses being numbered.
+    fn definition(&self, node: usize, columns: &Columns, numbers: &BTreeMap<usize, usize>) -> Definition {
+        let (expression, own) = match self.nodes[node] {
+            Node::Verdict(metric, _) => return Definition::Verdict(metric),
+            Node::Derived(name, expression) => (expression, Some(name.value.as_str())),
+            Node::Inline(expression) => (expression, None),
+        };
+        let text = expression.sql.as_ref().map_or_else(|| expression.text.value.clone(), Sql::text);
+        let names = expression.names();
+        let used = names.iter().map(|name| self.number(name, own, columns, numbers)).collect();
+        Definition::Expression(text, used)
+    }
+
+    /// The column that `name` stands for in the definition of `own`.
+    fn number(
+        &self,
+        name: &str,
+        own: Option<&str>,
+        columns: &Columns,
+        numbers: &BTreeMap<usize, usize>,
+    ) -> usize {
+        match self.target(name, own) {
+            Target::Node(node) => numbers.get(&node).copied().unwrap_or_default(),
+            Target::Record | Target::Item => columns.by_name.get(name).copied().unwrap_or_default(),
+        }
+    }
+
     fn compiled(
         &self,
         expression: &Expression,
@@ -382,10 +427,7 @@ impl<'a> Layout<'a> {
         numbers: &BTreeMap<usize, usize>,
         problems: &mut Problems,
     ) -> Option<Compiled> {
-        let number = |name: &str| match self.target(name, own) {
-            Target::Node(node) => numbers.get(&node).copied().unwrap_or_default(),
-            Target::Record | Target::Item => columns.by_name.get(name).copied().unwrap_or_default(),
-        };
+        let number = |name: &str| self.number(name, own, columns, numbers);
         let sql = match &expression.sql {
             Some(sql) => sql.clone(),
             None => Sql::name(&expression.text.value),

@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 mod accuracy;
+mod change;
 mod columns;
 mod explain;
 mod expr;
@@ -43,11 +44,13 @@ mod sink;
 pub mod size;
 
 pub use accuracy::{Accuracy, Choice};
+pub use change::{Change, Changes, Fate, MetricChanges, SourceChanges};
 pub use explain::{Explained, SharedSet, Stage};
 pub use expr::Program;
 pub use file::checkpoint::{Checkpoint, Compression};
 pub use file::overrides::Override;
 pub use file::serve::Serve;
+pub use file::sink::SinkKind;
 pub use file::time::zone_name;
 pub use file::values::bytes;
 pub use input::{Input, InputKind};
@@ -55,7 +58,7 @@ pub use pipeline::Pipeline;
 pub use places::About;
 pub use problem::{Place, Problem, Problems, SHOWN_MAX, did_you_mean};
 pub use secret::{Fetch, SecretAt};
-pub use sink::{Sink, SinkKind};
+pub use sink::Sink;
 
 /// The JSON Schema of pipeline files, for editors.
 pub const SCHEMA: &str = include_str!("../../../docs/pipeline.schema.json");

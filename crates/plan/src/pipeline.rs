@@ -1,7 +1,7 @@
 //! From the tables of a file to the spec of the engine: names are resolved, types decided, sketches sized.
 
 use crate::accuracy::{Accuracy, Choice};
-use crate::columns::Columns;
+use crate::columns::{Columns, Definition};
 use crate::expr::Program;
 use crate::file::checkpoint::Checkpoint;
 use crate::file::expression::Expression;
@@ -45,6 +45,8 @@ pub struct Pipeline {
     pub choices: Vec<Choice>,
     /// Where the words stand that the data may prove wrong.
     pub(crate) places: Places,
+    /// How the columns of each source come about; one per `spec.sources`.
+    pub(crate) definitions: Vec<Vec<Definition>>,
 }
 
 impl Pipeline {
@@ -123,6 +125,7 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
     let owners: Vec<Option<usize>> = file.metrics.iter().map(|m| owner(m, &file.sources, problems)).collect();
     let mut choices = Vec::new();
     let (mut sources, mut programs, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    let mut definitions = Vec::new();
     for (i, source) in file.sources.iter().enumerate() {
         let metrics =
             || file.metrics.iter().zip(&owners).filter(|(_, owner)| **owner == Some(i)).map(|(m, _)| m);
@@ -134,6 +137,7 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
             own.iter().filter_map(|metric| build.metric(metric, &mut choices, problems)).collect();
         sources.push(build.source(metrics, problems));
         programs.push(columns.program);
+        definitions.push(columns.definitions);
     }
     let inputs = inputs(&name, &file.sources, problems);
     // A metric that was not understood would be missed here once more.
@@ -151,6 +155,7 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
         serve,
         choices,
         places: Places { texts: Vec::new(), sources: places },
+        definitions,
     }
 }
 
@@ -217,6 +222,7 @@ impl Builder<'_> {
             bad: source.bad,
             record_bytes_max: source.record_bytes_max,
             confidence: self.file.accuracy.confidence,
+            groups_ttl: source.groups_ttl.as_ref().map(|ttl| ttl.value),
             hashing: self.file.hashing.clone(),
             metrics,
         };

@@ -6,6 +6,7 @@ use crate::quarantine::Quarantine;
 use crate::reader::{BlockHead, FileHead};
 use crate::sink::Sinks;
 use engine::batch::{Bad, Batch};
+use engine::idle::IdleGroups;
 use engine::intake::{Intake, Judged};
 use engine::judge::Judge;
 use engine::spec::{BadPolicy, Later, Source};
@@ -30,6 +31,8 @@ pub struct Desk {
     pub put_off: u64,
     /// Where closed panes go.
     pub sinks: Sinks,
+    /// Groups that nothing reaches any more.
+    pub idle: IdleGroups,
 }
 
 impl Desk {

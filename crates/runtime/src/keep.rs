@@ -8,6 +8,7 @@ use crate::reader::received::Receiver;
 use crate::reader::{BlockReader, Feed};
 use crate::resume::Plan;
 use crate::sink::Sinks;
+use engine::idle::IdleGroups;
 use engine::intake::Intake;
 use engine::judge::Judge;
 use engine::shard::Shard;
@@ -32,7 +33,12 @@ impl Restored {
     }
 
     /// The shards, each of which may then take so many bytes.
-    fn shards(&self, source: &Source, budget_bytes: u64, limits: &Limits) -> Result<Vec<Shard>, String> {
+    pub(crate) fn shards(
+        &self,
+        source: &Source,
+        budget_bytes: u64,
+        limits: &Limits,
+    ) -> Result<Vec<Shard>, String> {
         let shard = |(i, bytes): (usize, &Vec<u8>)| {
             let records = |pane| self.panes.find(i, pane);
             whole(bytes, |r| {
@@ -54,6 +60,7 @@ pub(crate) struct Start {
     pub shards: Vec<Shard>,
     pub seen: Vec<bool>,
     pub sinks: Sinks,
+    pub idle: IdleGroups,
     /// Bytes and records of the quarantine.
     pub quarantine: (u64, u64),
     pub resumed: Option<Resumed>,
@@ -69,6 +76,7 @@ impl Start {
             let mut fresh: Vec<Shard> = (0..shards).map(|_| Shard::new(job.kept, shard_bytes)).collect();
             fresh.iter_mut().for_each(|shard| sinks.hold(shard));
             return Ok(Start {
+                idle: IdleGroups::new(job.kept),
                 sinks,
                 feed,
                 positions,
@@ -90,6 +98,12 @@ impl Start {
             Judge::restore(job.kept, job.program.clone(), r, limits).map_err(|error| error.to_string())
         })
         .map_err(another)?;
+        let idle = match &manifest.idle[..] {
+            // A commit of a version that had none.
+            [] => IdleGroups::new(job.kept),
+            bytes => whole(bytes, |r| IdleGroups::restore(job.kept, r).map_err(|error| error.to_string()))
+                .map_err(another)?,
+        };
         let sinks = Sinks::start(job.sinks.clone(), true, &manifest.sinks)?;
         let mut kept = restored.shards(job.kept, shard_bytes, limits).map_err(another)?;
         kept.iter_mut().for_each(|shard| sinks.hold(shard));
@@ -116,6 +130,7 @@ impl Start {
             shards: kept,
             seen,
             sinks,
+            idle,
             quarantine: manifest.quarantine,
         })
     }
@@ -153,7 +168,10 @@ fn feed(
 }
 
 /// Reads bytes to their end.
-fn whole<T>(bytes: &[u8], read: impl FnOnce(&mut Reader<'_>) -> Result<T, String>) -> Result<T, String> {
+pub(crate) fn whole<T>(
+    bytes: &[u8],
+    read: impl FnOnce(&mut Reader<'_>) -> Result<T, String>,
+) -> Result<T, String> {
     let mut r = Reader::new(bytes);
     let out = read(&mut r)?;
     r.finish().map_err(|error| error.to_string())?;

@@ -82,6 +82,7 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
             changed: false,
             put_off: 0,
             sinks: start.sinks,
+            idle: start.idle,
         }),
         intake_turn: Turn::default(),
         every: job.every,
@@ -238,6 +239,7 @@ impl<'a> Pump<'a, '_> {
     /// are folded here, under the turn, because their workers have gone on.
     fn judge(&self, head: &BlockHead, bytes: &[u8], batch: Option<Batch>) -> Option<Judged> {
         let mut desk = lock(&self.desk);
+        self.forget_idle(&mut desk);
         self.cut_or_flush(&mut desk, head.number);
         for news in &head.news {
             self.hear(&mut desk, news);
@@ -323,6 +325,14 @@ impl<'a> Pump<'a, '_> {
         lock(&self.reader).stop();
     }
 
+    /// Before a block: groups that nothing reaches any more are forgotten in all shards at once.
+    fn forget_idle(&self, desk: &mut Desk) {
+        let watermark = desk.intake.watermark();
+        let Some(watermark) = watermark.filter(|_| desk.idle.is_due(watermark)) else { return };
+        let mut shards: Vec<MutexGuard<'_, Shard>> = self.shards.iter().map(lock).collect();
+        desk.idle.look(watermark, &mut shards.iter_mut().map(|shard| &mut **shard).collect::<Vec<_>>());
+    }
+
     /// Before a block: a commit when it is time for one, and what has closed leaves when it is much, or memory is short.
     fn cut_or_flush(&self, desk: &mut Desk, next_block: u64) {
         let kept = desk.cuts.is_some();
@@ -393,12 +403,14 @@ impl<'a> Pump<'a, '_> {
             quarantine,
             intake: Vec::new(),
             sinks: Vec::new(),
+            idle: Vec::new(),
             deliveries: desk.sinks.deliveries(),
             shards: self.shards.iter().map(|shard| lock(shard).freeze()).collect(),
             judge: desk.judge.freeze(),
         };
         desk.intake.snapshot(&mut cut.intake);
         desk.sinks.snapshot(&mut cut.sinks);
+        desk.idle.snapshot(&mut cut.idle);
         // The last one waits for its turn; another one may be put off, unless too much is leaving.
         let full = desk.sinks.pending_bytes() > PENDING_BYTES_MAX;
         let refused = if full {

@@ -7,6 +7,7 @@
 
 use crate::RunError;
 use crate::checkpoint::{count, read_bytes, read_text, write_bytes};
+use engine::adopt::Adoption;
 use engine::rollup::{Around, Rollups};
 use engine::shard::Shard;
 use engine::time::{Span, TIME_MAX, Time};
@@ -44,6 +45,16 @@ pub enum SinkTo {
     },
     /// Standard output.
     Stdout,
+}
+
+impl SinkTo {
+    /// The first file that it writes.
+    pub fn first_file(&self) -> Option<PathBuf> {
+        match self {
+            SinkTo::File { path, rotate_bytes } => Some(numbered(path, rotate_bytes.map(|_| 1))),
+            SinkTo::Stdout => None,
+        }
+    }
 }
 
 /// All sinks of a source.
@@ -158,16 +169,7 @@ impl Sinks {
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         write_varint(self.all.len() as u64, out);
         for outflow in &self.all {
-            let mut rollups = Vec::new();
-            outflow.rollups.snapshot(&mut rollups);
-            for bytes in [outflow.sink.name.as_bytes(), path_text(&outflow.sink.to).as_bytes()] {
-                write_bytes(bytes, out);
-            }
-            out.push(u8::from(outflow.rotates()));
-            write_varint(outflow.number, out);
-            write_varint(outflow.offset, out);
-            write_bytes(&rollups, out);
-            write_bytes(&outflow.pending, out);
+            outflow.entry().write(out);
         }
     }
 
@@ -180,6 +182,26 @@ impl Sinks {
     pub fn handed_on(&mut self) {
         self.all.iter_mut().for_each(Outflow::hand_on);
     }
+}
+
+/// What [`Sinks::snapshot`] wrote, for the metrics of a new source.
+///
+/// # Errors
+/// Bytes that no journal has.
+pub fn adopt_journal(journal: &[u8], adoption: &Adoption) -> Result<Vec<u8>, DecodeError> {
+    let mut out = Vec::new();
+    if journal.is_empty() {
+        return Ok(out);
+    }
+    let entries = read_journal(journal)?;
+    write_varint(entries.len() as u64, &mut out);
+    for entry in entries {
+        let rollups = Rollups::restore_as_written(&mut Reader::new(&entry.rollups))?;
+        let mut adopted = Vec::new();
+        rollups.adopt(adoption).snapshot(&mut adopted);
+        Entry { rollups: adopted, ..entry }.write(&mut out);
+    }
+    Ok(out)
 }
 
 impl Outflow {
@@ -202,6 +224,20 @@ impl Outflow {
         let mut outflow = Outflow { sink, rollups, number, offset, pending };
         outflow.hand_on();
         outflow
+    }
+
+    fn entry(&self) -> Entry {
+        let mut rollups = Vec::new();
+        self.rollups.snapshot(&mut rollups);
+        Entry {
+            name: self.sink.name.clone(),
+            path: path_text(&self.sink.to),
+            rotates: self.rotates(),
+            number: self.number,
+            offset: self.offset,
+            rollups,
+            pending: self.pending.clone(),
+        }
     }
 
     /// What was leaving is written, or will be; the next bytes may go to the next file.
@@ -287,6 +323,16 @@ struct Entry {
 }
 
 impl Entry {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_bytes(self.name.as_bytes(), out);
+        write_bytes(self.path.as_bytes(), out);
+        out.push(u8::from(self.rotates));
+        write_varint(self.number, out);
+        write_varint(self.offset, out);
+        write_bytes(&self.rollups, out);
+        write_bytes(&self.pending, out);
+    }
+
     /// Brings the file to what the commit says: what was written behind it goes, what was leaving is there.
     fn recover(&self) -> Result<(), RunError> {
         if self.path.is_empty() {

@@ -48,6 +48,8 @@ latency = { measure = "quantiles(latency_ms)", by = [[], ["page"]], panes = ["10
 const TOTALS: &str = r#"
 users   = { measure = "unique(user_id)", by = ["page", "event"], keys = "12000 + other", keep = "forever" }
 latency = { measure = "quantiles(latency_ms)", by = ["page", "event"], keys = "12000 + other", keep = "forever" }
+crowd   = { measure = "audience(user_id)", by = ["page", "event"], keys = "12000 + other", keep = "forever" }
+often   = { measure = "top(user_id, 10)", by = ["page", "event"], keys = "12000 + other", keep = "forever" }
 visits  = { measure = "quantiles(latency_ms)", by = ["user_id"], keys = "50000 + other", keep = "forever" }
 "#;
 

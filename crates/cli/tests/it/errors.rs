@@ -75,7 +75,7 @@ fn overrides_are_judged_like_the_file() {
 #[test]
 fn the_command_line_must_make_sense() {
     let dir = Workdir::with("d.ndjson", "{\"ts\": 1}\n", "time = { field = \"ts\", unit = \"s\" }", COUNT);
-    dir.call(&["run", "p.toml"]).expect(2, &["`run` needs --once"]);
+    dir.call(&["run", "p.toml", "--annotate", "n"]).expect(2, &["--once"]);
     dir.call(&["run"]).expect(2, &["<PIPELINE>"]);
     dir.call(&["runn"]).expect(2, &["'run'"]);
     for (args, fragments) in [

@@ -183,4 +183,10 @@ fn what_cannot_leave_is_said_with_its_line() {
         &["has no panes of 1m", "there are `10s`"],
     );
     check("kind = \"file\"\npath = \"x\"\nrotate = \"1\"", &["rotate"]);
+    check("kind = \"file\"\npath = \"./e.ndjson\"", &["the source would read what leaves it"]);
+    pipeline(&dir, "", "kind = \"file\"\npath = \"panes.ndjson\"");
+    let pattern = ["--set", "source.e.path=*.ndjson"];
+    dir.run(&pattern).expect(2, &["`*.ndjson` matches", "another directory"]);
+    dir.write("out/x", "");
+    dir.run(&[&pattern[..], &["--set", "sink.out.path=out/panes.ndjson"]].concat()).expect(0, &[]);
 }

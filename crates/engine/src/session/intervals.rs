@@ -2,14 +2,13 @@
 //!
 //! Two events of a key belong together when no pause between them is longer than `gap`; an interval is what belongs
 //! together, so the order in which events come changes nothing, and the intervals of two inputs become those of both
-//! ([`Intervals::absorb`]). A map by (token, start): an event costs one or two descents, O(log n).
+//! ([`Intervals::absorb`]). A map by (token, start): an event costs one descent, O(log n), and another one where intervals are joined.
 
 use crate::restore::{Room, WEIGHT_SUM_MAX, count};
 use crate::time::{Span, TIME_MAX, Time};
 use sketch::codec::write_varint;
 use sketch::{DecodeError, Reader, Token};
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 /// Accounted bytes of an interval: 32 of its own, in nodes that are two thirds full.
 pub const INTERVAL_BYTES: u64 = 56;
@@ -53,32 +52,36 @@ impl Intervals {
     /// may be here no longer; an event that might have joined one of those is refused, and the answer is false.
     pub fn take(&mut self, token: Token, time: Time, sealed: Option<Time>) -> bool {
         let (from, to) = (time.minus(self.gap), time.plus(self.gap));
-        let before = self.held.range_mut((token.0, Time(i64::MIN))..=(token.0, time)).next_back();
-        if let Some((&key, rest)) = before
+        // At most one interval begins within `gap` after the event, and mostly none: one descent finds both neighbours.
+        let mut near = self.held.range_mut((token.0, Time(i64::MIN))..=(token.0, to));
+        let mut before = near.next_back();
+        let after = before.take_if(|((_, start), _)| *start > time).map(|(&key, &mut rest)| (key, rest));
+        if after.is_some() {
+            before = near.next_back();
+        }
+        if let Some((_, rest)) = before
             && rest.end >= from
         {
             rest.events += 1;
             if rest.end < time {
                 rest.end = time;
-                self.join_next(key, time, to);
+                if let Some((key, next)) = after {
+                    *rest = Rest { end: next.end, events: rest.events + next.events };
+                    self.held.remove(&key);
+                }
             }
             return true;
         }
         if sealed.is_some_and(|sealed| from <= sealed) {
             return false;
         }
-        self.held.insert((token.0, time), Rest { end: time, events: 1 });
-        self.join_next((token.0, time), time, to);
+        let mut rest = Rest { end: time, events: 1 };
+        if let Some((key, next)) = after {
+            self.held.remove(&key);
+            rest = Rest { end: next.end, events: 1 + next.events };
+        }
+        self.held.insert((token.0, time), rest);
         true
-    }
-
-    /// Joins the interval that has just come to end at `end` with the one that begins by `to`, if there is one.
-    fn join_next(&mut self, key: (u64, Time), end: Time, to: Time) {
-        let after = (Bound::Excluded((key.0, end)), Bound::Included((key.0, to)));
-        let Some((&next, &rest)) = self.held.range(after).next() else { return };
-        self.held.remove(&next);
-        let ours = self.held.get_mut(&key).expect("the interval that was found before");
-        *ours = Rest { end: rest.end, events: ours.events + rest.events };
     }
 
     /// Takes the intervals of another input in, which may lie across ours.

@@ -1,6 +1,7 @@
 //! The engine from outside: clock, panes, shards, decoders.
 
 mod access;
+mod adopt;
 mod arrays;
 mod clock;
 mod compute;
@@ -8,6 +9,7 @@ mod days;
 mod decode;
 mod groups;
 mod hashing;
+mod idle;
 mod panes;
 mod real;
 mod recent;
@@ -16,6 +18,7 @@ mod retention;
 mod rollups;
 mod samples;
 mod sessions;
+mod slides;
 mod state;
 mod support;
 mod verdicts;

@@ -63,7 +63,7 @@ fn left(source: &Source, events: &[Event], shards: usize, often: u64) -> Vec<Ans
             None => intake.finish(0),
         };
         ready.iter().for_each(|judged| state[judged.batch.number as usize % shards].apply(judged));
-        if events.is_some() && number % often != 0 {
+        if events.is_some() && !number.is_multiple_of(often) {
             continue;
         }
         let Some(boundary) = intake.boundary() else { continue };

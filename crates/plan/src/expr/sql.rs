@@ -167,6 +167,11 @@ impl Sql {
         self.names.first().map(|(name, _)| name.as_str())
     }
 
+    /// The expression as it would be written, whatever blanks it was written with.
+    pub fn text(&self) -> String {
+        stacker::maybe_grow(STACK_BYTES, STACK_BYTES, || self.expr.to_string())
+    }
+
     /// The expression with every name replaced by the one that `rename` gives it.
     pub fn renamed(&self, rename: &dyn Fn(&str) -> String) -> Expr {
         let mut expr = self.expr.clone();

@@ -3,7 +3,7 @@
 use super::expression::Expression;
 use super::section::{Section, owned, string_in, unknown_word, wrong_type};
 use super::tree::{Entry, Table, Value};
-use super::values::{bytes_within, check_name};
+use super::values::{bytes_within, check_name, span_above_zero};
 use super::{format, time};
 use crate::input::InputKind;
 use crate::problem::{Place, Placed, Problem, Problems, did_you_mean, listed};
@@ -40,6 +40,8 @@ pub(crate) struct SourceTable {
     pub time: Option<Placed<TimeSpec>>,
     /// How long a partition must be silent to step aside.
     pub idle: Span,
+    /// How long a group may be without an event.
+    pub groups_ttl: Option<Placed<Span>>,
     pub bad: BadPolicy,
     /// Path that was given for set-aside records.
     pub quarantine: Option<Placed<String>>,
@@ -70,6 +72,11 @@ pub(crate) fn read(entry: &Entry, problems: &mut Problems) -> Option<SourceTable
     let quarantine = quarantine.map(|path| Placed { value: path.value.to_string(), place: path.place });
     let record_max =
         section.parsed("record_max", problems, |text| bytes_within(text, (16, "16B"), (1 << 30, "1GiB")));
+    let groups_ttl = section.parsed("groups_ttl", problems, span_above_zero);
+    if let Some(ttl) = groups_ttl.as_ref().filter(|_| time_entry.is_none()) {
+        let problem = Problem::at(&ttl.place, "`groups_ttl` is event time, and this source has no `time`");
+        problems.push(problem.hint("add time = { field = \"ts\" }, or leave `groups_ttl` out"));
+    }
     let derive = section.table("derive", problems);
     let explode = section.table("explode", problems);
     section.finish(&UNBUILT, problems);
@@ -91,6 +98,7 @@ pub(crate) fn read(entry: &Entry, problems: &mut Problems) -> Option<SourceTable
         has_time: time_entry.is_some(),
         idle: time.as_ref().and_then(|time| time.idle).unwrap_or(time::IDLE_DEFAULT),
         time: time.map(|time| time.spec),
+        groups_ttl,
         bad,
         quarantine,
         record_bytes_max: record_max.map_or(RECORD_BYTES_DEFAULT, |size| size.value as usize),

@@ -60,6 +60,7 @@ pub(crate) struct Cut {
     pub quarantine: (u64, u64),
     pub intake: Vec<u8>,
     pub sinks: Vec<u8>,
+    pub idle: Vec<u8>,
     /// What is written to sinks when the commit is durable.
     pub deliveries: Vec<Delivery>,
     pub shards: Vec<Frozen>,
@@ -162,6 +163,11 @@ impl StateDirectory {
         format!("{MANIFEST}{number:016x}")
     }
 
+    /// Closed panes that are there are not those of the next commit: all of its are written.
+    pub(super) fn forget_panes(&mut self) {
+        self.panes = Panes::default();
+    }
+
     /// Makes a commit durable: parts that have changed first, then the manifest, at last what nobody needs any more goes.
     /// `source` is what the state is of.
     pub(crate) fn commit(&mut self, about: &About, source: &Source, cut: Cut) -> Result<(), RunError> {
@@ -195,6 +201,7 @@ impl StateDirectory {
             quarantine: cut.quarantine,
             intake: cut.intake,
             sinks: cut.sinks,
+            idle: cut.idle,
             segments,
         };
         self.write(&StateDirectory::manifest_name(number), &manifest.write())?;

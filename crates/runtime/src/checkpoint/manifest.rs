@@ -7,8 +7,9 @@ use std::io::{self, Read};
 
 /// The first bytes of a manifest.
 const MAGIC: &[u8; 8] = b"SGCOMMIT";
-/// 2 added closed panes by themselves, what has left through sinks, and which state it is.
-const VERSION: u16 = 2;
+/// 2 added closed panes by themselves, and what has left through sinks; 3 what has begun later than the
+/// source, and which groups are idle; 4 which state it is.
+const VERSION: u16 = 4;
 pub(super) const CHECKSUM_BYTES: usize = 16;
 
 /// XXH3, 128 bits, as sixteen bytes.
@@ -40,7 +41,7 @@ pub(crate) fn checksum_of_file(mut file: impl Read) -> io::Result<[u8; CHECKSUM_
 /// are greater.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StateId {
-    /// When it began, in microseconds since 1970; 0 in commits of version 1, which do not say.
+    /// When it began, in microseconds since 1970; 0 in commits of versions before 4, which do not say.
     pub began_us: u64,
     /// Tells those apart that began at once.
     pub salt: u64,
@@ -57,6 +58,21 @@ pub struct About {
     pub pipeline: String,
     /// What was set beside it, as `KEY=VALUE`, in order.
     pub overrides: Vec<String>,
+    /// What has not measured the source from its beginning, because the pipeline has changed since.
+    pub begun: Vec<Begun>,
+}
+
+/// A metric that began when others had been measured for a while: it holds only what came since.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// Its name.
+    pub metric: String,
+    /// The names of the fields of the grouping set that began; `None` when all of them did.
+    pub by: Option<Vec<String>>,
+    /// Records of the source that had been read before.
+    pub records: u64,
+    /// The watermark then, in microseconds since 1970, where there was one.
+    pub watermark_us: Option<i64>,
 }
 
 /// How far a file was read.
@@ -126,6 +142,8 @@ pub struct Manifest {
     pub intake: Vec<u8>,
     /// What has left through sinks, and what is leaving with this commit.
     pub sinks: Vec<u8>,
+    /// Which groups are idle.
+    pub idle: Vec<u8>,
     /// The shards in order, the judge, and the closed panes, the oldest segment first.
     pub segments: Vec<Segment>,
 }
@@ -145,6 +163,8 @@ impl Manifest {
         }
         write_varint(about.overrides.len() as u64, &mut out);
         about.overrides.iter().for_each(|text| write_bytes(text.as_bytes(), &mut out));
+        write_varint(about.begun.len() as u64, &mut out);
+        about.begun.iter().for_each(|begun| begun.write(&mut out));
         out.extend_from_slice(&self.next_block.to_le_bytes());
         write_varint(self.positions.len() as u64, &mut out);
         self.positions.iter().for_each(|position| position.write(&mut out));
@@ -154,6 +174,7 @@ impl Manifest {
         out.extend_from_slice(&self.quarantine.1.to_le_bytes());
         write_bytes(&self.intake, &mut out);
         write_bytes(&self.sinks, &mut out);
+        write_bytes(&self.idle, &mut out);
         write_varint(self.segments.len() as u64, &mut out);
         self.segments.iter().for_each(|segment| segment.write(&mut out));
         let sum = checksum(&out);
@@ -185,7 +206,7 @@ impl Manifest {
 
     fn read_body(version: u16, r: &mut Reader<'_>) -> Result<Manifest, DecodeError> {
         let mut manifest = Manifest { number: r.u64()?, written_us: r.u64()?, ..Manifest::default() };
-        if version >= 2 {
+        if version >= 4 {
             manifest.state = StateId { began_us: r.u64()?, salt: r.u64()? };
         }
         let about = &mut manifest.about;
@@ -194,6 +215,11 @@ impl Manifest {
         }
         for _ in 0..count(r)? {
             about.overrides.push(read_text(r)?);
+        }
+        if version >= 3 {
+            for _ in 0..count(r)? {
+                about.begun.push(Begun::read(r)?);
+            }
         }
         manifest.next_block = r.u64()?;
         for _ in 0..count(r)? {
@@ -205,6 +231,9 @@ impl Manifest {
         manifest.intake = read_bytes(r)?.to_vec();
         if version >= 2 {
             manifest.sinks = read_bytes(r)?.to_vec();
+        }
+        if version >= 3 {
+            manifest.idle = read_bytes(r)?.to_vec();
         }
         for _ in 0..count(r)? {
             manifest.segments.push(Segment::read(version, r)?);
@@ -222,6 +251,26 @@ impl Manifest {
     pub fn written_bytes(&self) -> u64 {
         let own = super::segments_of(self.number);
         self.segments.iter().filter(|segment| segment.file.starts_with(&own)).map(|s| s.bytes).sum()
+    }
+}
+
+impl Begun {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_bytes(self.metric.as_bytes(), out);
+        let fields = self.by.as_ref().map_or(0, |by| by.len() + 1);
+        write_varint(fields as u64, out);
+        self.by.iter().flatten().for_each(|field| write_bytes(field.as_bytes(), out));
+        out.extend_from_slice(&self.records.to_le_bytes());
+        out.extend_from_slice(&self.watermark_us.unwrap_or(i64::MIN).to_le_bytes());
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Begun, DecodeError> {
+        let metric = read_text(r)?;
+        let fields = count(r)?.checked_sub(1);
+        let by = fields.map(|fields| (0..fields).map(|_| read_text(r)).collect()).transpose()?;
+        let (records, watermark) = (r.u64()?, r.i64()?);
+        let watermark_us = (watermark != i64::MIN).then_some(watermark);
+        Ok(Begun { metric, by, records, watermark_us })
     }
 }
 
@@ -323,6 +372,11 @@ mod tests {
                 name: "shop.toml".into(),
                 pipeline: "name = \"shop\"\n".into(),
                 overrides: vec!["source.events.path=a".into()],
+                begun: vec![
+                    Begun { metric: "hits".into(), records: 5, watermark_us: Some(-7), ..Begun::default() },
+                    Begun { metric: "users".into(), by: Some(vec!["page".into()]), ..Begun::default() },
+                    Begun { by: Some(Vec::new()), ..Begun::default() },
+                ],
             },
             next_block: 41,
             positions: vec![Position {
@@ -341,6 +395,7 @@ mod tests {
             quarantine: (120, 2),
             intake: vec![1, 2, 3],
             sinks: vec![4],
+            idle: vec![5, 6],
             segments: vec![Segment {
                 part: "shard-0".into(),
                 file: "segment-7-shard-0".into(),

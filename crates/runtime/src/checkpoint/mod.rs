@@ -12,13 +12,15 @@
 
 mod directory;
 mod manifest;
+mod migrate;
 mod panes;
 mod segment;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use directory::{Restored, StateDirectory};
-pub use manifest::{About, Manifest, Position, Segment, StateId};
+pub use manifest::{About, Begun, Manifest, Position, Segment, StateId};
+pub use migrate::Migration;
 pub use panes::PaneRecords;
 pub use segment::{pack, unpack};
 

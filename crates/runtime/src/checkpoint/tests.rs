@@ -91,6 +91,7 @@ impl Stream {
             quarantine: (0, 0),
             intake,
             sinks: Vec::new(),
+            idle: Vec::new(),
             deliveries: Vec::new(),
             shards: self.shards.iter_mut().map(Shard::freeze).collect(),
             judge: Judge::new(&self.source, None, 0).freeze(),

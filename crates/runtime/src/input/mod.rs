@@ -78,12 +78,28 @@ fn looked_in<P: AsRef<Path>>(pattern: &str, bases: &[P]) -> Vec<String> {
     out
 }
 
+const AS_IN_A_SHELL: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+/// Whether a file at `path` would match a path or pattern, once it is there.
+pub fn would_match<P: AsRef<Path>>(pattern: &str, bases: &[P], path: &Path) -> bool {
+    let Ok(path) = std::path::absolute(path) else { return false };
+    bases.iter().any(|base| {
+        let Ok(base) = std::path::absolute(if base.as_ref().as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            base.as_ref()
+        }) else {
+            return false;
+        };
+        let whole = Path::new(&glob::Pattern::escape(&base.to_string_lossy())).join(pattern);
+        base.join(pattern) == path
+            || glob::Pattern::new(&whole.to_string_lossy())
+                .is_ok_and(|pattern| pattern.matches_path_with(&path, AS_IN_A_SHELL))
+    })
+}
+
 fn matches(pattern: &str, base: &Path) -> Result<Vec<InputFile>, RunError> {
-    const AS_IN_A_SHELL: MatchOptions = MatchOptions {
-        case_sensitive: true,
-        require_literal_separator: true,
-        require_literal_leading_dot: true,
-    };
     let full = base.join(pattern);
     if full.exists() {
         return Ok(vec![file(&full)?]);

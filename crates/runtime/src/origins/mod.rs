@@ -35,8 +35,8 @@ const OFFER: &str = "offer";
 const PART: &str = ".part";
 /// Segments that one answer asks for.
 const LACKS_MAX: usize = 1_000;
-/// Longest name of a segment.
-const NAME_BYTES_MAX: usize = 64;
+/// Longest name of a segment, and of a source.
+const NAME_BYTES_MAX: usize = 200;
 /// Origins are worked on side by side up to this.
 const LOCKS: usize = 16;
 
@@ -69,13 +69,12 @@ impl Default for OriginLimits {
     }
 }
 
-/// Says whether a state that was made so goes together with what is measured here; if not, why.
-pub type Fits = Box<dyn Fn(&About) -> Result<(), String> + Send + Sync>;
+/// Says whether a state that was made so goes together with what is measured here.
+pub type Fits = Box<dyn Fn(&About) -> Result<(), No> + Send + Sync>;
 
 /// The store.
 pub struct Origins {
     below: PathBuf,
-    sources: Vec<String>,
     fits: Fits,
     limits: OriginLimits,
     locks: [Mutex<()>; LOCKS],
@@ -86,16 +85,11 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// A store for these sources below a state directory. What was being written when it was open last is removed.
+    /// A store below a state directory. What was being written when it was open last is removed.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn open(
-        state: &Path,
-        sources: Vec<String>,
-        fits: Fits,
-        limits: OriginLimits,
-    ) -> Result<Origins, RunError> {
+    pub fn open(state: &Path, fits: Fits, limits: OriginLimits) -> Result<Origins, RunError> {
         let below = state.join(ORIGINS);
         fs::create_dir_all(&below).and_then(|()| sync(state)).map_err(|source| RunError::State {
             doing: "make",
@@ -109,7 +103,6 @@ impl Origins {
         }
         Ok(Origins {
             below,
-            sources,
             fits,
             limits,
             locks: Default::default(),
@@ -126,11 +119,9 @@ impl Origins {
                 "it is no name for an origin: take up to 64 letters, digits, `.`, `_` and `-`, no `.` first";
             return Err(No::Bad(text.into()));
         }
-        if !self.sources.iter().any(|known| known == source) {
-            return Err(No::NoSource(format!(
-                "no source is called `{source}` here: there are {}",
-                self.sources.join(", ")
-            )));
+        let stays = !source.starts_with('.') && !source.contains(['/', '\\', '\0']);
+        if source.is_empty() || source.len() > NAME_BYTES_MAX || !stays {
+            return Err(No::NoSource("no source is called so".into()));
         }
         Ok(self.below.join(origin).join(source))
     }
@@ -169,7 +160,7 @@ impl Origins {
                 sum(|s| s.raw_bytes)
             )));
         }
-        (self.fits)(&manifest.about).map_err(No::Another)?;
+        (self.fits)(&manifest.about)?;
         Ok(manifest)
     }
 

@@ -46,7 +46,7 @@ impl Drop for Hub {
 }
 
 fn store(path: &Path, limits: OriginLimits) -> Origins {
-    Origins::open(path, vec!["events".into()], Box::new(|_| Ok(())), limits).unwrap()
+    Origins::open(path, Box::new(|_| Ok(())), limits).unwrap()
 }
 
 fn random(state: &mut u64) -> u64 {
@@ -325,7 +325,10 @@ fn what_others_may_send_is_bounded() {
     bad("a", &|manifest| manifest.segments[1].file = manifest.segments[0].file.clone());
     bad("a", &|manifest| manifest.state = StateId::default());
     bad("a", &|manifest| manifest.about.source = "other".into());
-    assert!(matches!(hub.store.offer("a", "other", &raw), Err(No::NoSource(_))));
+    assert!(matches!(hub.store.offer("a", "other", &raw), Err(No::Bad(_))));
+    for source in ["", ".", "..", "a/b", "a\\b", &"x".repeat(1_000)] {
+        assert!(matches!(hub.store.offer("a", source, &raw), Err(No::NoSource(_))), "{source}");
+    }
     for cut in 0..raw.len() {
         assert!(matches!(hub.store.offer("a", "events", &raw[..cut]), Err(No::Bad(_))), "{cut} bytes");
     }
@@ -342,8 +345,8 @@ fn what_measures_something_else_is_refused_in_its_words() {
     let (mut stream, hub) = (Stream::new("fits"), Hub::new("fits"));
     stream.block(0, 500);
     stream.commit();
-    let fits = Box::new(|about: &About| Err(format!("`{}` is another", about.source)));
-    let store = Origins::open(&hub.path, vec!["events".into()], fits, OriginLimits::default()).unwrap();
+    let fits = Box::new(|about: &About| Err(No::Another(format!("`{}` is another", about.source))));
+    let store = Origins::open(&hub.path, fits, OriginLimits::default()).unwrap();
     match push(&stream.path, &mut Network::quiet(&store)) {
         Err(PushError::There(Failure::Never(why))) => assert_eq!(why, "`events` is another"),
         other => panic!("{other:?}"),

@@ -35,6 +35,11 @@ impl Heads {
         self.next_block
     }
 
+    /// Whether the time of events is that of their arrival.
+    pub fn takes_arrival(&self) -> bool {
+        self.arrival.is_some()
+    }
+
     /// The head of the block that was just filled.
     pub fn of_bytes(&mut self, open: &mut OpenFile, first_byte: u64) -> BlockHead {
         let skipped_lines = open.take_skipped_lines();

@@ -82,7 +82,13 @@ impl Receiver {
 
     fn next_block(&mut self, buffer: &mut Vec<u8>) -> Result<Option<BlockHead>, RunError> {
         let patience = if self.to_the_end { Duration::ZERO } else { TICK };
-        match self.reader.fill(buffer, BLOCK_BYTES, patience)? {
+        // Where the time is that of arrival, a block is what came together, however often it is read.
+        let got = if self.heads.takes_arrival() {
+            self.reader.next(buffer, patience)?
+        } else {
+            self.reader.fill(buffer, BLOCK_BYTES, patience)?
+        };
+        match got {
             Got::Lines { first, next, arrival_ms } => {
                 self.heard = Some(Instant::now());
                 self.progress.fetch_add(next - first, Ordering::Relaxed);

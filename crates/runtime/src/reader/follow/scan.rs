@@ -138,6 +138,9 @@ impl Follower {
     /// A closed file is read on when it has grown.
     fn at_rest(&mut self, partition: u32, seen: &Seen, from_before: bool) -> Result<(), RunError> {
         let position = &mut self.files[partition as usize].position;
+        if !from_before && seen.bytes == position.disk_bytes {
+            return Ok(());
+        }
         let rows = *self.style.format() == Format::Parquet;
         let whole = rows || resume::is_compressed(&seen.file.path)?;
         let grown = if whole { seen.bytes != position.disk_bytes } else { seen.bytes > position.next };
@@ -149,6 +152,7 @@ impl Follower {
             self.follow_on(partition, identity);
             return Ok(());
         }
+        position.disk_bytes = seen.bytes;
         if !grown && (position.finished || !from_before) {
             return Ok(());
         }
@@ -156,7 +160,6 @@ impl Follower {
             position.next += resume::line_end(&seen.file.path, position.next)?;
         }
         position.unended = false;
-        position.disk_bytes = seen.bytes;
         self.files[partition as usize].at = At::Waiting;
         self.queue.push_back(partition);
         Ok(())

@@ -1,0 +1,157 @@
+//! SIGHUP: a run that follows its inputs reads its pipeline file anew, and goes on with it.
+//!
+//! The file is judged while the old pipeline runs on; what is wrong with it is said, and nothing happens. What is right ends the
+//! reading at a commit, as SIGTERM does; the states become those of the new pipeline ([`Kept::turn`]), and reading goes on in the
+//! same process, behind the same door.
+
+use crate::http::{Door, Inboxes};
+use crate::interrupt;
+use crate::keep::Kept;
+use crate::run::{Asked, RunArgs, together};
+use crate::work::{Opened, Work};
+use crate::{Trouble, say};
+use engine::spec::Source;
+use runtime::{Finished, RunError};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Time between two looks at what signals have raised.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A pipeline file that was read and can run.
+pub struct Ready<'a> {
+    pub opened: Opened<'a>,
+    /// What is kept of each source, by its number.
+    pub kept: Vec<(usize, Source)>,
+    pub shards: usize,
+}
+
+/// What signals have raised, over all pipelines of a run.
+pub struct Signals {
+    told: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
+}
+
+/// What goes on from one pipeline to the next.
+pub struct Standing {
+    pub states: Vec<Option<Kept>>,
+    pub inboxes: Inboxes,
+    pub door: Option<Door>,
+}
+
+impl Signals {
+    /// Listens to Ctrl-C, SIGTERM and SIGHUP from now on.
+    ///
+    /// # Errors
+    /// When the system takes no handlers.
+    pub fn new() -> Result<Signals, Trouble> {
+        let signals = Signals { told: Arc::default(), reload: Arc::default() };
+        interrupt::raise_on_signal(&signals.told)
+            .and_then(|()| interrupt::raise_on_hangup(&signals.reload))
+            .map_err(|error| Trouble::environment(format!("cannot wait for signals: {error}")))?;
+        Ok(signals)
+    }
+
+    /// Raises `stop` when the run is told to end, or another pipeline is to take its place; that one is given back. Looks no
+    /// further once `done` is raised.
+    fn watch<'a>(
+        &self,
+        asked: &Asked<'a>,
+        text: &str,
+        stop: &AtomicBool,
+        done: &AtomicBool,
+    ) -> Option<Ready<'a>> {
+        while !done.load(Ordering::Acquire) {
+            if self.told.load(Ordering::Acquire) {
+                stop.store(true, Ordering::Release);
+                return None;
+            }
+            if self.reload.swap(false, Ordering::AcqRel)
+                && let Some(ready) = anew(asked, text)
+            {
+                stop.store(true, Ordering::Release);
+                return Some(ready);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        None
+    }
+}
+
+/// The pipeline file as it is now, when it is another one and can run; else it is said why not.
+fn anew<'a>(asked: &Asked<'a>, text: &str) -> Option<Ready<'a>> {
+    if asked.args.state().is_none() {
+        say(
+            "SIGHUP: the pipeline is not read anew, as only a run with --state can go on with another one; it runs on",
+        );
+        return None;
+    }
+    match asked.ready() {
+        Err(trouble) => {
+            say(format_args!("SIGHUP: the pipeline runs on as it was:\n{}", trouble.text.trim_end()));
+            None
+        }
+        Ok(ready) if ready.opened.text == text => {
+            say("SIGHUP: the pipeline file has not changed; it runs on");
+            None
+        }
+        Ok(ready) => Some(ready),
+    }
+}
+
+/// Follows all sources until the run is told to end, or another pipeline is to take its place.
+pub fn follow<'w, 'a>(
+    work: &'w [Work<'w>],
+    standing: &'w mut [Option<Kept>],
+    asked: &Asked<'a>,
+    (shards, text): (usize, &str),
+    stop: &AtomicBool,
+    signals: &Signals,
+) -> (Vec<Result<Finished<'w>, RunError>>, Option<Ready<'a>>) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| signals.watch(asked, text, stop, &done));
+        let finished = together(work, standing, asked.args, shards, stop);
+        done.store(true, Ordering::Release);
+        (finished, watch.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
+
+impl Standing {
+    /// What a run begins with.
+    ///
+    /// # Errors
+    /// States or inboxes that cannot be opened.
+    pub fn new(ready: &Ready<'_>, args: &RunArgs) -> Result<Standing, Trouble> {
+        let opened = &ready.opened;
+        let open = |(index, _): &(usize, Source)| {
+            args.state().map(|path| Kept::open(opened, *index, path, args.migrates())).transpose()
+        };
+        let states = ready.kept.iter().map(open).collect::<Result<_, Trouble>>()?;
+        Ok(Standing { states, inboxes: Inboxes::open(opened, args.state())?, door: None })
+    }
+
+    /// The same for the pipeline that takes the place of the one that has ended. Directories and inboxes of sources that are
+    /// in both go on; those of others are closed.
+    ///
+    /// # Errors
+    /// States that cannot become those of the new pipeline, inboxes that cannot be opened, an address that is not to be had.
+    pub fn turn(self, ready: &Ready<'_>, below: &Path) -> Result<Standing, Trouble> {
+        let opened = &ready.opened;
+        let mut old: Vec<Kept> = self.states.into_iter().flatten().collect();
+        let mut states = Vec::new();
+        for (index, source) in &ready.kept {
+            let there = old.iter().position(|kept| kept.source() == source.name);
+            states.push(Some(match there {
+                Some(at) => old.remove(at).turn(opened, *index, below)?,
+                None => Kept::open(opened, *index, below, true)?,
+            }));
+        }
+        let inboxes = self.inboxes.turn(opened, Some(below))?;
+        let door = inboxes.serve_again(opened, below, self.door)?;
+        say(format_args!("SIGHUP: `{}` was read anew, and the run goes on with it", opened.path.display()));
+        Ok(Standing { states, inboxes, door })
+    }
+}
