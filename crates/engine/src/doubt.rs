@@ -1,4 +1,15 @@
-//! How many verdicts may be wrong: what the bounds of metrics that depend on them are made of.
+//! How many verdicts and sessions may be wrong: what the bounds of metrics that depend on them are made of.
+
+/// What sessions may be wrong by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Doubts {
+    /// Events that were left out, because the session that they may belong to has left: each may be one more session, or
+    /// make one of two.
+    pub late: u64,
+    /// Sessions that left before the watermark passed them by `gap`: what came of their key on either side of them
+    /// counts as other sessions.
+    pub cut: u64,
+}
 
 /// How a verdict may be wrong.
 #[derive(Debug, Clone, Copy, PartialEq)]

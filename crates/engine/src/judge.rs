@@ -16,13 +16,15 @@ use crate::column::Column;
 use crate::compute::{Compute, compute, fields_of};
 use crate::doubt::{Misjudged, Spread};
 use crate::intake::{Judged, Tally};
+use crate::outlet::Closed;
 use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX};
 use crate::session::intervals::INTERVAL_BYTES;
-use crate::session::{Closed, FrozenSessions, Sessions};
+use crate::session::{FrozenSessions, Sessions};
 use crate::spec::{Measure, Source, Step};
 use crate::time::{Span, Time};
+use crate::verdicts::Verdicts;
 use arrow_array::BooleanArray;
-use recent::{Recent, RecentSize};
+use recent::Recent;
 use sketch::bloom::{Seen, Size, Verdict};
 use sketch::hash::Hashing;
 use sketch::{DecodeError, Limits, Reader, Token};
@@ -68,23 +70,6 @@ enum Keys {
     Forever(Seen),
     /// Those of the last `keep`.
     Recent(Recent),
-}
-
-/// What the verdicts came to, for the answers.
-#[derive(Debug, Clone, Default)]
-pub struct Verdicts {
-    /// The answer of each `seen` metric: its number and its reading.
-    pub readings: Vec<(usize, Reading)>,
-    /// How each verdict may be wrong, in the order of their columns.
-    pub misjudged: Vec<Misjudged>,
-    /// Expressions that failed on a verdict and gave null.
-    pub failed: u64,
-    /// Events that got no verdict, because what they look back on is forgotten already.
-    pub unjudged: u64,
-    /// Metrics whose filter took more keys than memory allows at its rate.
-    pub degraded: Vec<usize>,
-    /// Accounted bytes of all filters.
-    pub memory_bytes: u64,
 }
 
 impl Judge {
@@ -373,9 +358,7 @@ impl Keys {
         const VALIDATED: &str = "sizes were validated with the pipeline file";
         match keep {
             None => Keys::Forever(Seen::new(Size::new(keys, rate).expect(VALIDATED), 0)),
-            Some(keep) => {
-                Keys::Recent(Recent::new(RecentSize::of(source, keys, rate, keep).expect(VALIDATED)))
-            }
+            Some(keep) => Keys::Recent(Recent::new(source.recent_size(keys, rate, keep).expect(VALIDATED))),
         }
     }
 

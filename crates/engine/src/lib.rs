@@ -38,6 +38,7 @@ mod slide;
 pub mod spec;
 pub mod state;
 pub mod time;
+pub mod verdicts;
 
 pub use engine::Engine;
 pub use restore::RestoreError;

@@ -3,16 +3,15 @@
 use crate::answer::{Answer, Key, Number, Reading, describe};
 use crate::batch::Reason;
 use crate::cell::{Cell, Cells, NO_CELL};
-use crate::doubt::Misjudged;
+use crate::doubt::{Doubts, Misjudged};
 use crate::groups::OTHER;
 use crate::intake::Tally;
-use crate::judge::Verdicts;
 use crate::series::{Role, Series};
-use crate::session::{Closed, Doubts};
 use crate::shard::{GivenWay, GroupingSet, Shard};
 use crate::slide::Slide;
 use crate::spec::{Field, Level, Measure, Metric, Question, Source, Window};
 use crate::time::{Span, Time};
+use crate::verdicts::Verdicts;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -481,6 +480,27 @@ impl<'a> Outlet<'a> {
                 late: t.late,
             };
             out(answer, &NO_CELL);
+        }
+    }
+}
+
+/// Sessions read out: everything that was held is closed.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub metric: usize,
+    pub outlet: Outlet<'static>,
+    pub doubts: Doubts,
+    /// Whether a verdict decides which events enter.
+    pub uncertain: bool,
+}
+
+impl Closed {
+    /// The answers of the metric and of those made of it, widened by what may be wrong.
+    pub(crate) fn doubted(&self, reading: &mut Reading, cell: &Cell) {
+        if self.uncertain {
+            reading.promise_nothing();
+        } else if self.doubts != Doubts::default() {
+            reading.doubt_sessions(self.doubts, cell);
         }
     }
 }

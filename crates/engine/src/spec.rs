@@ -3,9 +3,9 @@
 mod question;
 
 use crate::judge::recent::RecentSize;
-use crate::session::Sessions;
 use crate::time::Span;
 pub use question::{Question, Window};
+use sketch::bloom::RingSizeError;
 use sketch::hash::Hashing;
 
 /// A whole pipeline: its sources, each with the metrics that read it.
@@ -125,15 +125,24 @@ impl Source {
         metric.columns().filter(|&c| c >= first).max()
     }
 
+    /// How a `seen` of this source is laid out that forgets after `keep`, for so many keys at this rate.
+    ///
+    /// # Errors
+    /// As [`RecentSize::new`].
+    pub fn recent_size(&self, keys: u64, rate: f64, keep: Span) -> Result<RecentSize, RingSizeError> {
+        let lateness = self.time.as_ref().map_or(Span(0), |time| time.lateness);
+        RecentSize::new(keys, rate, keep, lateness)
+    }
+
     /// At which grains of event time machines besides shards must be told of the watermark: lengths of the buckets of
     /// verdicts that forget, where `ahead` says what may move them on, and parts of the gaps of sessions.
     pub(crate) fn guarded_buckets(&self) -> impl Iterator<Item = Span> + '_ {
         let limited = self.time.as_ref().is_some_and(|time| time.ahead.is_some());
         let bucket = move |metric: &Metric| match metric.measure {
             Measure::Seen { keys, rate, keep, .. } if limited => {
-                RecentSize::of(self, keys, rate, keep?).ok().map(|size| size.bucket)
+                self.recent_size(keys, rate, keep?).ok().map(|size| size.bucket)
             }
-            Measure::Session { gap, .. } => Some(Sessions::grain(gap)),
+            Measure::Session { gap, .. } => Some(Span::round((gap.0 / 4).max(1))),
             _ => None,
         };
         self.metrics.iter().filter_map(bucket)

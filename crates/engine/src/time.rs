@@ -10,6 +10,22 @@ pub struct Time(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(pub i64);
 
+impl Span {
+    /// The shortest round length that is not below this: 1, 2, 5, 10, 20, 50 ... below a second, then the divisors of a
+    /// minute, an hour and a day, then whole days.
+    pub(crate) fn round(micros: i64) -> Span {
+        const HOUR: i64 = 3_600 * SECOND;
+        const SIXTY: [i64; 12] = [1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60];
+        const DAY: [i64; 8] = [1, 2, 3, 4, 6, 8, 12, 24];
+        let tens = (0..6).flat_map(|zeros| [1, 2, 5].map(|digit| digit * 10i64.pow(zeros)));
+        let seconds = SIXTY.into_iter().map(|n| n * SECOND);
+        let minutes = SIXTY.into_iter().map(|n| n * 60 * SECOND);
+        let hours = DAY.into_iter().map(|n| n * HOUR);
+        let found = tens.chain(seconds).chain(minutes).chain(hours).find(|length| *length >= micros);
+        Span(found.unwrap_or((micros as u64).div_ceil(24 * HOUR as u64) as i64 * 24 * HOUR))
+    }
+}
+
 /// Microseconds in a second.
 pub const SECOND: i64 = 1_000_000;
 

@@ -50,6 +50,7 @@ pub use expr::Program;
 pub use file::checkpoint::{Checkpoint, Compression};
 pub use file::overrides::Override;
 pub use file::serve::Serve;
+pub use file::sink::SinkKind;
 pub use file::time::zone_name;
 pub use file::values::bytes;
 pub use input::{Input, InputKind};
@@ -57,7 +58,7 @@ pub use pipeline::Pipeline;
 pub use places::About;
 pub use problem::{Place, Problem, Problems, SHOWN_MAX, did_you_mean};
 pub use secret::{Fetch, SecretAt};
-pub use sink::{Sink, SinkKind};
+pub use sink::Sink;
 
 /// The JSON Schema of pipeline files, for editors.
 pub const SCHEMA: &str = include_str!("../../../docs/pipeline.schema.json");

@@ -1,6 +1,6 @@
 //! Where closed panes go: the sinks of a pipeline, and which panes of which metrics each takes.
 
-use crate::file::sink::SinkTable;
+use crate::file::sink::{SinkKind, SinkTable};
 use crate::problem::{Placed, Problem, Problems, did_you_mean, listed};
 use engine::spec::{Measure, Metric, Source};
 use engine::time::Span;
@@ -14,20 +14,6 @@ pub struct Sink {
     pub kind: SinkKind,
     /// By source and metric: the level whose closed panes leave; `None` where none do.
     pub levels: Vec<Vec<Option<Span>>>,
-}
-
-/// The kinds of sinks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SinkKind {
-    /// Lines of JSON in a file.
-    File {
-        /// Its path; with `rotate_bytes` a number is put before its extension.
-        path: String,
-        /// A file is left for the next one when it has reached this.
-        rotate_bytes: Option<u64>,
-    },
-    /// Lines of JSON on standard output.
-    Stdout,
 }
 
 /// Finds the metrics of each sink.

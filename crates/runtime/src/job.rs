@@ -3,7 +3,6 @@
 use crate::checkpoint::{About, Restored, StateDirectory};
 use crate::inbox::Inbox;
 use crate::input::InputFile;
-use crate::reader::follow::{Warn, Watch};
 use crate::sink::Sink;
 use engine::annotate::{Annotator, Notes};
 use engine::batch::Bad;
@@ -60,6 +59,20 @@ pub enum Input {
     /// What an inbox takes in.
     Received(Received),
 }
+
+/// What is followed.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    /// Paths and patterns; `-` is standard input.
+    pub patterns: Vec<String>,
+    /// A relative one is taken from the first of these where something matches.
+    pub bases: Vec<PathBuf>,
+    /// A partition that was silent this long steps aside.
+    pub idle: Duration,
+}
+
+/// Takes what a person should know.
+pub type Warn = Arc<dyn Fn(String) + Send + Sync>;
 
 /// An inbox that is read. It needs a state that is kept: what it has acknowledged nobody sends again.
 #[derive(Clone)]

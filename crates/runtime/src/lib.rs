@@ -22,8 +22,8 @@ mod turn;
 pub use error::RunError;
 pub use input::{InputFile, expand, head, would_match};
 pub use job::{
-    Annotate, Finished, Follow, HEAD_BYTES, Input, Job, Keep, Received, Resumed, Status, WriteNotes,
+    Annotate, Finished, Follow, HEAD_BYTES, Input, Job, Keep, Received, Resumed, Status, Warn, Watch,
+    WriteNotes,
 };
 pub use pump::run;
-pub use reader::follow::{Warn, Watch};
 pub use sink::{Sink, SinkTo};

@@ -6,13 +6,34 @@
 use crate::RunError;
 use crate::checkpoint::{Position, checksum};
 use crate::input::InputFile;
-use crate::reader::Planned;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// First bytes of a file by which it is known.
 pub const HEAD_BYTES: u64 = 4_096;
+
+/// A file to be read, from a record on.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The file.
+    pub file: InputFile,
+    /// Its partition.
+    pub partition: u32,
+    /// Position of the first byte to be read, in the decompressed file; of rows, the number of the first one.
+    pub first_byte: u64,
+}
+
+impl Planned {
+    /// All of these files, from their beginnings; each is a partition of its own.
+    pub fn whole(files: Vec<InputFile>) -> Vec<Planned> {
+        files
+            .into_iter()
+            .enumerate()
+            .map(|(i, file)| Planned { file, partition: i as u32, first_byte: 0 })
+            .collect()
+    }
+}
 
 /// What is to be read, and what is known of every file by partition.
 #[derive(Debug, Default)]

@@ -91,6 +91,11 @@ fn a_state_directory_of_version_2_is_read_and_goes_on() {
     goes_on("state-2", 2);
 }
 
+#[test]
+fn a_state_directory_of_version_3_is_read_and_goes_on() {
+    goes_on("state-3", 3);
+}
+
 fn goes_on(name: &str, version: u8) {
     let commit = std::fs::read(fixture(name).join("pond/commit-0000000000000002")).expect("a commit");
     assert_eq!(commit[8..10], [version, 0]);

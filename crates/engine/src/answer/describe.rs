@@ -2,9 +2,9 @@
 
 use super::{Item, Key, List, Number, Quantile, Reading};
 use crate::cell::Cell;
+use crate::doubt::Doubts;
 use crate::groups::read_value;
 use crate::judge::recent::Recent;
-use crate::session::Doubts;
 use crate::spec::{Kind, Measure};
 use sketch::bloom::Seen;
 use sketch::countmin::Freq;

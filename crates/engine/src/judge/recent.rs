@@ -8,8 +8,7 @@
 //! looks back on is forgotten already, or was never taken in because it lies beyond `ahead`. So "no" stays certain.
 
 use crate::restore::WEIGHT_SUM_MAX;
-use crate::spec::Source;
-use crate::time::{SECOND, Span, TIME_MAX, Time};
+use crate::time::{Span, TIME_MAX, Time};
 use sketch::bloom::{BUCKETS_MAX, RingSize, RingSizeError, SeenRing};
 use sketch::estimate::z_of;
 use sketch::{DecodeError, Estimate, Limits, Reader, Token};
@@ -25,7 +24,6 @@ const PASS_MIN: f64 = 1e-6;
 const COUNT_MAX: f64 = (1u128 << 64) as f64;
 /// Beyond what [`WEIGHT_SUM_MAX`] keys at the worst odds add up to.
 const MISJUDGED_MAX: f64 = 1e32;
-const HOUR: i64 = 3_600 * SECOND;
 
 /// How a `seen` that forgets is laid out.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,22 +47,13 @@ impl RecentSize {
     pub fn new(keys: u64, rate: f64, keep: Span, lateness: Span) -> Result<RecentSize, RingSizeError> {
         let of = |span: Span, bucket: Span| (span.0.max(0) as u64).div_ceil(bucket.0 as u64);
         let buckets = |bucket: Span| 1 + of(keep, bucket).max(1) + of(lateness, bucket);
-        let mut bucket = round(of(keep, Span(KEEP_BUCKETS_MAX)).max(1) as i64);
+        let mut bucket = Span::round(of(keep, Span(KEEP_BUCKETS_MAX)).max(1) as i64);
         while buckets(bucket) > u64::from(BUCKETS_MAX) {
-            bucket = round(bucket.0 + 1);
+            bucket = Span::round(bucket.0 + 1);
         }
         let back = of(keep, bucket).max(1);
         let ring = RingSize::per_bucket(keys.div_ceil(back), rate, buckets(bucket) as u8)?;
         Ok(RecentSize { bucket, back: back as u8, ring })
-    }
-
-    /// That of a metric of this source.
-    ///
-    /// # Errors
-    /// As [`RecentSize::new`].
-    pub fn of(source: &Source, keys: u64, rate: f64, keep: Span) -> Result<RecentSize, RingSizeError> {
-        let lateness = source.time.as_ref().map_or(Span(0), |time| time.lateness);
-        RecentSize::new(keys, rate, keep, lateness)
     }
 
     /// A key is forgotten before this has passed.
@@ -76,19 +65,6 @@ impl RecentSize {
     fn id(&self, time: Time) -> u64 {
         (time.0.clamp(-TIME_MAX, TIME_MAX).div_euclid(self.bucket.0) + TIME_MAX) as u64
     }
-}
-
-/// The shortest round length that is not below this: 1, 2, 5, 10, 20, 50 ... below a second, then the divisors of a
-/// minute, an hour and a day, then whole days.
-pub(crate) fn round(micros: i64) -> Span {
-    const SIXTY: [i64; 12] = [1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60];
-    const DAY: [i64; 8] = [1, 2, 3, 4, 6, 8, 12, 24];
-    let tens = (0..6).flat_map(|zeros| [1, 2, 5].map(|digit| digit * 10i64.pow(zeros)));
-    let seconds = SIXTY.into_iter().map(|n| n * SECOND);
-    let minutes = SIXTY.into_iter().map(|n| n * 60 * SECOND);
-    let hours = DAY.into_iter().map(|n| n * HOUR);
-    let found = tens.chain(seconds).chain(minutes).chain(hours).find(|length| *length >= micros);
-    Span(found.unwrap_or((micros as u64).div_ceil(24 * HOUR as u64) as i64 * 24 * HOUR))
 }
 
 /// The keys of the last buckets, and what the verdicts came to.

@@ -9,13 +9,12 @@
 mod adopt;
 pub mod intervals;
 
-use crate::answer::Reading;
 use crate::batch::Batch;
-use crate::cell::{Cell, NO_TOKEN, hash_column};
+use crate::cell::{NO_TOKEN, hash_column};
 use crate::column::Column;
+use crate::doubt::Doubts;
 use crate::intake::{Judged, Tally};
-use crate::judge::recent::round;
-use crate::outlet::Outlet;
+use crate::outlet::{Closed, Outlet};
 use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX, read_section, write_section};
 use crate::series::optional_time;
 use crate::shard::{Frozen, Shard};
@@ -55,27 +54,6 @@ pub struct Sessions {
     /// The first event of all.
     first: Option<Time>,
     watermark: Option<Time>,
-}
-
-/// What sessions may be wrong by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Doubts {
-    /// Events that were left out, because the session that they may belong to has left: each may be one more session, or
-    /// make one of two.
-    pub late: u64,
-    /// Sessions that left before the watermark passed them by `gap`: what came of their key on either side of them
-    /// counts as other sessions.
-    pub cut: u64,
-}
-
-/// Sessions read out: everything that was held is closed.
-#[derive(Debug)]
-pub(crate) struct Closed {
-    pub metric: usize,
-    pub outlet: Outlet<'static>,
-    pub doubts: Doubts,
-    /// Whether a verdict decides which events enter.
-    uncertain: bool,
 }
 
 impl Sessions {
@@ -133,11 +111,6 @@ impl Sessions {
             ],
             ..Source::new(spec.name.clone(), Format::Ndjson)
         }
-    }
-
-    /// The grain at which the machine must be told of the watermark.
-    pub(crate) fn grain(gap: Span) -> Span {
-        round((gap.0 / 4).max(1))
     }
 
     /// Takes in the events of a batch that were not left out and pass the metric's filter.
@@ -370,16 +343,5 @@ impl FrozenSessions {
         out.extend_from_slice(&self.head);
         write_section(out, |out| self.held.snapshot(out));
         write_section(out, |out| self.closed.snapshot(&self.source, out));
-    }
-}
-
-impl Closed {
-    /// The answers of the metric and of those made of it, widened by what may be wrong.
-    pub(crate) fn doubted(&self, reading: &mut Reading, cell: &Cell) {
-        if self.uncertain {
-            reading.promise_nothing();
-        } else if self.doubts != Doubts::default() {
-            reading.doubt_sessions(self.doubts, cell);
-        }
     }
 }

@@ -4,7 +4,6 @@ use super::words::measured;
 use crate::columns::Definition;
 use crate::input::Input;
 use crate::pipeline::Pipeline;
-use engine::judge::recent::RecentSize;
 use engine::spec::{Field, Measure, Metric, Source};
 use std::collections::BTreeMap;
 
@@ -132,7 +131,7 @@ pub(super) fn kept_as(source: &Source, metric: &Metric) -> String {
         // How far it looks back lies in buckets, which `lateness` stretches.
         Measure::Seen { field, keys, rate, keep } => {
             *field = 0;
-            if let Some(size) = keep.and_then(|keep| RecentSize::of(source, *keys, *rate, keep).ok()) {
+            if let Some(size) = keep.and_then(|keep| source.recent_size(*keys, *rate, keep).ok()) {
                 return format!("{measure:?} {size:?}");
             }
         }

@@ -5,7 +5,6 @@ use super::define::Side;
 use crate::input::{Input, InputKind};
 use crate::pipeline::Pipeline;
 use crate::size::{percent, words};
-use engine::judge::recent::RecentSize;
 use engine::spec::{Format, Level, Measure, Metric, Source, TimeFormat, TimeFrom, TimeSpec};
 
 /// A measure with its parameters, for people.
@@ -24,7 +23,7 @@ pub(super) fn measured(side: &Side<'_>, metric: &Metric) -> String {
             let size = metric
                 .measure
                 .forgets_after()
-                .and_then(|k| RecentSize::of(side.source, *keys, *rate, k).ok());
+                .and_then(|k| side.source.recent_size(*keys, *rate, k).ok());
             let buckets =
                 size.map_or(String::new(), |size| format!(" in {} of {}", size.ring.buckets(), size.bucket));
             format!("{call} of {keys} keys @ {}, kept {keep}{buckets}", percent(*rate))

@@ -4,7 +4,6 @@ use super::section::{Section, unknown_word, wrong_type};
 use super::tree::{Entry, Value};
 use super::values::{bytes_within, check_name, span_above_zero};
 use crate::problem::{Placed, Problem, Problems};
-use crate::sink::SinkKind;
 use engine::time::Span;
 
 /// Kinds of the design that this version does not have.
@@ -12,6 +11,20 @@ const KINDS_UNBUILT: [&str; 9] =
     ["kafka", "parquet", "webhook", "slack", "pagerduty", "mail", "http", "pulsar", "streamgauge"];
 /// Keys of the design that this version does not have.
 const UNBUILT: [&str; 4] = ["url", "topic", "partition", "format"];
+
+/// The kinds of sinks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkKind {
+    /// Lines of JSON in a file.
+    File {
+        /// Its path; with `rotate_bytes` a number is put before its extension.
+        path: String,
+        /// A file is left for the next one when it has reached this.
+        rotate_bytes: Option<u64>,
+    },
+    /// Lines of JSON on standard output.
+    Stdout,
+}
 
 /// One sink as it was written.
 #[derive(Debug)]

@@ -546,7 +546,7 @@ impl Sizer<'_> {
             forgets: None,
         };
         if let Some(keep) = keep {
-            let recent = RecentSize::of(self.source, keys, rate, keep).ok()?;
+            let recent = self.source.recent_size(keys, rate, keep).ok()?;
             let bytes = recent.ring.filter_bytes();
             return Some(FilterSize {
                 bytes,

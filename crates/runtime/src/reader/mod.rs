@@ -8,8 +8,9 @@ pub mod received;
 
 use crate::RunError;
 use crate::checkpoint::Position;
-use crate::input::{Growth, InputFile};
+use crate::input::Growth;
 use crate::parquet::ParquetFile;
+use crate::resume::Planned;
 use arrow_array::RecordBatch;
 use engine::spec::{Format, Source};
 use engine::time::Time;
@@ -69,28 +70,6 @@ pub struct BlockReader {
     open: Option<Opened>,
     heads: Heads,
     ended: bool,
-}
-
-/// A file to be read, from a record on.
-#[derive(Debug, Clone)]
-pub struct Planned {
-    /// The file.
-    pub file: InputFile,
-    /// Its partition.
-    pub partition: u32,
-    /// Position of the first byte to be read, in the decompressed file; of rows, the number of the first one.
-    pub first_byte: u64,
-}
-
-impl Planned {
-    /// All of these files, from their beginnings; each is a partition of its own.
-    pub fn whole(files: Vec<InputFile>) -> Vec<Planned> {
-        files
-            .into_iter()
-            .enumerate()
-            .map(|(i, file)| Planned { file, partition: i as u32, first_byte: 0 })
-            .collect()
-    }
 }
 
 /// What every block of a file refers to.

@@ -4,9 +4,10 @@
 //! line costs one bad record and no memory. Of a file that may grow, the end of what is there is not the end: what is
 //! behind the last whole record waits for the rest of its line.
 
-use super::{BLOCK_BYTES, FileHead, Planned};
+use super::{BLOCK_BYTES, FileHead};
 use crate::RunError;
 use crate::input::{Growth, Stream};
+use crate::resume::Planned;
 use engine::decode::{Cutter, first_record};
 use engine::spec::{Delimited, Format, Source};
 use memchr::{memchr, memchr_iter};

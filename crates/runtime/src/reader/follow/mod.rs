@@ -9,14 +9,14 @@ mod scan;
 
 use super::heads::Heads;
 use super::open::{OpenFile, Style};
-use super::{BlockHead, News, Opened, Planned, Step};
+use super::{BlockHead, News, Opened, Step};
 use crate::RunError;
 use crate::checkpoint::Position;
 use crate::input::{Growth, InputFile, Pipe, Stream};
-use crate::resume;
+use crate::job::{Warn, Watch};
+use crate::resume::{self, Planned};
 use engine::spec::Source;
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -31,17 +31,6 @@ const TICK: Duration = Duration::from_millis(200);
 const GRACE: Duration = Duration::from_secs(2);
 /// Files that are open at once. Beyond it the one that was silent longest is closed, and opened again when it has grown.
 const OPEN_MAX: usize = 512;
-
-/// What is followed.
-#[derive(Debug, Clone)]
-pub struct Watch {
-    /// Paths and patterns; `-` is standard input.
-    pub patterns: Vec<String>,
-    /// A relative one is taken from the first of these where something matches.
-    pub bases: Vec<PathBuf>,
-    /// A partition that was silent this long steps aside.
-    pub idle: Duration,
-}
 
 /// Follows the files of a source.
 pub struct Follower {
@@ -67,9 +56,6 @@ pub struct Follower {
     said: String,
     ended: bool,
 }
-
-/// Takes what a person should know.
-pub type Warn = Arc<dyn Fn(String) + Send + Sync>;
 
 /// What is known of a partition.
 struct Followed {
