@@ -20,10 +20,8 @@ pub(super) fn measured(side: &Side<'_>, metric: &Metric) -> String {
         Measure::Session { open_max, bits, .. } => format!("{call} of {open_max} open, {bits} bits"),
         Measure::Seen { keys, rate, keep, .. } => {
             let keep = keep.map_or("forever".to_string(), |keep| keep.to_string());
-            let size = metric
-                .measure
-                .forgets_after()
-                .and_then(|k| side.source.recent_size(*keys, *rate, k).ok());
+            let size =
+                metric.measure.forgets_after().and_then(|k| side.source.recent_size(*keys, *rate, k).ok());
             let buckets =
                 size.map_or(String::new(), |size| format!(" in {} of {}", size.ring.buckets(), size.bucket));
             format!("{call} of {keys} keys @ {}, kept {keep}{buckets}", percent(*rate))
