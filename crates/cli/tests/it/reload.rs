@@ -130,6 +130,12 @@ fn a_pipeline_is_read_anew_while_its_events_are_counted_once() {
     append(&dir, &lines(300..400));
     run.reload("the pipeline runs on as it was");
     run.wait("the line", |run| run.said().contains("p.toml:9") && run.said().contains("did you mean `sum`"));
+    dir.write(
+        "p.toml",
+        pipeline(TWO).replace("path = \"log*.ndjson\"", "kind = \"http\"").replace(", idle = \"1s\"", ""),
+    );
+    run.reload("the pipeline runs on as it was");
+    run.wait("the source", |run| run.said().contains("its state cannot go on with source `e`"));
     dir.write("p.toml", "[source");
     append(&dir, &lines(400..500));
     run.reload("the pipeline runs on as it was");
