@@ -125,6 +125,7 @@ pub fn check(args: &CheckArgs) -> Result<ExitCode, Trouble> {
     }
     let Some(path) = &args.pipeline else { return Err(Trouble::question("which pipeline file?")) };
     let opened = Opened::new("check", path, &args.set)?;
+    opened.no_circle()?;
     let pipeline = &opened.pipeline;
     if args.sample.is_some() && pipeline.spec.sources.len() > 1 {
         return Err(Trouble::question("--sample is for pipelines of one source, and this one has several"));

@@ -169,6 +169,41 @@ fn killed_under_load_every_acknowledged_event_is_counted_once() {
 }
 
 #[test]
+fn the_example_of_a_shop_as_it_happens_runs() {
+    let dir = Workdir::new();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/running/shop.toml");
+    dir.write("p.toml", std::fs::read(example).expect("the example"));
+    dir.call(&["demo", "--events", "20000", "--write", "events.ndjson"]).expect(0, &[]);
+    let mut child = dir
+        .command(&["run", "p.toml", "--state", "s", "--format", "json", "--set", "serve.listen=127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let at = address(&mut child);
+    let (status, answer) = post(&at, "", dir.read("events.ndjson").as_bytes()).expect("an answer");
+    assert_eq!(status, 200, "{answer}");
+    wait_for(&dir, 20_000);
+    let (code, out) = terminate(child);
+    assert_eq!(code, Some(0), "{out}");
+    let answers: Vec<serde_json::Value> = serde_json::from_str(&out).expect("a report");
+    let total = |metric: &str| {
+        let of = |a: &&serde_json::Value| a["metric"] == metric && a["by"] == serde_json::json!({});
+        answers.iter().find(of).unwrap_or_else(|| panic!("{metric}: {answers:?}"))["value"].as_u64()
+    };
+    assert_eq!(total("events"), Some(20_000));
+    // The events by the minute that have left add up to no more than all of them, and to nearly all.
+    let left: u64 = dir
+        .read("panes.000001.ndjson")
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line"))
+        .filter(|row| row["metric"] == "events" && row["by"] == serde_json::json!({}) && row["revision"] == 0)
+        .filter_map(|row| row["value"].as_u64())
+        .sum();
+    assert!((15_000..=20_000).contains(&left), "{left}");
+}
+
+#[test]
 fn without_a_state_nothing_is_acknowledged() {
     let dir = dir("127.0.0.1:0");
     dir.call(&["run", "p.toml"]).expect(2, &["takes events over HTTP", "add --state DIR"]);
