@@ -124,6 +124,9 @@ fn table(changes: &Changes) -> String {
     let mut out = String::new();
     for source in &changes.sources {
         let _ = writeln!(out, "source {}: {}", source.source, of_source(source.fate));
+        if let Some(why) = &source.refused {
+            let _ = writeln!(out, "  needs another directory: {why}");
+        }
         source.anew.iter().for_each(|change| line(&mut out, "  anew   ", change));
         let width = source.metrics.iter().map(|metric| metric.metric.chars().count()).max().unwrap_or(0);
         for metric in &source.metrics {

@@ -113,6 +113,13 @@ fn adopt(
         return Err(another(format!("it has no source `{}`", to.name)));
     };
     let Some(adoption) = &changes.adoption else { return Ok(restored) };
+    if let Some(why) = &changes.refused {
+        let text = format!(
+            "the state in `{at}` cannot go on with source `{}`: {why}; name another directory",
+            to.name
+        );
+        return Err(Trouble::question(text));
+    }
     if let Some(difference) = changes.first().filter(|_| !migrate) {
         return Err(another(difference));
     }

@@ -11,6 +11,7 @@ use crate::run::{Asked, RunArgs, together};
 use crate::work::{Opened, Work};
 use crate::{Trouble, say};
 use engine::spec::Source;
+use plan::Changes;
 use runtime::{Finished, RunError};
 use std::path::Path;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl Signals {
     fn watch<'a>(
         &self,
         asked: &Asked<'a>,
-        text: &str,
+        old: &Opened<'_>,
         stop: &AtomicBool,
         done: &AtomicBool,
     ) -> Option<Ready<'a>> {
@@ -69,7 +70,7 @@ impl Signals {
                 return None;
             }
             if self.reload.swap(false, Ordering::AcqRel)
-                && let Some(ready) = anew(asked, text)
+                && let Some(ready) = anew(asked, old)
             {
                 stop.store(true, Ordering::Release);
                 return Some(ready);
@@ -80,25 +81,34 @@ impl Signals {
     }
 }
 
-/// The pipeline file as it is now, when it is another one and can run; else it is said why not.
-fn anew<'a>(asked: &Asked<'a>, text: &str) -> Option<Ready<'a>> {
+/// The pipeline file as it is now, when it is another one and can take the place of this one; else it is said why not.
+fn anew<'a>(asked: &Asked<'a>, old: &Opened<'_>) -> Option<Ready<'a>> {
     if asked.args.state().is_none() {
         say(
             "SIGHUP: the pipeline is not read anew, as only a run with --state can go on with another one; it runs on",
         );
         return None;
     }
-    match asked.ready() {
+    let as_it_was =
+        |why: &str| say(format_args!("SIGHUP: the pipeline runs on as it was:\n{}", why.trim_end()));
+    let ready = match asked.ready() {
+        Ok(ready) => ready,
         Err(trouble) => {
-            say(format_args!("SIGHUP: the pipeline runs on as it was:\n{}", trouble.text.trim_end()));
-            None
+            as_it_was(&trouble.text);
+            return None;
         }
-        Ok(ready) if ready.opened.text == text => {
-            say("SIGHUP: the pipeline file has not changed; it runs on");
-            None
-        }
-        Ok(ready) => Some(ready),
+    };
+    if ready.opened.text == old.text {
+        say("SIGHUP: the pipeline file has not changed; it runs on");
+        return None;
     }
+    let changes = Changes::between(&old.pipeline, &ready.opened.pipeline);
+    let refused = changes.sources.iter().find_map(|source| Some((&source.source, source.refused.as_ref()?)));
+    if let Some((source, why)) = refused {
+        as_it_was(&format!("error: its state cannot go on with source `{source}`: {why}"));
+        return None;
+    }
+    Some(ready)
 }
 
 /// Follows all sources until the run is told to end, or another pipeline is to take its place.
@@ -106,13 +116,13 @@ pub fn follow<'w, 'a>(
     work: &'w [Work<'w>],
     standing: &'w mut [Option<Kept>],
     asked: &Asked<'a>,
-    (shards, text): (usize, &str),
+    (shards, old): (usize, &Opened<'_>),
     stop: &AtomicBool,
     signals: &Signals,
 ) -> (Vec<Result<Finished<'w>, RunError>>, Option<Ready<'a>>) {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let watch = scope.spawn(|| signals.watch(asked, text, stop, &done));
+        let watch = scope.spawn(|| signals.watch(asked, old, stop, &done));
         let finished = together(work, standing, asked.args, shards, stop);
         done.store(true, Ordering::Release);
         (finished, watch.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

@@ -163,7 +163,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
         if door.is_none() {
             *door = inboxes.serve(opened, args.state())?;
         }
-        let (finished, next) = follow(&work, states, &asked, (ready.shards, &opened.text), &stop, signals);
+        let (finished, next) = follow(&work, states, &asked, (ready.shards, opened), &stop, signals);
         let Some(next) = next else {
             door.take().into_iter().for_each(Door::close);
             inboxes.close();

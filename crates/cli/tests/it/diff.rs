@@ -134,6 +134,8 @@ fn what_makes_everything_begin() {
         1,
         &[all, "anew hash: interchange -> fast", "begins hits with its source"],
     );
+    let parquet = "needs another directory: how far files were read is counted in rows for Parquet and in bytes for other formats";
+    check("path =", "format = \"parquet\"\npath =", 1, &[all, parquet]);
     let list = "explode = { item = \"string_to_array(tags, ' ')\" }\npath =";
     check("path =", list, 1, &[all, "anew explode: none -> item = string_to_array(tags, ' ') (string)"]);
     check(
@@ -153,6 +155,12 @@ fn a_bad_file_is_pointed_at_and_a_directory_can_stand_for_the_old_one() {
     dir.call(&["diff", "none.toml", "p.toml"]).expect(3, &["none.toml"]);
     dir.write("e.ndjson", "{\"ts\":1,\"user\":\"a\",\"n\":11,\"ms\":2,\"dev\":\"X\"}\n");
     assert_eq!(dir.run(&["--state", "s"]).code, Some(0));
+    dir.write("h.toml", OLD.replace("path = \"e.ndjson\"", "kind = \"http\""));
+    let refused = "says nothing of what came over HTTP";
+    let told = dir.call(&["diff", "s", "h.toml"]);
+    assert!(told.code == Some(1) && told.out.contains(refused), "{told:?}");
+    dir.call(&["run", "--once", "h.toml", "--state", "s", "--migrate"])
+        .expect(2, &[refused, "another directory"]);
     dir.write("q.toml", OLD.replace("n > 10", "n > 12"));
     let told = dir.call(&["diff", "s", "q.toml", "--format", "json"]);
     assert_eq!(told.code, Some(1), "{told:?}");

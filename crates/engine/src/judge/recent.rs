@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn sizes_that_no_ring_has_are_refused() {
-        let day = Span(24 * HOUR);
+        let day = "1d".parse().expect("a span");
         assert!(matches!(RecentSize::new(1 << 32, 1e-6, day, Span(0)), Err(RingSizeError::Bytes(_))));
         assert!(matches!(RecentSize::new(0, 0.01, day, Span(0)), Err(RingSizeError::Keys(0))));
     }

@@ -7,7 +7,6 @@ use engine::batch::Batch;
 use engine::column::Column;
 use engine::intake::Intake;
 use engine::judge::Judge;
-use engine::judge::recent::RecentSize;
 use engine::shard::Shard;
 use engine::spec::{Later, Measure, Metric, Question, Source, Step};
 use engine::state::{Saved, State};
@@ -160,7 +159,7 @@ proptest! {
 #[test]
 fn the_length_of_a_bucket_is_the_resolution() {
     let source = source(10_000, 0.01, None);
-    let size = RecentSize::of(&source, 10_000, 0.01, Span(KEEP * SECOND)).expect("a size");
+    let size = source.recent_size(10_000, 0.01, Span(KEEP * SECOND)).expect("a size");
     assert_eq!((size.bucket, size.forgotten_after()), (Span(30 * SECOND), Span(330 * SECOND)));
     let known = |first: i64, then: i64| run(&source, &[(first, Some(1)), (then, Some(1))], 9, 1).verdicts[1];
     // From the end of a bucket it is kept for five minutes and a little, from its beginning almost a bucket longer.
@@ -296,7 +295,7 @@ fn the_rate_is_the_one_asked_for_up_to_its_size() {
 #[test]
 fn one_that_forgets_takes_its_size_and_leaves_the_rest() {
     let source = source(100_000, 0.01, None);
-    let ring = RecentSize::of(&source, 100_000, 0.01, Span(KEEP * SECOND)).expect("a size").ring;
+    let ring = source.recent_size(100_000, 0.01, Span(KEEP * SECOND)).expect("a size").ring;
     assert_eq!(Judge::share_of(&source, 1 << 30), ring.filter_bytes());
     let mut grows = source.clone();
     let forever = Measure::Seen { field: 0, keys: 64, rate: 0.1, keep: None };

@@ -9,10 +9,11 @@ mod define;
 mod words;
 
 use crate::columns::Definition;
+use crate::input::InputKind;
 use crate::pipeline::Pipeline;
 use define::{Known, Side, kept_as};
 use engine::adopt::{Adopted, Adoption};
-use engine::spec::{Metric, Source, TimeFrom};
+use engine::spec::{Format, Metric, Source, TimeFrom};
 use serde::Serialize;
 use words::{beside, format_words, free, ladder, measured, time_words};
 
@@ -32,6 +33,8 @@ pub struct SourceChanges {
     pub source: String,
     /// What becomes of it: `part` when some of its metrics keep their state.
     pub fate: Fate,
+    /// Why no state can go on with this, whatever measures the same: it needs another directory.
+    pub refused: Option<String>,
     /// What makes everything begin anew.
     pub anew: Vec<Change>,
     /// What else has changed, and costs no state.
@@ -101,7 +104,7 @@ impl Changes {
 
     /// Whether every state stays as it is.
     pub fn keeps_all(&self) -> bool {
-        self.sources.iter().all(|source| source.fate == Fate::Keeps)
+        self.sources.iter().all(|source| source.fate == Fate::Keeps && source.refused.is_none())
     }
 
     /// What has changed in this source.
@@ -140,6 +143,7 @@ fn one(source: &Source, fate: Fate) -> SourceChanges {
     SourceChanges {
         source: source.name.clone(),
         fate,
+        refused: None,
         anew: Vec::new(),
         free: Vec::new(),
         metrics: source.metrics.iter().map(of).collect(),
@@ -182,6 +186,7 @@ fn both(old: &mut Side<'_>, new: &mut Side<'_>, known: &mut Known) -> SourceChan
     SourceChanges {
         source: new.source.name.clone(),
         fate,
+        refused: refused(old, new),
         anew,
         free: free(old, new),
         metrics,
@@ -340,6 +345,20 @@ fn root(old: &mut Side<'_>, x: usize, new: &mut Side<'_>, y: usize, known: &mut 
             None => return (x, y),
         }
     }
+}
+
+/// How far an input was read must mean something to the new pipeline.
+fn refused(old: &Side<'_>, new: &Side<'_>) -> Option<String> {
+    let http = |side: &Side<'_>| side.input.kind == InputKind::Http;
+    let rows = |side: &Side<'_>| side.source.format == Format::Parquet;
+    if http(old) != http(new) {
+        return Some(
+            "how far files were read says nothing of what came over HTTP, and the other way round".into(),
+        );
+    }
+    (rows(old) != rows(new)).then(|| {
+        "how far files were read is counted in rows for Parquet and in bytes for other formats".to_string()
+    })
 }
 
 /// What makes everything begin anew.

@@ -290,7 +290,7 @@ fn sessions_take_what_was_reckoned_and_their_panes_stay_within_their_part() {
         }
         assert!(judge.memory_bytes() <= most, "{} of {most}", judge.memory_bytes());
     }
-    assert_eq!(judge.sessions()[0].doubts(), engine::session::Doubts::default());
+    assert_eq!(judge.sessions()[0].doubts(), engine::doubt::Doubts::default());
     assert_eq!(most, Judge::share_of(source, 8 << 20));
     // What is too small for them is refused, with the least that will do.
     let least = size.need(2).bytes;

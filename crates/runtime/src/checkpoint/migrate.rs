@@ -12,7 +12,7 @@ use engine::adopt::Adoption;
 use engine::intake::Intake;
 use engine::judge::Judge;
 use engine::shard::Shard;
-use engine::spec::{Format, Source};
+use engine::spec::Source;
 use sketch::Limits;
 
 /// From one pipeline to another.
@@ -37,22 +37,15 @@ pub struct Migration<'a> {
 }
 
 impl StateDirectory {
-    /// Makes of what was restored last a state of the new pipeline, and commits it.
+    /// Makes of what was restored last a state of the new pipeline, and commits it. How far inputs were read must mean the same to
+    /// both.
     ///
     /// # Errors
-    /// When it is not a state of the old one, when positions in its files mean nothing to the new one, or nothing can be
-    /// written. The state is as it was then.
+    /// When it is not a state of the old one, or nothing can be written. The state is as it was then.
     pub fn migrate(&mut self, restored: &Restored, migration: Migration<'_>) -> Result<Restored, RunError> {
         let manifest = &restored.manifest;
         let another = |why: String| RunError::StateOfAnother { path: self.path().display().to_string(), why };
         let Migration { from, to, adoption, .. } = migration;
-        if (from.format == Format::Parquet) != (to.format == Format::Parquet)
-            && !manifest.positions.is_empty()
-        {
-            let why = "how far its files were read is counted in rows for Parquet and in bytes for other formats, so this \
-                       change of `format` needs another directory";
-            return Err(another(why.into()));
-        }
         let limits = &migration.limits;
         let intake = whole(&manifest.intake, |r| Intake::restore(from, r).map_err(|error| error.to_string()));
         let intake = intake.map_err(another)?;
