@@ -235,6 +235,39 @@ fn a_flipped_byte_at_the_hub_is_named_and_mended() {
     assert_eq!(terminate(child).0, Some(0));
 }
 
+/// The hub's pipeline changes while it runs: what was sent under the old one is left out aloud until the sites have changed too.
+#[test]
+fn a_hub_that_changes_takes_what_measures_the_same_from_then_on() {
+    let dir = dir("127.0.0.1:0");
+    dir.write("a.ndjson", events(1, 0..500));
+    measure(&dir, "a.ndjson", "a");
+    let (child, at) = hub(&dir);
+    push(&dir, "a", "berlin", &at).expect(0, &[]);
+    let more = format!("{METRICS}most = \"max(n)\"\n");
+    dir.write("p.toml", pipeline("127.0.0.1:0", &more));
+    let told = std::process::Command::new("kill").args(["-HUP", &child.id().to_string()]).status();
+    assert!(told.expect("kill runs").success());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while push(&dir, "a", "berlin", &at).code == Some(0) {
+        assert!(Instant::now() < deadline, "the hub does not change");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    push(&dir, "a", "berlin", &at).expect(2, &["409", "metric `most` is not in both"]);
+    measure_again(&dir, "a.ndjson", "a");
+    push(&dir, "a", "berlin", &at).expect(0, &["is there"]);
+    let (code, out) = terminate(child);
+    assert_eq!(code, Some(0), "{out}");
+    let report: Vec<Value> = serde_json::from_str(&out).expect("a report");
+    assert_eq!(counter(&report, "read"), 500);
+    assert!(report.iter().any(|answer| answer["metric"] == "most"));
+}
+
+/// Goes on under the pipeline as it is now.
+fn measure_again(dir: &Workdir, file: &str, state: &str) {
+    let path = format!("source.e.path={file}");
+    dir.run(&["--set", &path, "--state", state, "--migrate"]).expect(0, &[]);
+}
+
 /// A site that is measured while it is pushed; the run, the push and the hub are killed at random times, and in the end nothing
 /// is lost or counted twice.
 #[test]
