@@ -349,6 +349,10 @@ fn whoever_is_killed_nothing_is_lost_or_counted_twice() {
         let _ = program.kill();
         let _ = program.wait();
     }
+    // The hub has a whole commit of each by now.
+    let looked = dir.call(&["inspect", "hub"]);
+    looked.expect(0, &[]);
+    assert!(looked.out.contains("berlin: commit ") && looked.out.contains("oslo: commit "), "{looked:?}");
     // What is on disk by now is what a calm run goes on from.
     measure(&dir, "a.ndjson", "a");
     measure(&dir, "b.ndjson", "b");
