@@ -1,7 +1,7 @@
 //! Sites that hand their states to a hub, whose answers are those of one run over the events of all.
 
 use crate::http::{address, post, terminate};
-use crate::support::{Ran, Workdir, counter};
+use crate::support::{Ran, Workdir, counter, shown};
 use serde_json::Value;
 use std::fmt::Write;
 use std::fs::OpenOptions;
@@ -142,6 +142,33 @@ fn the_hub_answers_as_one_run_over_the_events_of_all_does() {
     let commit = looked.iter().find(|a| a["by"]["origin"] == "berlin" && a["by"]["what"] == "commit");
     assert_eq!(commit.expect("a fact")["value"], 2);
     dir.run(&["--state", "hub"]).expect(0, &["origins: berlin, oslo"]);
+}
+
+#[test]
+fn every_source_goes_by_itself() {
+    let dir = Workdir::new();
+    let source = |name: &str| {
+        format!("[source.{name}]\nkind = \"file\"\npath = \"{name}.ndjson\"\nfields = {{ n = \"int64\" }}\n")
+    };
+    let metrics = "[metric]\nhits = { measure = \"count()\", from = \"one\" }\nsum = { measure = \"sum(n)\", from = \"two\" }\n";
+    let serve = "serve = { listen = \"127.0.0.1:0\" }\n";
+    dir.write("p.toml", format!("{serve}{}{}{metrics}", source("one"), source("two")));
+    dir.write("one.ndjson", "{\"n\": 1}\n{\"n\": 2}\n");
+    dir.write("two.ndjson", "{\"n\": 40}\n");
+    dir.run(&["--state", "a"]).expect(0, &[]);
+    for file in ["one.ndjson", "two.ndjson"] {
+        std::fs::remove_file(dir.path().join(file)).expect("the hub has no events of its own");
+    }
+    let (child, at) = hub(&dir);
+    push(&dir, "a", "x", &at).expect(0, &["`a/one`: commit 1 is there", "`a/two`: commit 1 is there"]);
+    // One that is damaged does not keep back the other.
+    std::fs::remove_file(dir.path().join("a/one/commit-0000000000000001")).expect("it is removed");
+    push(&dir, "a", "y", &at).expect(3, &["`a/one` holds no commit yet", "`a/two`: commit 1 is there"]);
+    let (code, out) = terminate(child);
+    assert_eq!(code, Some(0), "{out}");
+    let report: Vec<Value> = serde_json::from_str(&out).expect("a report");
+    // Those of x, and of the second source y.
+    assert_eq!((shown(&report, "hits"), shown(&report, "sum")), (vec!["=2".into()], vec!["=80".into()]));
 }
 
 #[test]
