@@ -179,7 +179,9 @@ fn site(directory: &Path, name: &str, source: &Source, ours: &Ours) -> Result<(S
         .iter()
         .find(|theirs| theirs.name == source.name)
         .ok_or("it has no such source")?;
-    let state = restored.state(theirs, &Limits::bytes(usize::MAX))?;
+    // Another node says how large it is: no more than it may have sent is built.
+    let limits = Limits::bytes(usize::try_from(OriginLimits::default().raw_bytes_max).unwrap_or(usize::MAX));
+    let state = restored.state(theirs, &limits)?;
     let (manifest, damaged) = (restored.manifest, restored.damaged);
     Ok((Site { name: name.into(), watermark: state.watermark(), manifest, damaged }, state))
 }

@@ -76,28 +76,38 @@ pub fn push(args: &PushArgs) -> Result<ExitCode, Trouble> {
     if args.once { once(args, hub) } else { again_and_again(args, hub) }
 }
 
-/// All sources, each until it is handed over or has failed too often.
+/// All sources, each until it is handed over or has failed too often. What is wrong with one does not keep back the others.
 fn once(args: &PushArgs, mut hub: Hub) -> Result<ExitCode, Trouble> {
+    let mut troubles = Vec::new();
     for path in sources(&args.directory)? {
-        let mut failures = 0;
-        loop {
-            match hand_over(&path, &mut hub) {
-                Ok(Some(sent)) => break tell(&path, &args.to, &sent),
-                Ok(None) => {
-                    return Err(Trouble::environment(format!("`{}` holds no commit yet", path.display())));
+        match patiently(&path, &mut hub) {
+            Ok(sent) => tell(&path, &args.to, &sent),
+            Err(trouble) => troubles.push(trouble),
+        }
+    }
+    let last = troubles.pop();
+    troubles.iter().for_each(|trouble| say(&trouble.text));
+    last.map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+fn patiently(path: &Path, hub: &mut Hub) -> Result<Sent, Trouble> {
+    let mut failures = 0;
+    loop {
+        match hand_over(path, hub) {
+            Ok(Some(sent)) => return Ok(sent),
+            Ok(None) => {
+                return Err(Trouble::environment(format!("`{}` holds no commit yet", path.display())));
+            }
+            Err(Why::Ends(trouble)) => return Err(trouble),
+            Err(Why::Passes(why)) => {
+                failures += 1;
+                if failures == TRIES {
+                    return Err(Trouble::environment(why));
                 }
-                Err(Why::Ends(trouble)) => return Err(trouble),
-                Err(Why::Passes(why)) => {
-                    failures += 1;
-                    if failures == TRIES {
-                        return Err(Trouble::environment(why));
-                    }
-                    std::thread::sleep(hub.wait(failures, Duration::MAX));
-                }
+                std::thread::sleep(hub.wait(failures, Duration::MAX));
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// All sources every so often, until the program is ended. Tells what changes: the first commit, trouble, and its end.

@@ -265,7 +265,7 @@ fn routes(house: &Arc<House>) -> Router {
 
 async fn no_path(State(house): State<Arc<House>>) -> Response {
     house.counters.refuse(Refused::NotFound);
-    let hint = "there are POST /v1/events, GET /health, GET /ready and GET /metrics";
+    let hint = "there are POST /v1/events, GET /health, GET /ready, GET /metrics, and /v1/origins for `push`";
     Problem::new(StatusCode::NOT_FOUND, Refused::NotFound, "there is nothing here", hint).into_response()
 }
 

@@ -46,7 +46,7 @@ pub fn address(child: &mut Child) -> String {
 }
 
 /// Posts a body, and gives back the status and the body of the answer; none when there was none.
-fn post(address: &str, headers: &str, body: &[u8]) -> Option<(u16, String)> {
+pub fn post(address: &str, headers: &str, body: &[u8]) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
     let head = format!(

@@ -1,6 +1,6 @@
 //! Sites that hand their states to a hub, whose answers are those of one run over the events of all.
 
-use crate::http::{address, terminate};
+use crate::http::{address, post, terminate};
 use crate::support::{Ran, Workdir, counter};
 use serde_json::Value;
 use std::fmt::Write;
@@ -268,6 +268,39 @@ fn measure_again(dir: &Workdir, file: &str, state: &str) {
     dir.run(&["--set", &path, "--state", state, "--migrate"]).expect(0, &[]);
 }
 
+#[test]
+fn the_example_of_two_shops_and_a_hub_runs() {
+    let dir = Workdir::new();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/sites/shop.toml");
+    dir.write("p.toml", std::fs::read(example).expect("the example"));
+    dir.call(&["demo", "--events", "20000", "--write", "events.ndjson"]).expect(0, &[]);
+    let open = |state: &str| {
+        let listen = "serve.listen=127.0.0.1:0";
+        let mut child =
+            start(&dir, &["run", "p.toml", "--state", state, "--set", listen, "--format", "json"]);
+        let at = address(&mut child);
+        (child, at)
+    };
+    let text = dir.read("events.ndjson");
+    let half = text[..text.len() / 2].rfind('\n').expect("lines") + 1;
+    for (site, events) in [("berlin", &text[..half]), ("oslo", &text[half..])] {
+        let (child, at) = open(site);
+        assert_eq!(post(&at, "", events.as_bytes()).expect("an answer").0, 200);
+        // Whether it was read already does not matter: it is in the log.
+        let _ = terminate(child);
+        dir.call(&["run", "--once", "p.toml", "--state", site]).expect(0, &[]);
+    }
+    let (child, at) = open("hub");
+    for site in ["berlin", "oslo"] {
+        push(&dir, site, site, &format!("http://{at}")).expect(0, &[]);
+    }
+    let (code, out) = terminate(child);
+    assert_eq!(code, Some(0), "{out}");
+    let answers: Vec<Value> = serde_json::from_str(&out).expect("a report");
+    let of = |answer: &&Value| answer["metric"] == "events" && answer["by"] == serde_json::json!({});
+    assert_eq!(answers.iter().find(of).expect("an answer")["value"], 20_000);
+}
+
 /// A site that is measured while it is pushed; the run, the push and the hub are killed at random times, and in the end nothing
 /// is lost or counted twice.
 #[test]
@@ -316,6 +349,10 @@ fn whoever_is_killed_nothing_is_lost_or_counted_twice() {
         let _ = program.kill();
         let _ = program.wait();
     }
+    // The hub has a whole commit of each by now.
+    let looked = dir.call(&["inspect", "hub"]);
+    looked.expect(0, &[]);
+    assert!(looked.out.contains("berlin: commit ") && looked.out.contains("oslo: commit "), "{looked:?}");
     // What is on disk by now is what a calm run goes on from.
     measure(&dir, "a.ndjson", "a");
     measure(&dir, "b.ndjson", "b");

@@ -353,3 +353,55 @@ fn what_measures_something_else_is_refused_in_its_words() {
     }
     assert!(hub.files().is_empty() && names(&hub.path, "events").is_empty());
 }
+
+#[test]
+fn of_two_commits_of_one_number_the_later_one_stays() {
+    let (mut stream, hub) = (Stream::new("twice"), Hub::new("twice"));
+    stream.block(0, 500);
+    let first = stream.commit();
+    push(&stream.path, &mut Network::quiet(&hub.store)).unwrap();
+    // As a run writes it that fell back to the commit before.
+    let again = Manifest { written_us: first.written_us + 1, next_block: 77, ..first.clone() };
+    let offer = |manifest: &Manifest| hub.store.offer("a", "events", &manifest.write());
+    assert_eq!(offer(&again), Ok(Offered::Taken));
+    for _ in 0..2 {
+        assert_eq!(offer(&first), Ok(Offered::Known { commit: 1 }), "it is late");
+        assert_eq!(offer(&again), Ok(Offered::Known { commit: 1 }));
+        assert_eq!(hub.newest().as_ref(), Some(&again));
+    }
+}
+
+#[test]
+fn only_the_bytes_that_the_commit_names_are_kept() {
+    let (mut stream, hub) = (Stream::new("bytes"), Hub::new("bytes"));
+    stream.block(0, 500);
+    let manifest = stream.commit();
+    let Ok(Offered::Lacks { state, segments }) = hub.store.offer("a", "events", &manifest.write()) else {
+        panic!()
+    };
+    assert_eq!(segments.len(), manifest.segments.len());
+    let whole = fs::read(stream.path.join(&segments[0])).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    let longer = [&whole[..], b"x"].concat();
+    let send = |bytes: &[u8]| {
+        let of = SegmentOf { origin: "a", source: "events", state: &state, name: &segments[0] };
+        let mut part = hub.store.segment(&of)?;
+        bytes.chunks(100).try_for_each(|chunk| part.push(chunk))?;
+        part.finish()
+    };
+    for bad in [&flipped[..], &whole[1..], &longer, b""] {
+        assert!(matches!(send(bad), Err(No::NotThis(_))));
+        assert!(
+            !hub.files().iter().any(|path| path.to_string_lossy().contains(&segments[0])),
+            "nothing stays"
+        );
+    }
+    assert_eq!(send(&whole), Ok(()));
+    let of = SegmentOf { origin: "a", source: "events", state: &state, name: &segments[0] };
+    let held: Vec<_> = (0..OriginLimits::default().incoming_max).map(|_| hub.store.segment(&of)).collect();
+    assert!(held.iter().all(Result::is_ok));
+    assert!(matches!(hub.store.segment(&of), Err(No::Busy)));
+    drop(held);
+    assert!(hub.store.segment(&of).is_ok());
+}
