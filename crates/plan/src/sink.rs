@@ -40,8 +40,11 @@ pub(crate) fn build(tables: &[SinkTable], sources: &[Source], problems: &mut Pro
                 let hint = "write one sink for each source, and name its `metrics`";
                 problems.push(Problem::at(&table.name.place, message).hint(hint));
             }
-            let same =
-                |other: &Sink| matches!(&other.kind, SinkKind::File { path: theirs, .. } if theirs == path);
+            let plain = path.trim_start_matches("./");
+            let same = |other: &Sink| match &other.kind {
+                SinkKind::File { path: theirs, .. } => theirs.trim_start_matches("./") == plain,
+                SinkKind::Stdout => false,
+            };
             if out.iter().any(same) {
                 let problem = Problem::at(&kind.place, format!("another sink writes `{path}`"));
                 problems.push(problem.hint("use another path"));
