@@ -11,9 +11,9 @@ use crate::run::{Asked, RunArgs, together};
 use crate::work::{Opened, Work};
 use crate::{Trouble, say};
 use engine::spec::Source;
-use plan::Changes;
+use plan::{Changes, InputKind};
 use runtime::{Finished, RunError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -108,7 +108,43 @@ fn anew<'a>(asked: &Asked<'a>, old: &Opened<'_>) -> Option<Ready<'a>> {
         as_it_was(&format!("error: its state cannot go on with source `{source}`: {why}"));
         return None;
     }
+    if let Some(why) = cannot_begin(old, &ready.opened) {
+        as_it_was(&format!("error: {why}"));
+        return None;
+    }
     Some(ready)
+}
+
+/// What only shows when a run begins, and would end this one.
+fn cannot_begin(old: &Opened<'_>, new: &Opened<'_>) -> Option<String> {
+    let files = |opened: &Opened<'_>| -> Vec<PathBuf> {
+        let sinks = (0..opened.pipeline.inputs.len()).flat_map(|index| opened.sinks(index));
+        sinks.filter_map(|sink| sink.to.first_file()).collect()
+    };
+    let before = files(old);
+    let is_there =
+        |path: &&PathBuf| !before.contains(path) && path.metadata().is_ok_and(|meta| meta.len() > 0);
+    if let Some(path) = files(new).iter().find(is_there) {
+        return Some(RunError::SinkExists(path.display().to_string()).to_string());
+    }
+    for input in &new.pipeline.inputs {
+        let name = &input.source;
+        let stdin = match &input.kind {
+            InputKind::File { paths } => paths.iter().any(|path| path == "-"),
+            InputKind::Stdin => true,
+            InputKind::Http => false,
+        };
+        if stdin {
+            return Some(RunError::NotAgain("-".into()).to_string());
+        }
+        let there = old.pipeline.inputs.iter().find(|other| other.source == *name);
+        if there.is_some_and(|other| (other.kind == InputKind::Http) != (input.kind == InputKind::Http)) {
+            return Some(format!(
+                "source `{name}` takes its events from elsewhere: end the run, and begin anew with another --state"
+            ));
+        }
+    }
+    None
 }
 
 /// Follows all sources until the run is told to end, or another pipeline is to take its place.

@@ -301,6 +301,12 @@ impl Intake {
         self.partitions.remove(&partition);
     }
 
+    /// A partition begins where another one goes on elsewhere, with its clock.
+    pub fn inherit(&mut self, partition: u32, from: u32) {
+        let clock = self.partitions.get(&from).and_then(|from| from.clock);
+        self.partitions.insert(partition, Partition { clock, ..Partition::default() });
+    }
+
     /// Processing time has come to this although there is no event: panes of a source that takes its time from there end.
     pub fn arrive(&mut self, now: Time) {
         let Some(TimeSpec { from: TimeFrom::Arrival, lateness, .. }) = self.time else { return };

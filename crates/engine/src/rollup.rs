@@ -28,6 +28,8 @@ pub struct Rollups {
     left_to: Option<Time>,
     /// Panes that were corrected before they left last, by metric and start.
     revised: BTreeMap<(usize, Time), Revised>,
+    /// Metrics that began later than the others: panes that began before hold a part only, and never leave.
+    begun: BTreeMap<usize, Time>,
 }
 
 /// What was corrected in a pane when it left last.
@@ -55,7 +57,7 @@ pub struct Around<'a> {
 impl Rollups {
     /// Nothing has left yet. `levels` name by metric the level whose panes leave.
     pub fn new(levels: Vec<Option<Span>>) -> Rollups {
-        Rollups { levels, left_to: None, revised: BTreeMap::new() }
+        Rollups { levels, left_to: None, revised: BTreeMap::new(), begun: BTreeMap::new() }
     }
 
     /// Panes that end by then have left; `None` while none have.
@@ -82,11 +84,13 @@ impl Rollups {
         let sums = self.revision_sums(&shards);
         let left_to = self.left_to;
         let has_left = |end: Time| left_to.is_some_and(|to| end <= to);
-        let (levels, revised) = (&self.levels, &self.revised);
+        let (levels, revised, begun) = (&self.levels, &self.revised, &self.begun);
         let wanted = |metric: usize, start: Time| {
             let end = levels[metric].map_or(start, |size| start.plus(size));
             let known = revised.get(&(metric, start)).map_or(0, |revised| revised.sum);
-            end <= boundary && (!has_left(end) || sums.get(&(metric, start)).copied().unwrap_or(0) != known)
+            end <= boundary
+                && begun.get(&metric).is_none_or(|begun| start >= *begun)
+                && (!has_left(end) || sums.get(&(metric, start)).copied().unwrap_or(0) != known)
         };
         shards.iter_mut().for_each(|shard| shard.narrow(levels, &wanted));
         let mut leaving = Vec::new();
@@ -147,6 +151,13 @@ impl Rollups {
                 adopted.revised.insert((metric, *start), revised.clone());
             }
         }
+        for metric in 0..adoption.metrics.len() {
+            let begun = match adoption.old_metric(metric) {
+                Some(old) => self.begun.get(&old).copied().filter(|_| adoption.clock),
+                None => adopted.left_to,
+            };
+            adopted.begun.extend(begun.map(|begun| (metric, begun)));
+        }
         adopted
     }
 
@@ -168,6 +179,11 @@ impl Rollups {
                 out.extend_from_slice(group.as_bytes());
                 write_varint(*revision, out);
             }
+        }
+        write_varint(self.begun.len() as u64, out);
+        for (metric, begun) in &self.begun {
+            write_varint(*metric as u64, out);
+            out.extend_from_slice(&begun.0.to_le_bytes());
         }
     }
 
@@ -206,6 +222,11 @@ impl Rollups {
                 revised.cells.insert(group, r.varint()?);
             }
             rollups.revised.insert((metric, start), revised);
+        }
+        for _ in 0..count(r, 1 + size_of::<i64>())? {
+            let metric = usize::try_from(r.varint()?).unwrap_or(usize::MAX);
+            let begun = optional_time(r)?.ok_or(DecodeError::Invalid("when a metric began"))?;
+            rollups.begun.insert(metric, begun);
         }
         Ok(rollups)
     }

@@ -30,6 +30,9 @@ pub(crate) fn build(tables: &[SinkTable], sources: &[Source], problems: &mut Pro
         if problems.len() == before && used == 0 {
             problems.push(nothing(table, sources));
         }
+        for (source, levels) in sources.iter().zip(&levels) {
+            forgotten_early(table, source, levels, problems);
+        }
         if let SinkKind::File { path, .. } = &kind.value {
             if used > 1 {
                 let message =
@@ -37,8 +40,11 @@ pub(crate) fn build(tables: &[SinkTable], sources: &[Source], problems: &mut Pro
                 let hint = "write one sink for each source, and name its `metrics`";
                 problems.push(Problem::at(&table.name.place, message).hint(hint));
             }
-            let same =
-                |other: &Sink| matches!(&other.kind, SinkKind::File { path: theirs, .. } if theirs == path);
+            let plain = path.trim_start_matches("./");
+            let same = |other: &Sink| match &other.kind {
+                SinkKind::File { path: theirs, .. } => theirs.trim_start_matches("./") == plain,
+                SinkKind::Stdout => false,
+            };
             if out.iter().any(same) {
                 let problem = Problem::at(&kind.place, format!("another sink writes `{path}`"));
                 problems.push(problem.hint("use another path"));
@@ -47,6 +53,29 @@ pub(crate) fn build(tables: &[SinkTable], sources: &[Source], problems: &mut Pro
         out.push(Sink { name: table.name.value.clone(), kind: kind.value.clone(), levels });
     }
     out
+}
+
+/// A group that is forgotten while its panes can still be corrected would come back in them without what it had.
+fn forgotten_early(table: &SinkTable, source: &Source, levels: &[Option<Span>], problems: &mut Problems) {
+    let Some(ttl) = source.groups_ttl else { return };
+    for (metric, size) in source.metrics.iter().zip(levels) {
+        let level = metric.levels.iter().find(|level| Some(level.size) == *size);
+        let Some(level) = level.filter(|level| metric.by.iter().any(|by| !by.is_empty()) && ttl < level.keep)
+        else {
+            continue;
+        };
+        let message = format!(
+            "sink `{}` lets panes of `{}` leave that are kept for {}, and source `{}` forgets groups after {ttl}: a late event \
+             would bring a group back without what it had",
+            table.name.value, metric.name, level.keep, source.name
+        );
+        let hint = format!(
+            "write groups_ttl = \"{}\" or longer, or keep those panes for a shorter time",
+            level.keep
+        );
+        problems.push(Problem::at(&table.name.place, message).hint(hint));
+        return;
+    }
 }
 
 /// The metrics that are named, each of which must have such panes.

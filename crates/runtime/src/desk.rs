@@ -36,6 +36,13 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// A partition begins with this file.
+    pub fn begin(&mut self, partition: u32, file: &Position) {
+        let partition = partition as usize;
+        self.positions.resize_with(self.positions.len().max(partition + 1), Position::default);
+        self.positions[partition] = file.clone();
+    }
+
     /// Makes the lines of a batch absolute, and notes how far its file was read and which fields have values.
     pub fn enter(&mut self, head: &BlockHead, ended: bool, batch: &mut Batch) {
         let file = &head.file;

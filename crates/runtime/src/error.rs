@@ -179,7 +179,10 @@ pub enum RunError {
     )]
     SinkExists(String),
     /// A sink that cannot be written.
-    #[error("cannot write to `{path}`: {source}; closed panes would be lost, so the run stops")]
+    #[error(
+        "cannot write to `{path}`: {source}; closed panes would be lost, so the run stops. Bring the file back as it was, or \
+         give the sink another name and another path"
+    )]
     Sink {
         /// The file, or standard output.
         path: String,

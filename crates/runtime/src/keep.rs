@@ -72,7 +72,7 @@ impl Start {
         let shard_bytes = job.memory_bytes.saturating_sub(verdict_bytes) / shards as u64;
         let Some(Keep { restored: Some(restored), directory, limits, .. }) = &job.keep else {
             let (feed, positions) = feed(job, job.keep.is_some().then(Vec::new), 0, progress)?;
-            let sinks = Sinks::start(job.sinks.clone(), job.keep.is_some(), &[])?;
+            let sinks = Sinks::start(job.sinks.clone(), job.keep.is_some(), &[], false)?;
             let mut fresh: Vec<Shard> = (0..shards).map(|_| Shard::new(job.kept, shard_bytes)).collect();
             fresh.iter_mut().for_each(|shard| sinks.hold(shard));
             return Ok(Start {
@@ -104,7 +104,7 @@ impl Start {
             bytes => whole(bytes, |r| IdleGroups::restore(job.kept, r).map_err(|error| error.to_string()))
                 .map_err(another)?,
         };
-        let sinks = Sinks::start(job.sinks.clone(), true, &manifest.sinks)?;
+        let sinks = Sinks::start(job.sinks.clone(), true, &manifest.sinks, !restored.damaged.is_empty())?;
         let mut kept = restored.shards(job.kept, shard_bytes, limits).map_err(another)?;
         kept.iter_mut().for_each(|shard| sinks.hold(shard));
         if kept.len() != shards {

@@ -5,7 +5,7 @@
 //! Two turnstiles are all the coordination there is; with one worker nothing waits.
 
 use crate::RunError;
-use crate::checkpoint::{About, Cut, Position, StateDirectory};
+use crate::checkpoint::{About, Cut, StateDirectory};
 use crate::desk::Desk;
 use crate::input::reads;
 use crate::job::{Annotate, Finished, HEAD_BYTES, Input, Job, Keep, Resumed, Status};
@@ -246,7 +246,9 @@ impl<'a> Pump<'a, '_> {
         }
         let Some(mut batch) = batch else {
             if let Some(now) = head.arrival {
+                let before = desk.intake.boundary();
                 desk.intake.arrive(now);
+                desk.changed |= desk.intake.boundary() > before;
             }
             return None;
         };
@@ -275,9 +277,11 @@ impl<'a> Pump<'a, '_> {
             }
             News::Begins(partition, file) => {
                 desk.intake.forget(*partition);
-                desk.positions
-                    .resize_with(desk.positions.len().max(*partition as usize + 1), Position::default);
-                desk.positions[*partition as usize] = file.clone();
+                desk.begin(*partition, file);
+            }
+            News::Inherits(partition, file, from) => {
+                desk.intake.inherit(*partition, *from);
+                desk.begin(*partition, file);
             }
             News::Follows(partition, file) => desk.positions[*partition as usize] = file.clone(),
             News::Known(partition, file) => desk.positions[*partition as usize].is_known_as(file),
@@ -435,6 +439,8 @@ impl<'a> Pump<'a, '_> {
         }
         if self.to_the_end {
             desk.positions.iter_mut().for_each(|position| position.finished = true);
+            // No row waits for a clock, so none is released.
+            desk.intake.finish_all();
         }
         // Whoever writes has taken the one before, or will; this one must not be put off.
         let (sender, receiver) = sync_channel(1);

@@ -14,7 +14,7 @@ use engine::time::{Span, TIME_MAX, Time};
 use sketch::codec::write_varint;
 use sketch::{DecodeError, Reader};
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Panes of the finest level that may close before they leave: more are held back in memory.
@@ -94,26 +94,31 @@ impl Sinks {
     ///
     /// # Errors
     /// A file that is there already or is not what it was, or a journal that is none.
-    pub fn start(sinks: Vec<Sink>, kept: bool, journal: &[u8]) -> Result<Sinks, RunError> {
+    pub fn start(sinks: Vec<Sink>, kept: bool, journal: &[u8], fell_back: bool) -> Result<Sinks, RunError> {
         let damaged = |error: DecodeError| RunError::SinkJournal(error.to_string());
         let mut entries =
             if journal.is_empty() { Vec::new() } else { read_journal(journal).map_err(damaged)? };
         let mut all = Vec::new();
         for sink in sinks {
-            let entry = entries.iter().position(|entry| entry.name == sink.name).map(|at| entries.remove(at));
+            // By its name; or by its file, when only the name has changed.
+            let path = path_text(&sink.to);
+            let named = entries.iter().position(|entry| entry.name == sink.name);
+            let at =
+                named.or_else(|| entries.iter().position(|entry| !path.is_empty() && entry.path == path));
+            let entry = at.map(|at| entries.remove(at));
             let Some(entry) = entry else {
                 all.push(Outflow::begin(sink)?);
                 continue;
             };
             let rollups =
                 Rollups::restore(sink.levels.clone(), &mut Reader::new(&entry.rollups)).map_err(damaged)?;
-            entry.recover()?;
-            let begun = entry.path == path_text(&sink.to);
+            entry.recover(fell_back)?;
+            let begun = entry.path == path;
             let outflow = if begun { Outflow::at(sink, entry) } else { Outflow::begin(sink)? };
             all.push(Outflow { rollups, ..outflow });
         }
         // What was leaving through sinks that are no longer there had been promised.
-        entries.iter().try_for_each(Entry::recover)?;
+        entries.iter().try_for_each(|entry| entry.recover(fell_back))?;
         Ok(Sinks { all, kept, asked_to: None })
     }
 
@@ -333,22 +338,29 @@ impl Entry {
         write_bytes(&self.pending, out);
     }
 
-    /// Brings the file to what the commit says: what was written behind it goes, what was leaving is there.
-    fn recover(&self) -> Result<(), RunError> {
+    /// Brings the file to what the commit says: what was leaving is there, and nothing behind it. What stands behind the
+    /// place of the commit must be what was leaving, in part or whole, or else somebody else's; but after a fall back to an
+    /// older commit it is what left later, in this file and in those after it.
+    fn recover(&self, fell_back: bool) -> Result<(), RunError> {
         if self.path.is_empty() {
             return Delivery { file: None, bytes: self.pending.clone(), durable: true }.deliver();
         }
         let path = numbered(Path::new(&self.path), self.rotates.then_some(self.number));
         let wrong = |source| RunError::Sink { path: path.display().to_string(), source };
         if self.offset > 0 || path.exists() {
-            let file = File::options().write(true).open(&path).map_err(wrong)?;
+            let mut file = File::options().read(true).write(true).open(&path).map_err(wrong)?;
             if file.metadata().map_err(wrong)?.len() < self.offset {
                 return Err(wrong(io::Error::other("it is shorter than the state says")));
             }
+            let mut behind = Vec::new();
+            file.seek(SeekFrom::Start(self.offset)).map_err(wrong)?;
+            (&file).take(self.pending.len() as u64 + 1).read_to_end(&mut behind).map_err(wrong)?;
+            if !fell_back && !self.pending.starts_with(&behind) {
+                return Err(RunError::SinkExists(path.display().to_string()));
+            }
             file.set_len(self.offset).map_err(wrong)?;
         }
-        // Files that were begun after the commit.
-        if self.rotates {
+        if self.rotates && fell_back {
             let later = (self.number + 1..).map(|number| numbered(Path::new(&self.path), Some(number)));
             for path in later.take_while(|path| path.exists()) {
                 std::fs::remove_file(&path).map_err(wrong)?;

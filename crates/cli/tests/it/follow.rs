@@ -236,3 +236,110 @@ fn a_line_that_never_ends_costs_one_bad_record() {
     assert_eq!(counter(&answers, "bad"), 1);
     assert_eq!(shown(&answers, "hits"), ["=2"]);
 }
+
+#[test]
+fn a_file_that_is_written_anew_where_it_is_is_read_from_its_beginning() {
+    for (before, after) in [(10, 30), (1_000, 3_000), (3_000, 20)] {
+        let dir = dir("\"log.ndjson\"");
+        append(&dir, "log.ndjson", &lines(1..before + 1));
+        let mut run = Running::start(&dir);
+        run.has_read(before);
+        // As `cat new > log.ndjson` does: truncated and written in one go, other bytes from the first one on.
+        fs::write(dir.path().join("log.ndjson"), lines(before + 1..before + after + 1))
+            .expect("it is written");
+        run.has_read(before + after);
+        says_all(&run.stop(), before + after);
+    }
+}
+
+#[test]
+fn files_that_were_silent_are_all_heard_again() {
+    let dir = dir("\"log-*.ndjson\"");
+    const FILES: u64 = 200;
+    for n in 1..=FILES {
+        append(&dir, &format!("log-{n}.ndjson"), &line(n));
+    }
+    let mut run = Running::start(&dir);
+    run.has_read(FILES);
+    // They step aside after a second.
+    std::thread::sleep(Duration::from_millis(1_500));
+    // Were one heard at each look at the directory, it would take longer than is waited for.
+    for n in 1..=FILES {
+        append(&dir, &format!("log-{n}.ndjson"), &line(FILES + n));
+    }
+    run.has_read(2 * FILES);
+    says_all(&run.stop(), 2 * FILES);
+}
+
+#[test]
+fn rotations_faster_than_the_writers_let_go_lose_nothing() {
+    let dir = dir("\"log.ndjson\"");
+    append(&dir, "log.ndjson", &lines(1..101));
+    let mut run = Running::start(&dir);
+    run.has_read(100);
+    for round in 1..4u64 {
+        rename(&dir, "log.ndjson", &format!("old-{round}"));
+        append(&dir, "log.ndjson", &lines(round * 100 + 1..round * 100 + 101));
+        // Longer than a look at the directory takes, shorter than the time a file is waited for.
+        std::thread::sleep(Duration::from_millis(900));
+    }
+    run.has_read(400);
+    says_all(&run.stop(), 400);
+}
+
+#[test]
+fn what_was_read_to_its_end_holds_no_watermark_back() {
+    let dir = dir("\"log-*.ndjson\"");
+    append(&dir, "log-a.ndjson", &lines(1..11));
+    append(&dir, "log-b.ndjson", &lines(11..21));
+    let ran = dir.run(&["--state", "s", "--format", "json"]);
+    says_all(&ran, 20);
+    assert!(dir.call(&["inspect", "s", "--format", "json"]).out.contains("00:00:20Z"));
+    let mut run = Running::start(&dir);
+    append(&dir, "log-a.ndjson", &lines(21..1_001));
+    run.has_read(1_000);
+    let ran = run.stop();
+    says_all(&ran, 1_000);
+    assert_eq!(ran.answers()[0]["complete_to"], "1970-01-01T00:16:40Z", "{ran:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn one_entry_that_cannot_be_looked_at_is_left_out() {
+    let dir = dir("[\"log-*.ndjson\", \"log-*.ndjson.gz\"]");
+    append(&dir, "log-a.ndjson", &lines(1..11));
+    std::os::unix::fs::symlink("/nonexistent", dir.path().join("log-b.ndjson")).expect("a link");
+    let whole = gz(lines(21..31).as_bytes());
+    dir.write("log-c.ndjson.gz", &whole[..whole.len() / 2]);
+    let mut run = Running::start(&dir);
+    append(&dir, "log-d.ndjson", &lines(11..21));
+    run.has_read(20);
+    // Its size stays for longer than it must to be taken for whole; then the writer goes on.
+    std::thread::sleep(Duration::from_secs(2));
+    dir.write("log-c.ndjson.gz", &whole);
+    run.has_read(30);
+    let ran = run.stop();
+    says_all(&ran, 30);
+    assert!(ran.err.contains("is left out") && ran.err.contains("is damaged"), "{}", ran.err);
+}
+
+#[test]
+fn panes_of_arrival_close_though_nothing_comes() {
+    let dir = dir("\"log.ndjson\"");
+    let text = dir
+        .read("p.toml")
+        .replace("time = { field = \"ts\", unit = \"s\", idle = \"1s\" }", "time = \"arrival\"");
+    dir.write(
+        "p.toml",
+        format!("{text}[sink.out]\nkind = \"file\"\npath = \"panes.json\"\nmetrics = [\"hits\"]\n"),
+    );
+    append(&dir, "log.ndjson", &lines(1..4));
+    let mut run = Running::start(&dir);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !dir.has("panes.json") || dir.read("panes.json").is_empty() {
+        assert!(Instant::now() < deadline, "no pane has left");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(dir.read("panes.json").contains("\"value\":3"), "{}", dir.read("panes.json"));
+    assert_eq!(run.stop().code, Some(0));
+}

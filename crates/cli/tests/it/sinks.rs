@@ -190,3 +190,28 @@ fn what_cannot_leave_is_said_with_its_line() {
     dir.write("out/x", "");
     dir.run(&[&pattern[..], &["--set", "sink.out.path=out/panes.ndjson"]].concat()).expect(0, &[]);
 }
+
+#[test]
+fn a_file_of_somebody_else_is_not_cut() {
+    let dir = Workdir::new();
+    pipeline(&dir, "", "kind = \"file\"\npath = \"panes.ndjson\"\nrotate = \"4KiB\"");
+    dir.write("e.ndjson", events(0..10_000));
+    dir.write("panes.000002.ndjson", "PRECIOUS");
+    dir.run(&["--state", "s"]).expect(0, &[]);
+    dir.write("e.ndjson", events(0..20_000));
+    for _ in 0..2 {
+        dir.run(&["--state", "s"]).expect(3, &["panes.000002.ndjson"]);
+        assert_eq!(dir.read("panes.000002.ndjson"), "PRECIOUS");
+    }
+    std::fs::remove_file(dir.path().join("panes.000002.ndjson")).expect("it is removed");
+    dir.run(&["--state", "s"]).expect(0, &[]);
+    let lines = dir.read("panes.000001.ndjson") + &dir.read("panes.000002.ndjson");
+    assert_eq!(last(&lines), by_hand(0..20_000, (1_000 + 19_999 / 20 - 5) / 10 * 10));
+    // Another name for the same file goes on.
+    dir.write("e.ndjson", events(0..30_000));
+    let text = dir.read("p.toml").replace("[sink.out]", "[sink.panes]");
+    dir.write("p.toml", text);
+    dir.run(&["--state", "s"]).expect(0, &[]);
+    let lines = lines + &dir.read("panes.000003.ndjson");
+    assert_eq!(last(&lines), by_hand(0..30_000, (1_000 + 29_999 / 20 - 5) / 10 * 10));
+}

@@ -57,7 +57,7 @@ fn top_level_keys() {
         ("\"shop\"", "«\"\"", "not a name for a pipeline", ""),
         ("\"shop\"", "«[\"shop\"]", "`name` must be a string", ""),
         ("[metric]\n", "[«rule.ddos]\nevery = \"1s\"\n[metric]\n", "`rule` is not supported", ""),
-        ("[metric]\n", "[«sink]\n[metric]\n", "`sink` is not supported", ""),
+        ("[metric]\n", "[«view]\n[metric]\n", "`view` is not supported", ""),
         ("[metric.errors]", "[«metrics.errors]", "unknown key `metrics`", "did you mean `metric`?"),
     ]);
 }
@@ -542,14 +542,14 @@ fn all_problems_are_told_in_the_order_of_the_file() {
         .replace("memory ", "memroy ")
         .replace("count()\"\n", "cuont()\"\n")
         .replace("\"file\"", "\"fiel\"");
-    let problems = parse(&format!("{text}[sink]\n"), &[]).unwrap_err();
+    let problems = parse(&format!("{text}[view]\n"), &[]).unwrap_err();
     let told: Vec<_> =
         problems.iter().map(|p| (problems.position(p).unwrap().0, p.message.as_str())).collect();
     let expected = [
         (3, "unknown key `memroy`"),
         (8, "unknown kind `fiel`"),
         (21, "unknown measure `cuont`"),
-        (26, "`sink` is not supported by this version"),
+        (26, "`view` is not supported by this version"),
     ];
     assert_eq!(told, expected);
 }

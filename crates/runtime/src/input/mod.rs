@@ -53,6 +53,17 @@ pub fn expand<P: AsRef<Path>>(patterns: &[String], bases: &[P]) -> Result<Vec<In
 /// # Errors
 /// As [`expand`]; that nothing matches is none.
 pub fn matching<P: AsRef<Path>>(pattern: &str, bases: &[P]) -> Result<Vec<InputFile>, RunError> {
+    matching_each(pattern, bases)?.into_iter().collect()
+}
+
+/// The same, with an error for each that cannot be looked at.
+///
+/// # Errors
+/// A pattern that is none.
+pub fn matching_each<P: AsRef<Path>>(
+    pattern: &str,
+    bases: &[P],
+) -> Result<Vec<Result<InputFile, RunError>>, RunError> {
     for base in bases {
         let found = matches(pattern, base.as_ref())?;
         if !found.is_empty() {
@@ -99,10 +110,10 @@ pub fn would_match<P: AsRef<Path>>(pattern: &str, bases: &[P], path: &Path) -> b
     })
 }
 
-fn matches(pattern: &str, base: &Path) -> Result<Vec<InputFile>, RunError> {
+fn matches(pattern: &str, base: &Path) -> Result<Vec<Result<InputFile, RunError>>, RunError> {
     let full = base.join(pattern);
     if full.exists() {
-        return Ok(vec![file(&full)?]);
+        return Ok(vec![file(&full)]);
     }
     let wrong = |reason: String| RunError::Pattern { pattern: pattern.to_string(), reason };
     glob::Pattern::new(pattern).map_err(|e| wrong(e.msg.to_string()))?;
@@ -112,10 +123,12 @@ fn matches(pattern: &str, base: &Path) -> Result<Vec<InputFile>, RunError> {
     let text = full.to_str().ok_or_else(|| wrong("it is not UTF-8".into()))?;
     let mut out = Vec::new();
     for path in glob::glob_with(text, AS_IN_A_SHELL).map_err(|e| wrong(e.msg.to_string()))? {
-        let path =
-            path.map_err(|e| RunError::Read { path: e.path().display().to_string(), source: e.into() })?;
-        if !path.is_dir() && !path.to_string_lossy().ends_with(QUARANTINE_SUFFIX) {
-            out.push(file(&path)?);
+        match path {
+            Ok(path) if path.is_dir() || path.to_string_lossy().ends_with(QUARANTINE_SUFFIX) => {}
+            Ok(path) => out.push(file(&path)),
+            Err(e) => {
+                out.push(Err(RunError::Read { path: e.path().display().to_string(), source: e.into() }))
+            }
         }
     }
     Ok(out)

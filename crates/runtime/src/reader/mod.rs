@@ -111,6 +111,8 @@ pub enum News {
     Ended(u32),
     /// A partition begins with this file, with a clock of its own.
     Begins(u32, Position),
+    /// A partition begins with this file, with the clock of another one, whose file had its path before.
+    Inherits(u32, Position, u32),
     /// This file goes on where another one was, in its partition.
     Follows(u32, Position),
     /// The file of a partition has another name, or is known by more of its bytes. How far it was read is not said.
@@ -213,6 +215,11 @@ impl Opened {
             Opened::Bytes(open) => open.head(),
             Opened::Rows(_, file) => file,
         }
+    }
+
+    /// Whether trouble may be that somebody is still writing the file: only compressed ones and Parquet must be whole.
+    fn may_be_unfinished(&self, error: &RunError) -> bool {
+        matches!(error, RunError::Damaged { .. } | RunError::Parquet { .. })
     }
 
     /// The next block, whose bytes stand in `buffer`.

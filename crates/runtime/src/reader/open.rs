@@ -6,8 +6,9 @@
 
 use super::{BLOCK_BYTES, FileHead};
 use crate::RunError;
+use crate::checkpoint::Position;
 use crate::input::{Growth, Stream};
-use crate::resume::Planned;
+use crate::resume::{self, Planned};
 use engine::decode::{Cutter, first_record};
 use engine::spec::{Delimited, Format, Source};
 use memchr::{memchr, memchr_iter};
@@ -137,6 +138,17 @@ impl OpenFile {
     /// How far the file was taken, also what is not handed out yet.
     pub fn read_to(&self) -> u64 {
         self.position + self.rest.len() as u64
+    }
+
+    /// Whether nothing more is read.
+    pub fn has_ended(&self) -> bool {
+        self.at_end
+    }
+
+    /// Whether the file has the first bytes that it was known by.
+    pub fn begins_as(&self, known: &Position) -> bool {
+        let head = self.stream.plain().map(|file| resume::head_of_first(file, known.head_bytes));
+        head.is_none_or(|head| head.is_ok_and(|head| head == known.head))
     }
 
     /// What was taken is all there is.

@@ -16,7 +16,7 @@ use crate::input::{Growth, InputFile, Pipe, Stream};
 use crate::job::{Warn, Watch};
 use crate::resume::{self, Planned};
 use engine::spec::Source;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -54,6 +54,8 @@ pub struct Follower {
     warn: Warn,
     /// What it was told last.
     said: String,
+    /// Why files were left out.
+    left_out: BTreeSet<String>,
     ended: bool,
 }
 
@@ -128,8 +130,12 @@ impl Follower {
             stop,
             warn,
             said: String::new(),
+            left_out: BTreeSet::new(),
             ended: false,
         };
+        // Whatever was read to its end holds nobody back, until it grows.
+        let ended = follower.files.iter().enumerate().filter(|(_, file)| file.position.finished);
+        follower.heads.news.extend(ended.map(|(partition, _)| News::Ended(partition as u32)));
         if reads_stdin {
             let position = Position { path: "-".into(), ..Position::default() };
             let partition = follower.begin(position);
@@ -219,16 +225,49 @@ impl Follower {
             if tail.idle && !all && tail.leaving.is_none() {
                 continue;
             }
-            match tail.input.next(buffer, &self.style, &mut self.heads)? {
-                Step::Block(head) => {
+            if self.is_another(self.turn) {
+                continue;
+            }
+            let tail = &mut self.open[self.turn];
+            match tail.input.next(buffer, &self.style, &mut self.heads) {
+                Ok(Step::Block(head)) => {
                     self.has_grown(self.turn, head.next_byte);
                     return Ok(Some(head));
                 }
-                Step::Dry => self.is_dry(self.turn),
-                Step::End => self.close(self.turn),
+                Ok(Step::Dry) => self.is_dry(self.turn),
+                Ok(Step::End) => self.close(self.turn),
+                Err(error) if tail.input.may_be_unfinished(&error) => {
+                    (self.warn)(format!("{error}; it is read on when its size changes"));
+                    self.close(self.turn);
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
+    }
+
+    /// Whether a file that has something new is not what it was: truncated, or written anew where it is. What it was has
+    /// ended then, and what it is now follows.
+    fn is_another(&mut self, at: usize) -> bool {
+        let tail = &mut self.open[at];
+        let Opened::Bytes(open) = &mut tail.input else { return false };
+        let Some(Ok(bytes)) = open.stream().plain().map(|file| file.metadata().map(|meta| meta.len())) else {
+            return false;
+        };
+        if open.has_ended() || bytes == open.read_to() {
+            return false;
+        }
+        let file = &mut self.files[tail.partition as usize];
+        if bytes > open.read_to() && open.begins_as(&file.position) {
+            return false;
+        }
+        open.reads_no_more();
+        let now = InputFile { path: file.position.path.clone(), size_bytes: Some(bytes) };
+        match resume::identity(&now) {
+            Ok(identity) => file.successor = Some(identity),
+            Err(_) => tail.leaving = Some(Instant::now()),
+        }
+        true
     }
 
     fn has_grown(&mut self, at: usize, next_byte: u64) {
@@ -293,6 +332,14 @@ impl Follower {
         let Some(partition) = self.queue.pop_front() else { return Ok(false) };
         let planned = self.planned(partition);
         let opened = Opened::open(&planned, &self.style, Growth::MayGrow, self.progress.clone());
+        if let Err(
+            error @ (RunError::Foreign { .. } | RunError::NotParquet { .. } | RunError::Damaged { .. }),
+        ) = &opened
+        {
+            (self.warn)(format!("{error}; it is looked at again when its size changes"));
+            self.files[partition as usize].at = At::Rest;
+            return Ok(true);
+        }
         if let Err(RunError::Read { source, .. }) = &opened
             && source.kind() == std::io::ErrorKind::NotFound
         {
@@ -330,6 +377,13 @@ impl Follower {
         self.heads.news.push(News::Begins(partition, position.clone()));
         self.put(partition, position);
         partition
+    }
+
+    /// Begins to follow a file in a partition of its own, where another one had its path, and its clock.
+    fn inherit(&mut self, position: Position, from: u32) {
+        let partition = self.begin(position.clone());
+        self.heads.news.pop();
+        self.heads.news.push(News::Inherits(partition, position, from));
     }
 
     /// Goes on in a partition with the file that has taken the place of its last one.

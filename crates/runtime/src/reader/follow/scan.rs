@@ -3,7 +3,7 @@
 use super::{At, Followed, Follower, Opened};
 use crate::RunError;
 use crate::checkpoint::Position;
-use crate::input::{InputFile, MAGIC_BYTES, compression, matching};
+use crate::input::{InputFile, MAGIC_BYTES, compression, matching_each};
 use crate::reader::News;
 use crate::resume;
 use engine::spec::Format;
@@ -50,17 +50,37 @@ impl Follower {
     }
 
     /// The files that match now, each once.
-    fn present(&self) -> Result<Vec<Seen>, RunError> {
+    fn present(&mut self) -> Result<Vec<Seen>, RunError> {
         let mut out = Vec::new();
         let mut known = HashSet::new();
-        for pattern in self.watch.patterns.iter().filter(|pattern| *pattern != "-") {
-            for file in matching(pattern, &self.watch.bases)? {
+        for pattern in &self.watch.patterns.clone() {
+            if pattern == "-" {
+                continue;
+            }
+            for file in self.matching(pattern)? {
                 // What went since the pattern was looked at is not there; what has no size is no file.
                 let (Ok((device, inode)), Some(bytes)) = (resume::node(&file.path), file.size_bytes) else {
                     continue;
                 };
                 if known.insert((device, inode)) {
                     out.push(Seen { file, bytes, device, inode });
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// The files that match a pattern. One that cannot be looked at is said once, and left out as long as it is so.
+    fn matching(&mut self, pattern: &str) -> Result<Vec<InputFile>, RunError> {
+        let mut out = Vec::new();
+        for file in matching_each(pattern, &self.watch.bases)? {
+            match file {
+                Ok(file) => out.push(file),
+                Err(error) => {
+                    let text = error.to_string();
+                    if self.left_out.insert(text.clone()) {
+                        (self.warn)(format!("{text}; it is left out as long as that is so"));
+                    }
                 }
             }
         }
@@ -120,17 +140,13 @@ impl Follower {
     fn still_open(&mut self, partition: u32, seen: &Seen) -> Result<(), RunError> {
         let Some(tail) = self.open.iter_mut().find(|tail| tail.partition == partition) else { return Ok(()) };
         tail.leaving = None;
-        let position = &self.files[partition as usize].position;
         let Opened::Bytes(open) = &mut tail.input else { return Ok(()) };
         if open.head().path != seen.file.path {
             open.rename(seen.file.path.clone());
         }
-        let Some(file) = open.stream().plain() else { return Ok(()) };
-        // Truncated, or written anew where it was.
-        let anew = resume::head_of_first(file, position.head_bytes).is_ok_and(|head| head != position.head);
-        if seen.bytes < open.read_to() || anew {
-            open.reads_no_more();
-            self.files[partition as usize].successor = Some(resume::identity(&seen.file)?);
+        if seen.bytes != open.read_to() {
+            // Whoever stepped aside is looked at again; whether it is another file by now is seen there.
+            tail.idle = false;
         }
         Ok(())
     }
@@ -196,6 +212,7 @@ impl Follower {
         self.queue.retain(|other| *other != partition);
         let moved = resume::beside(&file.position);
         file.at = At::Gone;
+        self.heads.news.push(News::Ended(partition));
         if let Some((path, bytes)) = moved {
             if bytes == file.position.next {
                 return;
@@ -224,13 +241,14 @@ impl Follower {
             return Ok(());
         }
         let identity = resume::identity(&seen.file)?;
-        let namesake = self.files.iter().position(|file| file.position.path == seen.file.path);
+        let namesake = self.files.iter().rposition(|file| file.position.path == seen.file.path);
         let Some(partition) = namesake else {
             self.begin(identity);
             return Ok(());
         };
         match self.files[partition].at {
-            At::Open => self.files[partition].successor = Some(identity),
+            // What had its path is read on for a while.
+            At::Open => self.inherit(identity, partition as u32),
             At::Waiting | At::Rest | At::Gone => {
                 self.follow_on(partition as u32, identity);
             }
