@@ -120,6 +120,10 @@ fn absorb(ours: &mut Loaded, theirs: Loaded) -> Result<(), Trouble> {
         );
         return Err(apart(&ours.path, &theirs.path, &text));
     }
+    if ours.file.whole != theirs.file.whole {
+        let text = "one keeps the whole ladder of panes and the other only what was asked; save both with --state, or none";
+        return Err(apart(&ours.path, &theirs.path, text));
+    }
     for ((source, state), other) in ours.kept.iter().zip(&mut ours.states).zip(theirs.states) {
         state.absorb(source, other).map_err(|error| apart(&ours.path, &theirs.path, &error.to_string()))?;
     }

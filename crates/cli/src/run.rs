@@ -122,7 +122,7 @@ impl<'a> Asked<'a> {
             .map(|index| {
                 let asked = restrict(&opened.pipeline, index, self.question)?;
                 // A state that is kept can be asked anything later, and panes leave that nobody asks for.
-                let whole = args.state.is_some() || !opened.sinks(index).is_empty();
+                let whole = keeps_all(args, &opened);
                 Ok((index, if whole { opened.pipeline.spec.sources[index].clone() } else { asked }))
             })
             .collect::<Result<Vec<(usize, Source)>, Trouble>>()?;
@@ -239,7 +239,7 @@ impl Told<'_> {
         let Asked { args, question } = *asked;
         let saved = args.save.as_ref().map_or(Ok(()), |path| {
             let states = self.measured.iter_mut().filter_map(|finished| finished.saved.take()).collect();
-            let file = save::file(opened, question, states);
+            let file = save::file(opened, question, keeps_all(args, opened), states);
             output::write(path, &file.write(), &output::STATE)
         });
         // Where panes leave over standard output, it holds nothing else.
@@ -254,6 +254,11 @@ impl Told<'_> {
             (true, false) => 0,
         }))
     }
+}
+
+/// Whether the whole ladder of panes is kept, and not only what is asked.
+fn keeps_all(args: &RunArgs, opened: &Opened<'_>) -> bool {
+    args.state.is_some() || !opened.pipeline.sinks.is_empty()
 }
 
 fn report(measured: &[Finished<'_>], format: Format, question: Question) -> Result<(), Trouble> {

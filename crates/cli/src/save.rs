@@ -53,11 +53,11 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>, Trouble> {
     Ok(bytes)
 }
 
-/// What the states that `run` measured look like as a file.
-pub fn file(opened: &Opened<'_>, question: Question, sources: Vec<Saved>) -> StateFile {
+/// What the states that `run` measured look like as a file; whether all was kept, or what was asked alone.
+pub fn file(opened: &Opened<'_>, question: Question, whole: bool, sources: Vec<Saved>) -> StateFile {
     let name = opened.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let overrides = opened.overrides.iter().map(|o| o.as_str().to_string()).collect();
-    StateFile { name, pipeline: opened.text.clone(), overrides, question, sources }
+    StateFile { name, pipeline: opened.text.clone(), overrides, question, whole, sources }
 }
 
 /// A state file that was understood: the pipeline that it holds, and the state of each source.
@@ -92,10 +92,10 @@ impl Loaded {
         let mut left = limits.bytes_max;
         let (mut kept, mut states) = (Vec::new(), Vec::new());
         for (source, saved) in pipeline.spec.sources.iter().zip(&file.sources) {
-            let source = file
-                .question
-                .restrict(source)
+            let asked = file.question.restrict(source);
+            let asked = asked
                 .map_err(|metric| wrong(format!("metric `{metric}` has no panes for what was asked")))?;
+            let source = if file.whole { source.clone() } else { asked };
             let state = saved
                 .restore(&source, &Limits::bytes(left))
                 .map_err(|error| wrong(format!("source `{}`: {error}{}", source.name, hint(&error))))?;

@@ -355,3 +355,25 @@ fn inspect_tells_what_a_directory_holds_and_changes_nothing() {
     dir.call(&["inspect", "nowhere"]).expect(3, &["cannot read the state directory `nowhere`"]);
     dir.call(&["inspect", "."]).expect(3, &["is no state directory", "run --state"]);
 }
+
+#[test]
+fn a_state_that_is_kept_can_be_saved_looked_into_and_merged() {
+    let dir = Workdir::new();
+    for (name, from, to) in [("a", 0, 3_000), ("b", 3_000, 5_000)] {
+        dir.write(&format!("{name}.ndjson"), events(from, to));
+    }
+    dir.pipeline(
+        &format!("path = \"a.ndjson\"\n{SOURCE}"),
+        "hits = { measure = \"count()\", by = [[], [\"shop\"]] }",
+    );
+    go_on(&dir, "s", &["--save", "a.sgs"]);
+    let at = ["--set", "source.e.path=b.ndjson"];
+    go_on(&dir, "t", &[&at[..], &["--save", "b.sgs"]].concat());
+    dir.call(&["sketch", "a.sgs"]).expect(0, &[]);
+    dir.call(&["merge", "a.sgs", "b.sgs", "-o", "both.sgs"]).expect(0, &[]);
+    let told = dir.call(&["sketch", "both.sgs", "--format", "json"]);
+    assert_eq!(counter(&told.answers(), "read"), 5_000, "{told:?}");
+    // One that keeps only what was asked is no part of it.
+    dir.run(&["--save", "asked.sgs"]).expect(0, &[]);
+    dir.call(&["merge", "a.sgs", "asked.sgs", "-o", "c.sgs"]).expect(2, &["the whole ladder"]);
+}

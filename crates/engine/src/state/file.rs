@@ -26,8 +26,10 @@ pub struct StateFile {
     pub pipeline: String,
     /// What was set beside it, as `KEY=VALUE`, in order.
     pub overrides: Vec<String>,
-    /// What was asked: only what this needs is kept.
+    /// What was asked.
     pub question: Question,
+    /// Whether the whole ladder of panes is kept, whatever was asked; else only what the question needs is.
+    pub whole: bool,
     /// The sources, in the order of the pipeline.
     pub sources: Vec<Saved>,
 }
@@ -115,7 +117,7 @@ impl StateFile {
             Question::Windows { window, every } => (1, window.0, every.0),
             Question::Days { window, every, .. } => (2, i64::from(window), i64::from(every)),
         };
-        out.push(kind);
+        out.push(kind | if self.whole { WHOLE } else { 0 });
         out.extend_from_slice(&window.to_le_bytes());
         out.extend_from_slice(&every.to_le_bytes());
         if let Question::Days { zone, .. } = self.question {
@@ -158,13 +160,16 @@ impl StateFile {
         let (name, pipeline) = (text(&mut r)?, text(&mut r)?);
         let overrides = r.count("overrides", usize::MAX, 4)?;
         let overrides = (0..overrides).map(|_| text(&mut r)).collect::<Result<Vec<String>, _>>()?;
-        let question = question(&mut r)?;
+        let (question, whole) = question(&mut r)?;
         let sources = r.count("sources", usize::MAX, 4 + 8)?;
         let sources = (0..sources).map(|_| saved(&mut r)).collect::<Result<Vec<Saved>, _>>()?;
         r.finish()?;
-        Ok(StateFile { name, pipeline, overrides, question, sources })
+        Ok(StateFile { name, pipeline, overrides, question, whole, sources })
     }
 }
+
+/// Beside the kind of the question.
+const WHOLE: u8 = 0x80;
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let (low, high) = murmur3_x64_128(bytes, CHECKSUM_SEED);
@@ -179,22 +184,24 @@ fn text(r: &mut Reader<'_>) -> Result<String, DecodeError> {
     Ok(text.to_string())
 }
 
-fn question(r: &mut Reader<'_>) -> Result<Question, DecodeError> {
+fn question(r: &mut Reader<'_>) -> Result<(Question, bool), DecodeError> {
     let (kind, window, every) = (r.u8()?, r.i64()?, r.i64()?);
+    let (kind, whole) = (kind & !WHOLE, kind & WHOLE != 0);
     let span = |micros: i64| (1..=TIME_MAX).contains(&micros);
-    match kind {
-        0 if (window, every) == (0, 0) => Ok(Question::Total),
+    let question = match kind {
+        0 if (window, every) == (0, 0) => Question::Total,
         // A window is made of whole steps.
         1 if span(window) && span(every) && window % every == 0 => {
-            Ok(Question::Windows { window: Span(window), every: Span(every) })
+            Question::Windows { window: Span(window), every: Span(every) }
         }
         2 if window > 0 && every > 0 && window % every == 0 => {
             let days = |n: i64| u32::try_from(n).map_err(|_| DecodeError::Invalid("question"));
             let zone = Zone::new(&text(r)?).ok_or(DecodeError::Invalid("time zone"))?;
-            Ok(Question::Days { window: days(window)?, every: days(every)?, zone })
+            Question::Days { window: days(window)?, every: days(every)?, zone }
         }
-        _ => Err(DecodeError::Invalid("question")),
-    }
+        _ => return Err(DecodeError::Invalid("question")),
+    };
+    Ok((question, whole))
 }
 
 fn saved(r: &mut Reader<'_>) -> Result<Saved, DecodeError> {

@@ -435,6 +435,7 @@ fn file(source: &Source) -> StateFile {
         name: "p.toml".into(),
         pipeline: "name = \"p\"".into(),
         overrides: vec!["a=1".into(), "b=2".into()],
+        whole: false,
         question: Question::Windows { window: span("2m"), every: span("1m") },
         sources: vec![kept(source, &state_of(source, &[(0, &few())]))],
     }
@@ -463,7 +464,8 @@ fn a_state_file_is_read_as_it_was_written_and_every_flipped_bit_is_seen() {
 fn a_state_file_of_calendar_days_names_their_zone() {
     let source = with_fields(vec![metric("n", Measure::Count, vec![vec![]], "1h:10d")]);
     let zone = engine::days::Zone::new("Europe/Berlin").expect("a zone");
-    let file = StateFile { question: Question::Days { window: 7, every: 1, zone }, ..file(&source) };
+    let file =
+        StateFile { question: Question::Days { window: 7, every: 1, zone }, whole: true, ..file(&source) };
     let bytes = file.write();
     assert_eq!(StateFile::read(&bytes), Ok(file));
     let at = bytes.windows(13).position(|name| name == b"Europe/Berlin").expect("its name");
