@@ -3,7 +3,8 @@
 
 use crate::Choices;
 use arrow_array::StringArray;
-use engine::batch::{Batch, Column};
+use engine::batch::Batch;
+use engine::column::Column;
 use engine::intake::{Intake, Tally};
 use engine::outlet::Outlet;
 use engine::shard::Shard;
@@ -118,7 +119,7 @@ fn source(choices: &mut Choices<'_>) -> Source {
         total: true,
     };
     let unique = Measure::Unique { field: 0, lg_k: 8 };
-    let top = Measure::Top { field: 0, k: 5, counters: 1024 };
+    let top = Measure::Top { field: 0, k: 5, counters: 1024, weight: None };
     Source {
         fields: vec![Field { path: "user".into(), kind: Kind::String }],
         time: Some(TimeSpec {

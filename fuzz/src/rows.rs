@@ -1,7 +1,8 @@
 //! Batches laid side by side: every value, position and reason, whatever the blocks were that they came in.
 
 use arrow_array::Array;
-use engine::batch::{Bad, Batch, Block, Column, Raw};
+use engine::batch::{Bad, Batch, Block, Raw};
+use engine::column::Column;
 use engine::decode::{Cutter, Decoder};
 use engine::spec::{BadPolicy, Field, Format, Kind, Later, Source, TimeFormat, TimeFrom, TimeSpec};
 use engine::time::{SECOND, Span, Time};
