@@ -53,6 +53,12 @@ const CAMPAIGNS: &[Campaign] = &[
         (50, 200),
     ),
     processes(
+        "double-crash",
+        "a recovery that is killed, and the recovery from that, end where an undisturbed one does",
+        &["strace"],
+        (40, 200),
+    ),
+    processes(
         "shutdown",
         "a run that is told to end ends well within five seconds, and nothing is lost or read again",
         &["python3", "strace"],

@@ -38,7 +38,7 @@ impl Child {
         stage: &Stage,
         folder: &Path,
         label: &str,
-        trace: &Trace,
+        trace: &Trace<'_>,
         args: &[&str],
     ) -> Result<Child> {
         let call = trace.inject.split(':').next().unwrap_or_default();
@@ -166,9 +166,9 @@ impl Drop for Child {
 
 /// What strace does to system calls.
 #[derive(Debug, Clone, Copy)]
-pub struct Trace {
+pub struct Trace<'a> {
     /// As in its `-e inject=`.
-    pub inject: &'static str,
+    pub inject: &'a str,
 }
 
 /// `kill -NAME PID`.

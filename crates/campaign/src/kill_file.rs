@@ -7,6 +7,7 @@ use crate::child::Child;
 use crate::events;
 use crate::oracle;
 use crate::random::Random;
+use crate::seen::Seen;
 use crate::stage::Stage;
 use crate::verdict::Verdict;
 use anyhow::{Result, ensure};
@@ -50,6 +51,11 @@ metrics = [\"shops\", \"sum\"]
 ";
 const TOP: &str = "top = { measure = \"top(user, 5)\", keep = \"forever\" }";
 
+/// What a run over a file to its end is tried with.
+pub fn pipeline() -> String {
+    PIPELINE.replace("TOP", TOP)
+}
+
 /// An input and what an undisturbed run makes of it.
 struct Whole {
     input: PathBuf,
@@ -61,8 +67,7 @@ struct Whole {
 
 /// Runs it.
 pub fn run(stage: &Stage, verdict: &mut Verdict) -> Result<()> {
-    let once =
-        Whole::new(stage, "once", stage.pick(400_000, 3_000_000), (&PIPELINE.replace("TOP", TOP), "2"))?;
+    let once = Whole::new(stage, "once", stage.pick(400_000, 3_000_000), (&pipeline(), "2"))?;
     let events = stage.pick(150_000, 600_000);
     let following = Whole::new(stage, "following", events, (&PIPELINE.replace("TOP", ""), "1"))?;
     let mut random = stage.random("kills");
@@ -168,13 +173,14 @@ fn kill_once(
     random: &mut Random,
     verdict: &mut Verdict,
 ) -> Result<()> {
+    let mut seen = Seen::of(folder);
     loop {
         let mut child = start_once(stage, folder, whole.shards, 1 + random.below(2))?;
         if let Some(status) = child.wait(LIFE_MIN + random.up_to(whole.took))? {
             verdict.expect(status.success(), || format!("a run ended with {status}: {}", child.said()));
             return Ok(());
         }
-        killed(folder, &mut child, verdict)?;
+        killed((folder, &mut seen), &mut child, verdict)?;
     }
 }
 
@@ -192,6 +198,7 @@ fn kill_following(
     let expected = FOLLOWING_MAX / 2 * FOLLOWING_KILLS as u32;
     let chunk = bytes.len() as u64 / (expected.as_millis() / APPEND_EVERY.as_millis()) as u64;
     let mut sizes = random.clone();
+    let mut seen = Seen::of(folder);
     std::thread::scope(|scope| -> Result<()> {
         let writer = scope.spawn(move || -> Result<()> {
             let mut file = File::options().append(true).open(&path)?;
@@ -210,7 +217,7 @@ fn kill_following(
             let mut child = stage.start(folder, "follow", &args)?;
             let ended = child.wait(LIFE_MIN + random.up_to(FOLLOWING_MAX))?;
             ensure!(ended.is_none(), "a run that follows ended: {}", child.said());
-            killed(folder, &mut child, verdict)?;
+            killed((folder, &mut seen), &mut child, verdict)?;
             kills += 1;
         }
         writer.join().expect("the writer does not panic")
@@ -219,10 +226,11 @@ fn kill_following(
 }
 
 /// Kills it, and notes whether there was a commit to go on from.
-fn killed(folder: &Path, child: &mut Child, verdict: &mut Verdict) -> Result<()> {
+fn killed((folder, seen): (&Path, &mut Seen), child: &mut Child, verdict: &mut Verdict) -> Result<()> {
     child.kill()?;
     verdict.faults("kill_9", 1);
     verdict.expect(!child.panicked(), || format!("it panicked: {}", child.said()));
+    seen.grew(|| "a kill".into(), verdict);
     let commits = std::fs::read_dir(folder.join("s/e")).into_iter().flatten().flatten();
     let committed =
         commits.filter(|entry| entry.file_name().to_string_lossy().starts_with("commit-")).count() > 0;

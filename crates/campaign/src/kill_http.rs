@@ -67,7 +67,7 @@ pub fn run(stage: &Stage, verdict: &mut Verdict) -> Result<()> {
 fn kill(
     stage: &Stage,
     folder: &Path,
-    (kills, trace): (u64, Option<Trace>),
+    (kills, trace): (u64, Option<Trace<'_>>),
     random: &mut Random,
     verdict: &mut Verdict,
 ) -> Result<()> {

@@ -8,11 +8,13 @@
 mod child;
 mod client;
 mod crowd;
+mod double_crash;
 mod events;
 mod kill_file;
 mod kill_http;
 mod oracle;
 mod random;
+mod seen;
 mod shutdown;
 mod stage;
 mod verdict;
@@ -52,8 +54,12 @@ struct Args {
 
 type Run = fn(&Stage, &mut Verdict) -> Result<()>;
 
-const CAMPAIGNS: &[(&str, Run)] =
-    &[("kill-file", kill_file::run), ("kill-http", kill_http::run), ("shutdown", shutdown::run)];
+const CAMPAIGNS: &[(&str, Run)] = &[
+    ("kill-file", kill_file::run),
+    ("kill-http", kill_http::run),
+    ("double-crash", double_crash::run),
+    ("shutdown", shutdown::run),
+];
 
 fn main() -> ExitCode {
     let args = Args::parse();
