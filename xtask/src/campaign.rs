@@ -64,6 +64,12 @@ const CAMPAIGNS: &[Campaign] = &[
         &["python3", "strace"],
         (20, 100),
     ),
+    processes(
+        "reload",
+        "a pipeline that is read anew under load loses no event, a wrong one changes nothing, and what keeps its definition its state",
+        &["python3"],
+        (60, 200),
+    ),
 ];
 
 /// What to run.

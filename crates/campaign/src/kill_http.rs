@@ -91,12 +91,12 @@ fn kill(
         verdict.faults("kill_9", 1);
         verdict.faults("kill_9_with_late_answers", u64::from(trace.is_some()));
     }
-    settle(stage, folder, crowd, verdict)
+    let child = stage.start(folder, "run", &RUN)?;
+    settle(folder, (child, crowd), verdict)
 }
 
 /// Lets clients have everything acknowledged that is under way, ends the run, and writes the journal.
-pub fn settle(stage: &Stage, folder: &Path, crowd: Crowd, verdict: &mut Verdict) -> Result<()> {
-    let mut child = stage.start(folder, "run", &RUN)?;
+pub fn settle(folder: &Path, (mut child, crowd): (Child, Crowd), verdict: &mut Verdict) -> Result<()> {
     crowd.stop();
     let begun = Instant::now();
     while !crowd.is_finished() && begun.elapsed() < PATIENCE {

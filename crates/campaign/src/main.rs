@@ -14,6 +14,7 @@ mod kill_file;
 mod kill_http;
 mod oracle;
 mod random;
+mod reload;
 mod seen;
 mod shutdown;
 mod stage;
@@ -59,6 +60,7 @@ const CAMPAIGNS: &[(&str, Run)] = &[
     ("kill-http", kill_http::run),
     ("double-crash", double_crash::run),
     ("shutdown", shutdown::run),
+    ("reload", reload::run),
 ];
 
 fn main() -> ExitCode {

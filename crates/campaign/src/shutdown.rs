@@ -47,7 +47,8 @@ pub fn run(stage: &Stage, verdict: &mut Verdict) -> Result<()> {
                 slowest = slowest.max(took);
             }
         }
-        settle(stage, &folder, crowd, verdict)?;
+        let child = stage.start(&folder, "run", &RUN)?;
+        settle(&folder, (child, crowd), verdict)?;
         judge(stage, &folder, verdict)?;
         round += 1;
         stage.progress(format_args!("{} signals in {round} rounds", verdict.count("sigterm")));
