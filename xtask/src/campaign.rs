@@ -70,6 +70,12 @@ const CAMPAIGNS: &[Campaign] = &[
         &["python3"],
         (60, 200),
     ),
+    processes(
+        "overload",
+        "what is offered beyond what a slow disk takes is refused with 429, within the memory, and nothing acknowledged is lost",
+        &["python3", "strace"],
+        (6, 60),
+    ),
 ];
 
 /// What to run.

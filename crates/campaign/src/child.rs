@@ -122,6 +122,17 @@ impl Child {
         signal(self.pid, name)
     }
 
+    /// The most memory it has had resident.
+    ///
+    /// # Errors
+    /// When the system does not tell (Linux does).
+    pub fn peak_bytes(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).context("no VmHWM")?;
+        Ok(kib.trim().parse::<u64>()? << 10)
+    }
+
     /// What it has said on standard error.
     pub fn said(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.err).unwrap_or_default()).into_owned()

@@ -12,6 +12,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Answer {
     /// 200 and its like.
     pub status: u16,
+    /// Seconds, where it says so.
+    pub retry_after: Option<u64>,
     /// Its body.
     pub body: String,
 }
@@ -68,7 +70,7 @@ fn exchange(
     let mut line = String::new();
     stream.read_line(&mut line).ok()?;
     let status = line.split_whitespace().nth(1)?.parse().ok()?;
-    let (mut length, mut closes) = (0, written.is_err());
+    let (mut length, mut retry_after, mut closes) = (0, None, written.is_err());
     loop {
         line.clear();
         stream.read_line(&mut line).ok()?;
@@ -76,13 +78,14 @@ fn exchange(
         let value = value.trim();
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse().ok()?,
+            "retry-after" => retry_after = value.parse().ok(),
             "connection" => closes |= value.eq_ignore_ascii_case("close"),
             _ => {}
         }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
-    let answer = Answer { status, body: String::from_utf8(body).ok()? };
+    let answer = Answer { status, retry_after, body: String::from_utf8(body).ok()? };
     Some((answer, (!closes).then_some(stream)))
 }
 

@@ -13,6 +13,7 @@ mod events;
 mod kill_file;
 mod kill_http;
 mod oracle;
+mod overload;
 mod random;
 mod reload;
 mod seen;
@@ -61,6 +62,7 @@ const CAMPAIGNS: &[(&str, Run)] = &[
     ("double-crash", double_crash::run),
     ("shutdown", shutdown::run),
     ("reload", reload::run),
+    ("overload", overload::run),
 ];
 
 fn main() -> ExitCode {
