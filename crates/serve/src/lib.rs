@@ -10,6 +10,8 @@
 //! not read its answer. Bodies are held in bounded memory; what does not fit is refused at once. No TLS: a proxy has it.
 #![forbid(unsafe_code)]
 
+mod answers;
+mod ask;
 mod body;
 mod client;
 mod counters;
@@ -20,6 +22,7 @@ mod origins;
 mod patient;
 mod reply;
 mod server;
+mod status;
 
 pub use client::{Answer, Client};
-pub use server::{Listen, More, ServeError, Server, Source};
+pub use server::{Behind, Listen, ServeError, Server, Source};

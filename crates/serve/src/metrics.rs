@@ -34,7 +34,6 @@ pub(crate) async fn metrics(State(house): State<Arc<House>>) -> Response {
     let mut text = String::new();
     of_requests(&house, &mut text);
     of_sources(&house, &mut text);
-    (house.more)(&mut text);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
@@ -91,7 +90,7 @@ fn of_sources(house: &House, out: &mut String) {
     ];
     for (name, help, value) in counted {
         head(name, "counter", help, out);
-        for source in &house.sources {
+        for source in &house.behind.sources {
             line(name, &[("source", &source.name)], value(&source.counters).load(Relaxed), out);
         }
     }
@@ -105,7 +104,7 @@ fn of_sources(house: &House, out: &mut String) {
     ];
     for (name, help, value) in loads {
         head(name, "gauge", help, out);
-        for source in &house.sources {
+        for source in &house.behind.sources {
             line(name, &[("source", &source.name)], value(&source.inbox.load()), out);
         }
     }
