@@ -36,17 +36,21 @@ pub(crate) async fn of_metric(
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    match answered(&house, name, query.unwrap_or_default()).await {
+    let question = Words::read(&query.unwrap_or_default()).map(|words| Question { name, words });
+    let answered = match question {
+        Ok(question) => answered(&house, question).await,
+        Err(problem) => Err(problem),
+    };
+    match answered {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(problem) => refuse(&house, problem),
     }
 }
 
-async fn answered(house: &Arc<House>, name: String, query: String) -> Result<String, Problem> {
-    let words = Words::read(&query)?;
+async fn answered(house: &Arc<House>, question: Question) -> Result<String, Problem> {
     let reader = reader(house)?;
     let turn = house.asking.acquire().await.map_err(|_| Problem::stopping())?;
-    let answered = spawn_blocking(move || answer(&*reader, &name, &words)).await;
+    let answered = spawn_blocking(move || question.answer(&*reader)).await;
     drop(turn);
     answered.unwrap_or_else(|_| {
         let hint = "the log of the server says more; please report it";
@@ -55,23 +59,45 @@ async fn answered(house: &Arc<House>, name: String, query: String) -> Result<Str
     })
 }
 
-fn answer(reader: &dyn Reader, name: &str, words: &Words) -> Result<String, Problem> {
-    let sources = reader.sources();
-    let (source, metric) = find(&sources, name)?;
-    let by = words.grouping(&sources[source], metric)?;
-    let ask = words.ask()?;
-    let moment = reader.moment(source).map_err(|error| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, Refused::Busy, error, "try again").after(1)
-    })?;
-    let rows = rows(&moment, metric, by.as_deref(), ask, words)?;
-    let written = serde_json::to_string(&json!({
-        "metric": name,
-        "complete_to": moment.watermark().map(|time| time.to_string()),
-        "newest": moment.newest().map(|time| time.to_string()),
-        "late": moment.tally().late,
-        "rows": rows,
-    }));
-    Ok(written.expect("answers have text for keys"))
+/// A metric, and what is asked of it.
+pub(crate) struct Question {
+    name: String,
+    words: Words,
+}
+
+impl Question {
+    /// Reads `NAME?window=1h`.
+    ///
+    /// # Errors
+    /// Words that are not understood.
+    pub fn read(text: &str) -> Result<Question, Problem> {
+        let (name, query) = text.split_once('?').unwrap_or((text, ""));
+        Ok(Question { name: name.into(), words: Words::read(query)? })
+    }
+
+    /// The answer, as JSON. Takes as long as merging takes.
+    ///
+    /// # Errors
+    /// What is not there, does not go together, or has too many rows.
+    pub fn answer(&self, reader: &dyn Reader) -> Result<String, Problem> {
+        let (name, words) = (&self.name, &self.words);
+        let sources = reader.sources();
+        let (source, metric) = find(&sources, name)?;
+        let by = words.grouping(&sources[source], metric)?;
+        let ask = words.ask()?;
+        let moment = reader.moment(source).map_err(|error| {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, Refused::Busy, error, "try again").after(1)
+        })?;
+        let rows = rows(&moment, metric, by.as_deref(), ask, words)?;
+        let written = serde_json::to_string(&json!({
+            "metric": name,
+            "complete_to": moment.watermark().map(|time| time.to_string()),
+            "newest": moment.newest().map(|time| time.to_string()),
+            "late": moment.tally().late,
+            "rows": rows,
+        }));
+        Ok(written.expect("answers have text for keys"))
+    }
 }
 
 /// The answers of a metric, as many as are wanted.

@@ -14,7 +14,7 @@ const EXAMPLES: &str =
 /// A question as it stands in a URL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Words {
-    window: Option<Span>,
+    pub window: Option<Span>,
     every: Option<Span>,
     from: Option<Time>,
     to: Option<Time>,
@@ -178,7 +178,7 @@ fn text(key: &Key) -> String {
 }
 
 /// `%41` and `+` as they are meant (application/x-www-form-urlencoded).
-fn decoded(text: &str) -> Result<String, Problem> {
+pub(crate) fn decoded(text: &str) -> Result<String, Problem> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

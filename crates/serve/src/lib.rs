@@ -15,14 +15,18 @@ mod ask;
 mod body;
 mod client;
 mod counters;
+mod exposition;
 mod guard;
 mod ingest;
+mod latency;
+mod measured;
 mod metrics;
 mod origins;
 mod patient;
 mod reply;
 mod server;
 mod status;
+mod stream;
 
 pub use client::{Answer, Client};
 pub use server::{Behind, Listen, ServeError, Server, Source};

@@ -1,9 +1,10 @@
 //! The server: listens, accepts within bounds, stops without losing an answer.
 
 use crate::counters::{Counters, SourceCounters};
+use crate::latency::Latency;
 use crate::patient::Patient;
 use crate::reply::Problem;
-use crate::{answers, counters::Refused, guard, ingest, metrics, origins, status};
+use crate::{answers, counters::Refused, guard, ingest, metrics, origins, status, stream};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -141,6 +142,7 @@ pub(crate) struct House {
     pub listen: Listen,
     pub behind: Behind,
     pub counters: Counters,
+    pub latency: Latency,
     /// Room for questions that are being answered.
     pub asking: Semaphore,
     pub receiving_bytes: AtomicU64,
@@ -195,6 +197,7 @@ impl Server {
             listen,
             behind,
             counters: Counters::default(),
+            latency: Latency::default(),
             asking: Semaphore::new(ASKING_MAX),
             receiving_bytes: AtomicU64::new(0),
             since: Instant::now(),
@@ -255,6 +258,7 @@ fn routes(house: &Arc<House>) -> Router {
         .route("/v1/origins/{origin}/{source}/segments/{state}/{name}", put(origins::segment))
         .route("/v1/metrics", get(answers::list))
         .route("/v1/metrics/{name}", get(answers::of_metric))
+        .route("/v1/stream", get(stream::stream))
         .route("/v1/status", get(status::status))
         .route("/health", get(metrics::health))
         .route("/ready", get(metrics::ready))

@@ -155,3 +155,58 @@ fn a_run_that_does_not_answer_is_asked_again_later() {
     let nothing = Server::start(listen(), Behind::default()).expect("a server");
     Client::new(&nothing).get("/v1/metrics", &[]).assert_refused(404, "nothing is measured here");
 }
+
+/// The value of a series.
+fn series(text: &str, name: &str) -> Option<f64> {
+    let of = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+    text.lines().find_map(of)
+}
+
+#[test]
+fn what_is_measured_stands_among_the_metrics() {
+    let server = server(reader());
+    let mut client = Client::new(&server);
+    let text = client.get("/metrics", &[]).body;
+    let check =
+        |name: &str, expected: f64| assert_eq!(series(&text, name), Some(expected), "{name} in {text}");
+    check("streamgauge_metric_hits_total{source=\"events\",window=\"all\"}", 7_200.0);
+    check(
+        "streamgauge_metric_hits_by_device_total{source=\"events\",window=\"all\",device=\"ios\"}",
+        2_400.0,
+    );
+    check("streamgauge_source_events_total{source=\"events\",reason=\"read\"}", 7_200.0);
+    check("streamgauge_newest_event_timestamp_seconds{source=\"events\"}", 7_199.0);
+    check("streamgauge_series_dropped", 0.0);
+    let recent = client.get("/metrics?window=10m", &[]).body;
+    let of_window = "streamgauge_metric_hits{source=\"events\",window=\"10m\"}";
+    assert_eq!(series(&recent, of_window), Some(600.0), "{recent}");
+    // Each family is told once, and in one piece.
+    let mut names: Vec<&str> = recent.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all);
+    client.get("/metrics?window=soon", &[]).assert_refused(400, "not a length of time");
+    let later = client.get("/metrics", &[]).body;
+    let asked = "streamgauge_http_request_duration_seconds_count{route=\"/metrics\"}";
+    assert_eq!(series(&later, asked), Some(3.0), "{later}");
+}
+
+#[test]
+fn a_stream_tells_each_answer_once_until_it_changes() {
+    let server = server(reader());
+    let mut client = Client::new(&server);
+    client.get("/v1/stream", &[]).assert_refused(400, "there is no question");
+    client.get("/v1/stream?ask=hits%3Fcolour%3Dred", &[]).assert_refused(400, "`colour`");
+    client.send("GET /v1/stream?ask=hits%3Fby%3D&ask=nothing&every=100ms HTTP/1.1\r\nHost: x\r\n\r\n");
+    let text = client.until("no metric is called `nothing`");
+    assert!(text.contains("content-type: text/event-stream"), "{text}");
+    assert!(text.contains("event: answer\ndata: {\"ask\":\"hits?by=\",\"answer\":{"), "{text}");
+    assert!(text.contains("event: problem\n"), "{text}");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    // Stopped, it ends; nothing was said twice meanwhile.
+    let stopping = std::thread::spawn(move || server.stop());
+    let rest = client.until("event: end");
+    assert!(!rest.contains("\"ask\""), "{rest}");
+    stopping.join().expect("it stops");
+}

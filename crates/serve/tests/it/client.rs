@@ -64,6 +64,18 @@ impl Client {
         self.reply().expect("an answer")
     }
 
+    /// What comes, up to and with this text.
+    pub fn until(&mut self, text: &str) -> String {
+        loop {
+            let so_far = String::from_utf8_lossy(&self.bytes).into_owned();
+            if let Some(at) = so_far.find(text) {
+                self.bytes.drain(..at + text.len());
+                return so_far[..at + text.len()].to_string();
+            }
+            self.more().unwrap_or_else(|| panic!("it ended without `{text}`: {so_far}"));
+        }
+    }
+
     /// The next answer; `None` when the server has hung up.
     pub fn reply(&mut self) -> Option<Reply> {
         let end = loop {

@@ -165,7 +165,7 @@ fn readiness_and_counters_are_told() {
     assert_eq!(client.get("/ready", &[]).json(), json!({ "ready": true, "stopping": false }));
     client.post("/v1/events", &[], "x\ny\n");
     let reply = client.get("/metrics", &[]);
-    assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4"));
+    assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     for line in [
         "streamgauge_http_requests_total{status=\"200\"} 2",
         "streamgauge_http_requests_total{status=\"503\"} 1",
