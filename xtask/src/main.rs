@@ -8,6 +8,7 @@ mod check;
 mod floors;
 mod interop;
 mod memory;
+mod sabotage;
 mod setup;
 mod shell;
 

@@ -40,6 +40,7 @@ hits = { measure = \"count()\", by = [[], [\"user\"]], keys = \"6000 + other\", 
 shops = { measure = \"count()\", by = [[], [\"shop\"]] }
 sum = { measure = \"sum(n)\", by = [\"shop\"] }
 users = \"unique(user)\"
+rough = { measure = \"unique(id)\", accuracy = \"10% @ 95%\" }
 slow = { measure = \"quantiles(n)\", keep = \"forever\" }
 again = { measure = \"seen(user)\", size = \"10k @ 1%\", keep = \"forever\" }
 back = { measure = \"count() filter (where again)\", keep = \"forever\" }
@@ -49,7 +50,9 @@ kind = \"file\"
 path = \"panes.ndjson\"
 metrics = [\"shops\", \"sum\"]
 ";
-const TOP: &str = "top = { measure = \"top(user, 5)\", keep = \"forever\" }";
+const TOP: &str =
+    "few = { measure = \"count()\", by = [\"user\"], keys = \"300 + other\", keep = \"forever\" }
+top = { measure = \"top(user, 5)\", keep = \"forever\" }";
 
 /// What a run over a file to its end is tried with.
 pub fn pipeline() -> String {

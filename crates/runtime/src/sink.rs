@@ -11,6 +11,7 @@ use engine::adopt::Adoption;
 use engine::rollup::{Around, Rollups};
 use engine::shard::Shard;
 use engine::time::{Span, TIME_MAX, Time};
+use sabotage::{Bug, planted};
 use sketch::codec::write_varint;
 use sketch::{DecodeError, Reader};
 use std::fs::File;
@@ -241,7 +242,7 @@ impl Outflow {
             number: self.number,
             offset: self.offset,
             rollups,
-            pending: self.pending.clone(),
+            pending: if planted(Bug::JournalNotWritten) { Vec::new() } else { self.pending.clone() },
         }
     }
 
@@ -362,6 +363,9 @@ impl Entry {
             }
             // What stands there already is not taken away, not even to be put back: somebody may be reading.
             there = behind.iter().zip(&self.pending).take_while(|(is, should)| is == should).count();
+            if planted(Bug::LinesTakenBack) {
+                there = 0;
+            }
             if bytes > self.offset + there as u64 {
                 file.set_len(self.offset + there as u64).map_err(wrong)?;
             }

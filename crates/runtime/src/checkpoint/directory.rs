@@ -11,6 +11,7 @@ use crate::sink::Delivery;
 use engine::judge::FrozenJudge;
 use engine::shard::Frozen;
 use engine::spec::Source;
+use sabotage::{Bug, planted};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
@@ -248,11 +249,20 @@ impl StateDirectory {
         let put = || -> io::Result<()> {
             let mut file = File::create(&beside)?;
             file.write_all(bytes)?;
-            file.sync_all()?;
+            if !planted(Bug::SegmentNotSynced) || !name.starts_with(SEGMENT) {
+                file.sync_all()?;
+            }
             fs::rename(&beside, &place)?;
+            if planted(Bug::NameNotSynced) {
+                return Ok(());
+            }
             // The name is durable only with the directory.
             File::open(&self.path)?.sync_all()
         };
+        if planted(Bug::ErrorSwallowed) {
+            let _ = put();
+            return Ok(());
+        }
         put().map_err(|source| wrong("write to", &self.path, source))
     }
 

@@ -29,9 +29,10 @@ pub use producers::WINDOW;
 pub use read::{Got, InboxReader, Waker};
 
 use disk::{Disk, Files};
-use engine::inbox::{Answer, Delivery, Load, Refusal, Stamp};
+use engine::inbox::{Accepted, Answer, Delivery, Load, Refusal, Stamp};
 use memchr::memchr_iter;
 use producers::Producers;
+use sabotage::{Bug, planted};
 use segment::{Found, Frames, Segment};
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -244,6 +245,10 @@ impl engine::inbox::Inbox for Inbox {
         }
         let records = records(&body);
         if let Err((refusal, item)) = self.shared.enqueue(Item { body, stamp, now_ms, records, answer }) {
+            if planted(Bug::DroppedOnFullQueue) && matches!(refusal, Refusal::Busy) {
+                let bytes = item.body.len() as u64;
+                return (item.answer)(Ok(Accepted { offset: 0, bytes, records, duplicate: false }));
+            }
             (item.answer)(Err(refusal));
         }
     }
@@ -441,7 +446,9 @@ fn recover(writer: &mut Writer, last: &mut Segment, settings: &Settings) -> Resu
         match frames.next(&mut body)? {
             Found::Frame(frame) => {
                 sealed = frame.seal;
-                frame.stamp.iter().for_each(|stamp| producers.note(stamp, frame.arrival_ms));
+                if !planted(Bug::ProducersNotRecovered) {
+                    frame.stamp.iter().for_each(|stamp| producers.note(stamp, frame.arrival_ms));
+                }
             }
             Found::End => break,
             Found::Bad if frames.was_durable()? => {
