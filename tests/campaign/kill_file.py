@@ -85,7 +85,7 @@ class Input:
             for row in json.load(file):
                 if row["metric"] == "rough" and not row["exact"]:
                     # Every event has another id.
-                    there = self.windows[("shops", row["start"], ())]
+                    there = self.windows.get(("shops", row["start"], ()), 0)
                     windows += 1
                     inside += number(row["low"]) <= there <= number(row["high"])
         # 95 % are promised. Of 150 windows, the fewest there are, fewer than 86 % hold by chance in one run of 100,000.

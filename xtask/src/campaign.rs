@@ -46,7 +46,7 @@ const CAMPAIGNS: &[Campaign] = &[
         "kill-file",
         "a run over files that is killed at any moment goes on, and every record counts once",
         &["python3"],
-        (60, 200),
+        (40, 200),
     ),
     processes(
         "kill-http",

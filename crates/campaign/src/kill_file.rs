@@ -70,7 +70,7 @@ struct Whole {
 
 /// Runs it.
 pub fn run(stage: &Stage, verdict: &mut Verdict) -> Result<()> {
-    let once = Whole::new(stage, "once", stage.pick(400_000, 3_000_000), (&pipeline(), "2"))?;
+    let once = Whole::new(stage, "once", stage.pick(300_000, 3_000_000), (&pipeline(), "2"))?;
     let events = stage.pick(150_000, 600_000);
     let following = Whole::new(stage, "following", events, (&PIPELINE.replace("TOP", ""), "1"))?;
     let mut random = stage.random("kills");

@@ -120,10 +120,8 @@ impl Series {
                     if planted(Bug::LateFoldedTwice) {
                         pane.cells.fold(what, rows, range.clone());
                     }
-                    for row in range.clone() {
-                        let revision =
-                            pane.revisions.entry(rows.groups.map_or(OTHER, |g| g[row])).or_default();
-                        *revision += u64::from(!planted(Bug::RevisionNotRaised));
+                    for row in range.clone().filter(|_| !planted(Bug::RevisionNotRaised)) {
+                        *pane.revisions.entry(rows.groups.map_or(OTHER, |g| g[row])).or_default() += 1;
                     }
                     if rung.held_from.is_some() {
                         rung.corrected.insert(start);
