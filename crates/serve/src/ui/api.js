@@ -25,14 +25,11 @@ export const sql = async (query) =>
     body: JSON.stringify({ query }),
   }));
 
-/** Views of the pipeline file; none where the server answers no SQL. */
+/** Views of the pipeline file; null where the server answers no SQL. */
 export async function views() {
-  try {
-    const answer = await sql("select name, sql from sg.views order by name");
-    return answer.rows.map(([name]) => name);
-  } catch {
-    return null;
-  }
+  if (!(await status()).sql) return null;
+  const answer = await sql("select name from sg.views order by name");
+  return answer.rows.map(([name]) => name);
 }
 
 /** Asks many questions over one connection until it is closed; `on.answer(ask, answer)` is told what changes. */

@@ -1,7 +1,7 @@
 // The page: sources on top, a card per metric, one stream of answers, a window to choose, a box for SQL.
 
 import { metrics, sql, status, stream, views } from "./api.js";
-import { card, complain, el, questions, show } from "./cards.js";
+import { card, clear, complain, el, questions, show } from "./cards.js";
 import { resize } from "./charts.js";
 import { bytes, clock, seconds, shown } from "./words.js";
 
@@ -53,7 +53,9 @@ function follow(window) {
   const asked = new Map();
   for (const metric of known) {
     const node = document.querySelector(`[data-metric="${CSS.escape(metric.metric)}"]`);
-    for (const question of questions(metric, window)) asked.set(question.ask, { metric, question, node });
+    const wanted = questions(metric, window);
+    clear(node, new Set(wanted.map(({ use }) => use)));
+    for (const question of wanted) asked.set(question.ask, { metric, question, node });
   }
   const at = (ask, use) => { const found = asked.get(ask); if (found) use(found); };
   // A stream has at most 64 questions, a browser few connections to one server.
