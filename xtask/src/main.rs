@@ -1,8 +1,10 @@
-//! The project's chores, one file each: `cargo xtask check | interop | dashboard | setup | bench | accuracy`. CI runs the same commands.
+//! The project's chores, one file each: `cargo xtask check | interop | dashboard | campaign | setup | bench | accuracy`. CI runs the same commands.
+//! The project's chores, one file each: `cargo xtask check | campaign | interop | setup | bench | accuracy`. CI runs the same commands.
 #![forbid(unsafe_code)]
 
 mod accuracy;
 mod bench;
+mod campaign;
 mod check;
 mod dashboard;
 mod floors;
@@ -25,6 +27,8 @@ enum Task {
         #[arg(long)]
         all: bool,
     },
+    /// Kills, stops, reloads and overloads real processes, and lets separate programs judge (docs/RELIABILITY.md).
+    Campaign(campaign::Options),
     /// Lets Spark read our sketches and us read Spark's.
     Interop,
     /// Looks at the dashboard with a real browser, and lets promtool read the metrics.
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
     let root = root();
     let done = match task {
         Task::Check { all } => check::run(&root, all),
+        Task::Campaign(options) => campaign::run(&root, &options),
         Task::Interop => interop::run(&root),
         Task::Dashboard { release, screenshots } => dashboard::run(&root, release, screenshots.as_deref()),
         Task::Setup { tests_only } => setup::run(&root, tests_only),

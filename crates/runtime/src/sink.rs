@@ -347,9 +347,11 @@ impl Entry {
         }
         let path = numbered(Path::new(&self.path), self.rotates.then_some(self.number));
         let wrong = |source| RunError::Sink { path: path.display().to_string(), source };
+        let mut there = 0;
         if self.offset > 0 || path.exists() {
             let mut file = File::options().read(true).write(true).open(&path).map_err(wrong)?;
-            if file.metadata().map_err(wrong)?.len() < self.offset {
+            let bytes = file.metadata().map_err(wrong)?.len();
+            if bytes < self.offset {
                 return Err(wrong(io::Error::other("it is shorter than the state says")));
             }
             let mut behind = Vec::new();
@@ -358,7 +360,11 @@ impl Entry {
             if !fell_back && !self.pending.starts_with(&behind) {
                 return Err(RunError::SinkExists(path.display().to_string()));
             }
-            file.set_len(self.offset).map_err(wrong)?;
+            // What stands there already is not taken away, not even to be put back: somebody may be reading.
+            there = behind.iter().zip(&self.pending).take_while(|(is, should)| is == should).count();
+            if bytes > self.offset + there as u64 {
+                file.set_len(self.offset + there as u64).map_err(wrong)?;
+            }
         }
         if self.rotates && fell_back {
             let later = (self.number + 1..).map(|number| numbered(Path::new(&self.path), Some(number)));
@@ -369,7 +375,14 @@ impl Entry {
         if self.pending.is_empty() {
             return Ok(());
         }
-        Delivery { file: Some((path, self.offset)), bytes: self.pending.clone(), durable: true }.deliver()
+        let rest = Delivery {
+            file: Some((path.clone(), self.offset + there as u64)),
+            bytes: self.pending[there..].to_vec(),
+            durable: true,
+        };
+        rest.deliver()?;
+        // Who made the file may not have come to this.
+        if self.offset == 0 { sync_folder(&path).map_err(wrong) } else { Ok(()) }
     }
 }
 
@@ -413,4 +426,59 @@ fn path_text(to: &SinkTo) -> String {
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What stands in a file after a commit of which `pending` was leaving at byte 3, and a kill that left `found`.
+    #[cfg(unix)]
+    fn check(pending: &str, found: &str, fell_back: bool, wanted: Option<&str>) {
+        use std::os::unix::fs::FileExt;
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("sink-{}-{number}.ndjson", std::process::id()));
+        std::fs::write(&path, found).expect("a file");
+        let entry = Entry {
+            name: "out".into(),
+            path: path.display().to_string(),
+            rotates: false,
+            number: 1,
+            offset: 3,
+            rollups: Vec::new(),
+            pending: pending.into(),
+        };
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        File::options().write(true).open(&path).and_then(|file| file.set_modified(long_ago)).expect("a time");
+        assert_eq!(entry.recover(fell_back).is_ok(), wanted.is_some(), "{found}");
+        let modified = path.metadata().and_then(|meta| meta.modified()).expect("a time");
+        assert_eq!(modified == long_ago, wanted.is_none_or(|wanted| wanted == found), "{found}");
+        let is = std::fs::read_to_string(&path).expect("a file");
+        assert_eq!(is, wanted.unwrap_or(found));
+        // Again, as after a kill in the midst of it: at every length that the file can have had.
+        for length in (3..=is.len()).filter(|_| wanted.is_some()) {
+            let file = File::options().write(true).open(&path).expect("a file");
+            file.set_len(length as u64).and_then(|()| file.write_all_at(b"x\ny", 0)).expect("it is written");
+            entry.recover(fell_back).unwrap_or_else(|error| panic!("{length} of {found}: {error}"));
+            assert_eq!(std::fs::read_to_string(&path).expect("a file"), is, "{length} of {found}");
+        }
+        std::fs::remove_file(&path).expect("it is removed");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_was_leaving_is_brought_to_its_end_and_nothing_else_is_touched() {
+        check("a\nb\n", "x\ny", false, Some("x\nya\nb\n"));
+        check("a\nb\n", "x\nya\n", false, Some("x\nya\nb\n"));
+        check("a\nb\n", "x\nya\nb\n", false, Some("x\nya\nb\n"));
+        check("", "x\ny", false, Some("x\ny"));
+        // Somebody else's, but after a fall back what left later.
+        check("a\nb\n", "x\nya\nc\n", false, None);
+        check("a\nb\n", "x\nya\nc\n", true, Some("x\nya\nb\n"));
+        check("a\nb\n", "x\nya\nb\nc\n", true, Some("x\nya\nb\n"));
+        check("", "x\nya\n", true, Some("x\ny"));
+        check("a\n", "x\n", false, None);
+    }
 }
