@@ -2,6 +2,7 @@
 
 use crate::RunError;
 use crate::checkpoint::{Position, Restored};
+use crate::disk::{Disk, Files};
 use crate::job::{Follow, Input, Job, Keep, Resumed};
 use crate::reader::follow::Follower;
 use crate::reader::received::Receiver;
@@ -72,7 +73,8 @@ impl Start {
         let shard_bytes = job.memory_bytes.saturating_sub(verdict_bytes) / shards as u64;
         let Some(Keep { restored: Some(restored), directory, limits, .. }) = &job.keep else {
             let (feed, positions) = feed(job, job.keep.is_some().then(Vec::new), 0, progress)?;
-            let sinks = Sinks::start(job.sinks.clone(), job.keep.is_some(), &[], false)?;
+            let disk = disk_of(job);
+            let sinks = Sinks::start(disk, job.sinks.clone(), job.keep.is_some(), &[], false)?;
             let mut fresh: Vec<Shard> = (0..shards).map(|_| Shard::new(job.kept, shard_bytes)).collect();
             fresh.iter_mut().for_each(|shard| sinks.hold(shard));
             return Ok(Start {
@@ -104,7 +106,13 @@ impl Start {
             bytes => whole(bytes, |r| IdleGroups::restore(job.kept, r).map_err(|error| error.to_string()))
                 .map_err(another)?,
         };
-        let sinks = Sinks::start(job.sinks.clone(), true, &manifest.sinks, !restored.damaged.is_empty())?;
+        let sinks = Sinks::start(
+            disk_of(job),
+            job.sinks.clone(),
+            true,
+            &manifest.sinks,
+            !restored.damaged.is_empty(),
+        )?;
         let mut kept = restored.shards(job.kept, shard_bytes, limits).map_err(another)?;
         kept.iter_mut().for_each(|shard| sinks.hold(shard));
         if kept.len() != shards {
@@ -134,6 +142,11 @@ impl Start {
             quarantine: manifest.quarantine,
         })
     }
+}
+
+/// What a run writes is on one disk: that of its state.
+pub(crate) fn disk_of(job: &Job<'_>) -> Arc<dyn Disk> {
+    job.keep.as_ref().map_or_else(Files::shared, |keep| keep.directory.disk().clone())
 }
 
 /// Where the input goes on, and how far it was read. `known` is what an earlier run has read, where there is a state.

@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 mod desk;
+pub mod disk;
 mod error;
 pub mod inbox;
 mod input;

@@ -9,7 +9,7 @@ use crate::checkpoint::{About, Cut, StateDirectory};
 use crate::desk::Desk;
 use crate::input::reads;
 use crate::job::{Annotate, Finished, HEAD_BYTES, Input, Job, Keep, Resumed, Status};
-use crate::keep::Start;
+use crate::keep::{Start, disk_of};
 use crate::parquet::columns;
 use crate::quarantine::Quarantine;
 use crate::reader::received::Release;
@@ -47,7 +47,8 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
         return Err(RunError::QuarantineIsRead(job.quarantine.display().to_string()));
     }
     let start = Start::new(&job, shards, bytes.clone())?;
-    let quarantine = keeps.then(|| Quarantine::at(&job.quarantine, start.quarantine)).transpose()?;
+    let quarantine =
+        keeps.then(|| Quarantine::at(disk_of(&job), &job.quarantine, start.quarantine)).transpose()?;
     // None waits while another one is being written: each holds what has changed since.
     let (sender, cuts) = sync_channel(0);
     let (directory, about) = match job.keep {
@@ -385,7 +386,7 @@ impl<'a> Pump<'a, '_> {
     fn deliver(&self, desk: &mut Desk) {
         let deliveries = desk.sinks.deliveries();
         desk.sinks.handed_on();
-        if let Err(error) = deliveries.iter().try_for_each(Delivery::deliver) {
+        if let Err(error) = deliveries.iter().try_for_each(|delivery| delivery.deliver(desk.sinks.disk())) {
             self.fail(error);
         }
     }
@@ -466,7 +467,8 @@ impl<'a> Pump<'a, '_> {
             let deliveries = std::mem::take(&mut cut.deliveries);
             let positions = cut.positions.clone();
             let done = directory.commit(about, self.kept, cut);
-            if let Err(error) = done.and_then(|()| deliveries.iter().try_for_each(Delivery::deliver)) {
+            let deliver = |delivery: &Delivery| delivery.deliver(&**directory.disk());
+            if let Err(error) = done.and_then(|()| deliveries.iter().try_for_each(deliver)) {
                 return self.fail(error);
             }
             if let Some(release) = &mut release {

@@ -3,7 +3,7 @@
 //! A file to which a write or a sync has failed is never written again: the next segment begins where the durable bytes end,
 //! so what the failure left behind is never read. As long as no next segment can be made, bodies are refused.
 
-use super::disk::{Disk, SegmentFile};
+use super::disk::{SegmentFile, Segments};
 use super::frame::{Frame, Head};
 use super::producers::{Producers, Seen, after, repeats};
 use super::segment::{Segment, path_of};
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
 pub(super) struct Writer {
-    pub disk: Box<dyn Disk>,
+    pub disk: Box<dyn Segments>,
     pub directory: PathBuf,
     pub segment_bytes: u64,
     pub salt: u64,
