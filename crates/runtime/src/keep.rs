@@ -5,6 +5,7 @@ use crate::checkpoint::{Position, Restored};
 use crate::disk::{Disk, Files};
 use crate::job::{Follow, Input, Job, Keep, Resumed};
 use crate::reader::follow::Follower;
+use crate::reader::given::Giver;
 use crate::reader::received::Receiver;
 use crate::reader::{BlockReader, Feed};
 use crate::resume::Plan;
@@ -169,6 +170,11 @@ fn feed(
             let positions = known.unwrap_or_default();
             let receiver = Receiver::new(source, input, &positions, next_block, progress)?;
             return Ok((Feed::Received(Box::new(receiver)), positions));
+        }
+        Input::Given(begin) => {
+            let positions = known.unwrap_or_default();
+            let giver = Giver::new(source, begin, &positions, next_block);
+            return Ok((Feed::Given(Box::new(giver)), positions));
         }
     };
     let plan = match known {

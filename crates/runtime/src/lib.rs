@@ -19,6 +19,7 @@ mod quarantine;
 mod reader;
 mod resume;
 mod sink;
+mod steps;
 mod turn;
 
 pub use error::RunError;
@@ -28,4 +29,6 @@ pub use job::{
     WriteNotes,
 };
 pub use pump::run;
+pub use reader::given::{Begin, Piece, Pieces};
 pub use sink::{Sink, SinkTo};
+pub use steps::Steps;

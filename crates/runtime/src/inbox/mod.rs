@@ -21,12 +21,14 @@ mod frame;
 mod producers;
 mod read;
 mod segment;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use producers::WINDOW;
 pub use read::{Got, InboxReader, Waker};
+pub use steps::InboxHand;
 
 use crate::disk::{self as base, Disk, Lock, holder};
 use disk::{Files, Segments};
