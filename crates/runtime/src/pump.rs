@@ -435,6 +435,7 @@ impl<'a, 'p> Pump<'a, 'p> {
         if at_end {
             sinks.take_rest(&shards, &around);
         }
+        self.shards.iter().for_each(|shard| lock(shard).let_go());
     }
 
     /// Writes what leaves, where no commit does.
