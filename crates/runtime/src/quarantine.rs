@@ -1,7 +1,7 @@
 //! The quarantine: records that could not be used, as NDJSON with their raw bytes, reason and position.
 
 use crate::RunError;
-use crate::disk::{Disk, DiskFile, How};
+use crate::disk::{Disk, DiskFile, How, holder};
 use engine::batch::Raw;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -15,12 +15,14 @@ pub struct Quarantine {
     path: PathBuf,
     writer: Option<BufWriter<Box<dyn DiskFile>>>,
     written: u64,
+    /// Whether it was made since it was last settled: its name is not durable then.
+    is_new: bool,
 }
 
 impl Quarantine {
     /// A quarantine at this path.
     fn new(disk: Arc<dyn Disk>, path: &Path) -> Quarantine {
-        Quarantine { disk, path: path.to_path_buf(), writer: None, written: 0 }
+        Quarantine { disk, path: path.to_path_buf(), writer: None, written: 0, is_new: false }
     }
 
     /// One that goes on behind so many bytes, which hold so many records: what an interrupted run wrote after them is cut
@@ -53,6 +55,10 @@ impl Quarantine {
         let mut settle = || -> io::Result<u64> {
             writer.flush()?;
             writer.get_mut().sync_data()?;
+            if self.is_new {
+                self.disk.sync_directory(&holder(&self.path))?;
+                self.is_new = false;
+            }
             writer.stream_position()
         };
         match settle() {
@@ -91,7 +97,11 @@ impl Quarantine {
     ) -> io::Result<()> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
-            None => self.writer.insert(BufWriter::new(self.disk.open(&self.path, How::New)?)),
+            None => {
+                let file = self.disk.open(&self.path, How::New)?;
+                self.is_new = true;
+                self.writer.insert(BufWriter::new(file))
+            }
         };
         serde_json::to_writer(&mut *writer, &Line { source, file, reason, field, raw })?;
         writer.write_all(b"\n")?;
