@@ -176,3 +176,69 @@ pub(crate) fn holder(path: &Path) -> PathBuf {
     let holder = path.parent().filter(|holder| !holder.as_os_str().is_empty());
     holder.unwrap_or(Path::new(".")).to_path_buf()
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::checkpoint::{Codec, StateDirectory};
+    use crate::quarantine::Quarantine;
+    use engine::batch::Raw;
+    use std::sync::Mutex;
+
+    /// The disk of the system; notes which directories were synced.
+    #[derive(Debug, Default)]
+    struct Noting(Mutex<Vec<PathBuf>>);
+
+    impl Noting {
+        fn synced(&self) -> Vec<PathBuf> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    impl Disk for Noting {
+        fn make_directory(&self, path: &Path) -> io::Result<()> {
+            Files.make_directory(path)
+        }
+        fn sync_directory(&self, path: &Path) -> io::Result<()> {
+            self.0.lock().unwrap().push(path.to_path_buf());
+            Files.sync_directory(path)
+        }
+        fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+            Files.list(path)
+        }
+        fn open(&self, path: &Path, how: How) -> io::Result<Box<dyn DiskFile>> {
+            Files.open(path, how)
+        }
+        fn length(&self, path: &Path) -> io::Result<u64> {
+            Files.length(path)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            Files.rename(from, to)
+        }
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            Files.remove(path)
+        }
+        fn lock(&self, path: &Path) -> io::Result<Option<Lock>> {
+            Files.lock(path)
+        }
+    }
+
+    #[test]
+    fn names_that_a_run_relies_on_are_made_durable() {
+        let folder = std::env::temp_dir().join(format!("streamgauge-{}-names", std::process::id()));
+        let disk = Arc::new(Noting::default());
+        let state = StateDirectory::open_on(disk.clone(), &folder.join("state"), Codec::None).unwrap();
+        // Its own too: a commit may stand there whose name the program before did not live to make durable.
+        let synced = disk.synced();
+        assert!(synced.contains(&folder) && synced.contains(&folder.join("state")), "{synced:?}");
+        let mut quarantine = Quarantine::at(disk.clone(), &folder.join("bad.ndjson"), (0, 0)).unwrap();
+        let raw = Raw { line: 0, byte: 0, bytes: b"x"[..].into() };
+        for synced in [vec![folder.clone()], Vec::new()] {
+            quarantine.put("events", "a", "json", None, &raw).unwrap();
+            quarantine.settle().unwrap();
+            assert_eq!(disk.synced(), synced, "with the first commit after it was made, and once");
+        }
+        drop(state);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

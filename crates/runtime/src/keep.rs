@@ -107,6 +107,9 @@ impl Start {
             bytes => whole(bytes, |r| IdleGroups::restore(job.kept, r).map_err(|error| error.to_string()))
                 .map_err(another)?,
         };
+        if !restored.damaged.is_empty() {
+            directory.set_aside_later(manifest.number)?;
+        }
         let sinks = Sinks::start(
             disk_of(job),
             job.sinks.clone(),

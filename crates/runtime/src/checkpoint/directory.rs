@@ -21,6 +21,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 const MANIFEST: &str = "commit-";
 const LOCK: &str = "lock";
+/// Before the name of a commit that was damaged when a run went on from an older one.
+const DAMAGED: &str = "damaged-";
 /// Of a file that is not whole yet.
 const PART: &str = ".part";
 
@@ -84,8 +86,9 @@ impl StateDirectory {
     /// As [`StateDirectory::open`].
     pub fn open_on(disk: Arc<dyn Disk>, path: &Path, codec: Codec) -> Result<StateDirectory, RunError> {
         disk.make_directory(path).map_err(|source| wrong("make", path, source))?;
-        // The names on the way there are durable only with the directories that hold them.
-        for holder in path.ancestors().skip(1).filter(|holder| !holder.as_os_str().is_empty()).take(2) {
+        // The names on the way there are durable only with the directories that hold them; so are those in it, if the program
+        // ended before it said so: what is read now must not be gone after the next power cut.
+        for holder in path.ancestors().filter(|holder| !holder.as_os_str().is_empty()).take(3) {
             disk.sync_directory(holder).map_err(|source| wrong("make", path, source))?;
         }
         match disk.lock(&path.join(LOCK)).map_err(|source| wrong("lock", path, source))? {
@@ -145,6 +148,22 @@ impl StateDirectory {
         }
         let path = self.path.display().to_string();
         Err(RunError::StateDamaged { path, why: damaged.join("; ") })
+    }
+
+    /// Before a run goes on from an older commit: the damaged ones after it are called otherwise, for good. What the run takes back,
+    /// and writes under their numbers, would make them wrong even where they can be read again.
+    ///
+    /// # Errors
+    /// When a name cannot be changed.
+    pub(crate) fn set_aside_later(&self, commit: u64) -> Result<(), RunError> {
+        let (commits, _) = self.list()?;
+        let later = commits.into_iter().filter(|(number, _)| *number > commit);
+        let aside = |(_, name): (u64, String)| {
+            self.disk.rename(&self.path.join(&name), &self.path.join(format!("{DAMAGED}{name}")))
+        };
+        let done = later.map(aside).collect::<io::Result<()>>();
+        done.and_then(|()| self.disk.sync_directory(&self.path))
+            .map_err(|source| wrong("write to", &self.path, source))
     }
 
     /// The commits of a directory whose manifests can be read, with their bytes, the oldest first. Nothing else is read.
