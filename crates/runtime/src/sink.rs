@@ -370,7 +370,7 @@ impl Entry {
             let mut behind = Vec::new();
             file.seek(SeekFrom::Start(self.offset)).map_err(wrong)?;
             (&mut file).take(self.pending.len() as u64 + 1).read_to_end(&mut behind).map_err(wrong)?;
-            if !fell_back && !self.pending.starts_with(&behind) {
+            if !fell_back && !left_of(&behind, &self.pending) {
                 return Err(RunError::SinkExists(path.display().to_string()));
             }
             file.set_length(self.offset).map_err(wrong)?;
@@ -380,12 +380,20 @@ impl Entry {
             for path in later.take_while(|path| is_there(path)) {
                 disk.remove(&path).map_err(wrong)?;
             }
+            disk.sync_directory(&holder(&path)).map_err(wrong)?;
         }
         if self.pending.is_empty() {
             return Ok(());
         }
         Delivery { file: Some((path, self.offset)), bytes: self.pending.clone(), durable: true }.deliver(disk)
     }
+}
+
+/// Whether these bytes are what a crash can leave of some that were being written: the first of them, and where the power was cut
+/// zeros for what had not come to the disk.
+fn left_of(found: &[u8], written: &[u8]) -> bool {
+    found.len() <= written.len()
+        && found.iter().zip(written).all(|(ours, theirs)| ours == theirs || *ours == 0)
 }
 
 fn read_journal(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
@@ -421,5 +429,43 @@ fn path_text(to: &SinkTo) -> String {
     match to {
         SinkTo::File { path, .. } => path.display().to_string(),
         SinkTo::Stdout => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Files;
+
+    /// What stands in the file when a run goes on, with `found` behind the place of the commit.
+    fn recovered(name: &str, found: &[u8]) -> Result<Vec<u8>, RunError> {
+        let path = std::env::temp_dir().join(format!("streamgauge-{}-{name}", std::process::id()));
+        std::fs::write(&path, [b"left before\n", found].concat()).unwrap();
+        let entry = Entry {
+            name: "panes".into(),
+            path: path.display().to_string(),
+            rotates: false,
+            number: 1,
+            offset: 12,
+            rollups: Vec::new(),
+            pending: b"leaving\nnow\n".to_vec(),
+        };
+        let done = entry.recover(&Files, false).map(|()| std::fs::read(&path).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        done
+    }
+
+    #[test]
+    fn what_a_power_cut_left_of_lines_that_were_leaving_is_written_anew() {
+        let all: &[u8] = b"left before\nleaving\nnow\n";
+        for (nth, found) in
+            [&b""[..], b"leav", b"leaving\nnow\n", b"\0\0\0\0\0\0\0\0\0ow", &[0; 12]].into_iter().enumerate()
+        {
+            assert_eq!(recovered(&format!("torn-{nth}"), found).unwrap(), all, "{found:?}");
+        }
+        for (nth, found) in [&b"someone"[..], b"leaving\nnow\nmore\n", &[0; 13]].into_iter().enumerate() {
+            let error = recovered(&format!("else-{nth}"), found).unwrap_err();
+            assert!(matches!(error, RunError::SinkExists(_)), "{found:?}: {error}");
+        }
     }
 }
