@@ -42,8 +42,9 @@ pub struct Giver {
 impl Giver {
     /// Reads on where an earlier run was.
     pub fn new(source: &Source, begin: &Begin, known: &[Position], next_block: u64) -> Giver {
-        let file = |partition: usize| (partition as u32, head(partition as u32));
-        let files = (0..known.len()).map(file).collect();
+        // Partitions below the number of another one may not have begun.
+        let begun = (0..).zip(known).filter(|(_, position)| !position.path.is_empty());
+        let files = begun.map(|(partition, _)| (partition, head(partition))).collect();
         Giver { pieces: begin(known), heads: Heads::new(source, next_block), files, ended: false }
     }
 
