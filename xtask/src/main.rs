@@ -1,5 +1,4 @@
 //! The project's chores, one file each: `cargo xtask check | interop | dashboard | campaign | setup | bench | accuracy`. CI runs the same commands.
-//! The project's chores, one file each: `cargo xtask check | campaign | interop | setup | bench | accuracy`. CI runs the same commands.
 #![forbid(unsafe_code)]
 
 mod accuracy;
