@@ -27,6 +27,7 @@ mod reply;
 mod server;
 mod status;
 mod stream;
+mod ui;
 
 pub use client::{Answer, Client};
 pub use server::{Behind, Listen, ServeError, Server, Source};

@@ -4,7 +4,7 @@ use crate::counters::{Counters, SourceCounters};
 use crate::latency::Latency;
 use crate::patient::Patient;
 use crate::reply::Problem;
-use crate::{answers, counters::Refused, guard, ingest, metrics, origins, status, stream};
+use crate::{answers, counters::Refused, guard, ingest, metrics, origins, status, stream, ui};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -258,6 +258,8 @@ fn routes(house: &Arc<House>) -> Router {
         .route("/v1/origins/{origin}/{source}/segments/{state}/{name}", put(origins::segment))
         .route("/v1/metrics", get(answers::list))
         .route("/v1/metrics/{name}", get(answers::of_metric))
+        .route("/", get(ui::index))
+        .route("/ui/{name}", get(ui::part))
         .route("/v1/stream", get(stream::stream))
         .route("/v1/status", get(status::status))
         .route("/health", get(metrics::health))
