@@ -159,8 +159,13 @@ def look(page, program, shots):
     assert not said, said
 
 
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+
+
 def judge(program):
-    """Prometheus' own judge finds nothing wrong with what is told."""
+    """Prometheus' own judge finds nothing wrong with what is told, nor with our alerts; and what alerts and boards ask for is told."""
+    for words in (["check", "config", "prometheus.yml"], ["test", "rules", "alerts_test.yml"]):
+        subprocess.run(["promtool", *words], cwd=DEPLOY / "prometheus", check=True, stdout=subprocess.DEVNULL)
     until("all is read", lambda: ((read := program.ask("v1/status")["sources"][0].get("counters", {}).get("read")) == 7200, read))
     for query in ("", "?window=5m"):
         with urllib.request.urlopen(f"{program.address}/metrics{query}", timeout=PATIENCE_S) as answer:
@@ -168,6 +173,11 @@ def judge(program):
         told = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
         assert told.returncode == 0 and not told.stderr.strip(), told.stderr.decode() + text.decode()
         assert b"streamgauge_metric_visitors_low" in text and b"streamgauge_sketch_fill_ratio" in text
+    families = set(re.findall(r"^# TYPE (\S+)", text.decode(), re.M))
+    for file in ("prometheus/alerts.yml", "grafana/streamgauge.json"):
+        asked = set(re.findall(r"streamgauge_[a-z_]+[a-z](?![\w$]|\.\+)", (DEPLOY / file).read_text(encoding="utf-8")))
+        unknown = {name for name in asked - families if not name.startswith("streamgauge_metric_")}
+        assert unknown <= {"streamgauge_inbox_backlog_bytes", "streamgauge_inbox_disk_bytes"}, f"{file} asks for {unknown}"
 
 
 def main():
