@@ -259,7 +259,8 @@ impl Intake {
         let mut partition = self.partitions.remove(&id).unwrap_or_default();
         // A file that has grown since it was read to its end.
         partition.finished = false;
-        let out = if partition.clock.is_some() {
+        // Without rows there is nothing that could wait for a clock.
+        let out = if partition.clock.is_some() || batch.rows == 0 {
             vec![self.judge(&time, id, &mut partition, batch)]
         } else if let Some(clock) = partition.first_clock(&time, &batch) {
             partition.held.push(batch);

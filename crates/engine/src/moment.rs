@@ -87,6 +87,11 @@ impl Moment {
         self.watermark
     }
 
+    /// The time of the newest event, as far as the clock has followed: where the newest window ends.
+    pub fn newest(&self) -> Option<Time> {
+        self.source.newest(self.watermark)
+    }
+
     /// What the verdicts came to.
     pub fn verdicts(&self) -> &Verdicts {
         &self.verdicts

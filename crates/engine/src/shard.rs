@@ -258,6 +258,15 @@ impl Shard {
         }
     }
 
+    /// Drops panes that were kept only because they had yet to leave: what is left does not depend on when they did.
+    pub fn let_go(&mut self) {
+        let Some(watermark) = self.watermark else { return };
+        self.sets
+            .iter_mut()
+            .flat_map(|set| set.series.iter_mut())
+            .for_each(|series| series.let_go(watermark));
+    }
+
     /// What was corrected so far leaves with the copies that are frozen from now on.
     pub fn corrections_leave(&mut self) {
         self.sets.iter_mut().flat_map(|set| set.series.iter_mut()).for_each(Series::corrections_leave);

@@ -11,7 +11,7 @@ use engine::intake::{Intake, Judged};
 use engine::judge::Judge;
 use engine::spec::{BadPolicy, Later, Source};
 use std::sync::mpsc::SyncSender;
-use std::time::Instant;
+use std::time::Duration;
 
 /// What sees blocks one after the other.
 pub struct Desk {
@@ -25,9 +25,12 @@ pub struct Desk {
     pub head: Vec<u8>,
     /// To whom states go that are to be kept; none where nothing is kept, and after the last one.
     pub cuts: Option<SyncSender<Cut>>,
-    pub last_cut: Instant,
+    /// When the last state was handed on, by the clock of the run.
+    pub last_cut: Duration,
     /// Whether anything has changed since.
     pub changed: bool,
+    /// How often it has.
+    pub changes: u64,
     pub put_off: u64,
     /// Where closed panes go.
     pub sinks: Sinks,
@@ -53,7 +56,7 @@ impl Desk {
         position.next = head.next_byte;
         position.unended = !ended;
         position.finished = false;
-        self.changed = true;
+        self.has_changed();
         if self.first_bad.is_none()
             && let Some(bad) = batch.bad.first()
         {
@@ -62,6 +65,12 @@ impl Desk {
         for (seen, has_value) in self.seen.iter_mut().zip(&batch.has_value) {
             *seen |= has_value;
         }
+    }
+
+    /// Notes that a state kept or shown before is no longer the newest.
+    pub fn has_changed(&mut self) {
+        self.changed = true;
+        self.changes += 1;
     }
 
     pub fn set_bad_aside(&mut self, source: &Source, file: &FileHead, batch: &Batch) -> Result<(), RunError> {

@@ -3,6 +3,8 @@
 use crate::checkpoint::{About, Restored, StateDirectory};
 use crate::inbox::Inbox;
 use crate::input::InputFile;
+use crate::live::Live;
+use crate::reader::given::Begin;
 use crate::sink::Sink;
 use engine::annotate::{Annotator, Notes};
 use engine::batch::Bad;
@@ -47,6 +49,8 @@ pub struct Job<'a> {
     pub every: Duration,
     /// Where the state is kept, so that a run goes on where the last one ended, however it did.
     pub keep: Option<Keep<'a>>,
+    /// Who may ask it meanwhile.
+    pub live: Option<Arc<Live>>,
 }
 
 /// Where events come from.
@@ -58,6 +62,8 @@ pub enum Input {
     Follow(Follow),
     /// What an inbox takes in.
     Received(Received),
+    /// What a simulation gives.
+    Given(Begin),
 }
 
 /// What is followed.
@@ -104,6 +110,7 @@ impl fmt::Debug for Input {
             Input::Files(files) => f.debug_tuple("Files").field(files).finish(),
             Input::Follow(follow) => f.debug_tuple("Follow").field(&follow.watch).finish(),
             Input::Received(_) => f.debug_tuple("Received").finish(),
+            Input::Given(_) => f.debug_tuple("Given").finish(),
         }
     }
 }

@@ -6,11 +6,13 @@
 
 pub mod checkpoint;
 mod desk;
+pub mod disk;
 mod error;
 pub mod inbox;
 mod input;
 mod job;
 mod keep;
+mod live;
 pub mod origins;
 mod parquet;
 mod pump;
@@ -18,6 +20,7 @@ mod quarantine;
 mod reader;
 mod resume;
 mod sink;
+mod steps;
 mod turn;
 
 pub use error::RunError;
@@ -26,5 +29,8 @@ pub use job::{
     Annotate, Finished, Follow, HEAD_BYTES, Input, Job, Keep, Received, Resumed, Status, Warn, Watch,
     WriteNotes,
 };
+pub use live::{Live, Lives};
 pub use pump::run;
+pub use reader::given::{Begin, Piece, Pieces};
 pub use sink::{Sink, SinkTo};
+pub use steps::Steps;

@@ -9,7 +9,8 @@ use crate::checkpoint::{About, Cut, StateDirectory};
 use crate::desk::Desk;
 use crate::input::reads;
 use crate::job::{Annotate, Finished, HEAD_BYTES, Input, Job, Keep, Resumed, Status};
-use crate::keep::Start;
+use crate::keep::{Start, disk_of};
+use crate::live::Live;
 use crate::parquet::columns;
 use crate::quarantine::Quarantine;
 use crate::reader::received::Release;
@@ -20,6 +21,7 @@ use engine::batch::{Batch, Block};
 use engine::compute::Compute;
 use engine::decode::{Arrays, Decoder};
 use engine::intake::Judged;
+use engine::moment::Moment;
 use engine::rollup::Around;
 use engine::shard::Shard;
 use engine::spec::{BadPolicy, Later, Source};
@@ -34,78 +36,22 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// The first input that cannot be read, or the quarantine that cannot be written; no answer is given then.
 pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finished<'a>, RunError> {
-    // Only one shard has seen everything before an event.
-    let shards = if job.annotate.is_some() { 1 } else { job.shards.max(1) };
-    let source = job.source;
-    let bytes = Arc::new(AtomicU64::new(0));
-    let keeps = source.bad == BadPolicy::Quarantine
-        || source.time.as_ref().is_some_and(|t| t.later == Later::Quarantine);
-    if let Input::Files(files) = &job.input
-        && keeps
-        && reads(files, &job.quarantine)
-    {
-        return Err(RunError::QuarantineIsRead(job.quarantine.display().to_string()));
-    }
-    let start = Start::new(&job, shards, bytes.clone())?;
-    let quarantine = keeps.then(|| Quarantine::at(&job.quarantine, start.quarantine)).transpose()?;
+    let workers = job.workers;
     // None waits while another one is being written: each holds what has changed since.
-    let (sender, cuts) = sync_channel(0);
-    let (directory, about) = match job.keep {
-        Some(Keep { directory, about, restored, .. }) => {
-            drop(restored);
-            (Some(directory), about)
-        }
-        None => (None, About::default()),
-    };
-    let keep = directory.is_some();
-    let release = match &job.input {
-        Input::Received(input) => Some(Release::of(input.inbox.clone())),
-        Input::Files(_) | Input::Follow(_) => None,
-    };
-    let pump = Pump {
-        source,
-        kept: job.kept,
-        to_the_end: matches!(job.input, Input::Files(_)),
-        is_kept: keep,
-        reader: Mutex::new(start.feed),
-        read_turn: Turn::default(),
-        desk: Mutex::new(Desk {
-            intake: start.intake,
-            judge: start.judge,
-            quarantine,
-            positions: start.positions,
-            first_bad: None,
-            seen: start.seen,
-            head: Vec::new(),
-            cuts: keep.then_some(sender),
-            last_cut: Instant::now(),
-            changed: false,
-            put_off: 0,
-            sinks: start.sinks,
-            idle: start.idle,
-        }),
-        intake_turn: Turn::default(),
-        every: job.every,
-        shard_bytes: job.memory_bytes / shards as u64,
-        pressed: AtomicBool::new(false),
-        program: job.program,
-        annotate: job.annotate,
-        shards: start.shards.into_iter().map(Mutex::new).collect(),
-        save: job.save,
-        failure: Mutex::new(None),
-        bytes,
-        events: AtomicU64::new(0),
-        progress,
-    };
-    let workers = job.workers.clamp(1, shards) as u64;
-    match directory {
-        None if workers == 1 => pump.work(0, 1),
-        directory => std::thread::scope(|scope| {
-            let (pump, about) = (&pump, &about);
+    let live = job.live.clone();
+    let (pump, writer, resumed) = Pump::begin(job, progress, Clock::real(), 0)?;
+    let workers = workers.clamp(1, pump.shards.len()) as u64;
+    match (writer, live) {
+        (None, None) if workers == 1 => pump.work(0, 1),
+        (writer, live) => std::thread::scope(|scope| {
+            let (pump, live) = (&pump, live.as_deref());
+            let _end = live.map(|live| {
+                scope.spawn(move || live.answer(&|changes| pump.show(live.source(), changes)));
+                EndLive(live)
+            });
             let hands: Vec<_> =
                 (1..workers).map(|hand| scope.spawn(move || pump.work(hand, workers))).collect();
-            let writer = directory
-                .map(|directory| scope.spawn(move || pump.write_commits(directory, about, cuts, release)));
+            let writer = writer.map(|writer| scope.spawn(move || pump.write_commits(writer)));
             pump.work(0, workers);
             // A panic in a worker is one of the run.
             hands
@@ -117,10 +63,51 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
             }
         }),
     }
-    pump.finish(start.resumed)
+    pump.finish(resumed)
 }
 
-struct Pump<'a, 'p> {
+/// Tells how much time has passed.
+pub(crate) struct Clock(Option<Box<dyn Fn() -> Duration + Send + Sync>>, Instant);
+
+impl Clock {
+    fn real() -> Clock {
+        Clock(None, Instant::now())
+    }
+
+    pub fn given(now: impl Fn() -> Duration + Send + Sync + 'static) -> Clock {
+        Clock(Some(Box::new(now)), Instant::now())
+    }
+
+    /// Since it was made, or since whatever moment it was given.
+    fn now(&self) -> Duration {
+        self.0.as_ref().map_or_else(|| self.1.elapsed(), |now| now())
+    }
+}
+
+/// What one worker has in hand.
+pub(crate) struct Hand {
+    turn: u64,
+    workers: u64,
+    decoder: Option<(u32, Decoder)>,
+    buffer: Vec<u8>,
+}
+
+impl Hand {
+    /// That of a worker of so many.
+    pub fn new(hand: u64, workers: u64) -> Hand {
+        Hand { turn: hand, workers, decoder: None, buffer: Vec::new() }
+    }
+}
+
+/// What who writes commits has in hand.
+pub(crate) struct Writer<'a> {
+    pub directory: &'a mut StateDirectory,
+    about: About,
+    pub cuts: Receiver<Cut>,
+    release: Option<Release>,
+}
+
+pub(crate) struct Pump<'a, 'p> {
     source: &'a Source,
     kept: &'a Source,
     program: Option<Arc<dyn Compute>>,
@@ -135,6 +122,7 @@ struct Pump<'a, 'p> {
     intake_turn: Turn,
     /// Time between two commits.
     every: Duration,
+    clock: Clock,
     /// What a shard may take.
     shard_bytes: u64,
     /// Raised when a shard is nearly full: panes that can leave should.
@@ -147,47 +135,123 @@ struct Pump<'a, 'p> {
     progress: &'p (dyn Fn(Status) + Sync),
 }
 
-impl<'a> Pump<'a, '_> {
+impl<'a, 'p> Pump<'a, 'p> {
+    /// Everything that a run needs but threads. Of cuts, so many wait for who writes them.
+    pub fn begin(
+        job: Job<'a>,
+        progress: &'p (dyn Fn(Status) + Sync),
+        clock: Clock,
+        cuts_waiting: usize,
+    ) -> Result<(Pump<'a, 'p>, Option<Writer<'a>>, Option<Resumed>), RunError> {
+        // Only one shard has seen everything before an event.
+        let shards = if job.annotate.is_some() { 1 } else { job.shards.max(1) };
+        let source = job.source;
+        let bytes = Arc::new(AtomicU64::new(0));
+        let keeps = source.bad == BadPolicy::Quarantine
+            || source.time.as_ref().is_some_and(|t| t.later == Later::Quarantine);
+        if let Input::Files(files) = &job.input
+            && keeps
+            && reads(files, &job.quarantine)
+        {
+            return Err(RunError::QuarantineIsRead(job.quarantine.display().to_string()));
+        }
+        let start = Start::new(&job, shards, bytes.clone())?;
+        let at = |path| Quarantine::at(disk_of(&job), path, start.quarantine);
+        let quarantine = keeps.then(|| at(&job.quarantine)).transpose()?;
+        let (sender, cuts) = sync_channel(cuts_waiting);
+        let release = match &job.input {
+            Input::Received(input) => Some(Release::of(input.inbox.clone())),
+            Input::Files(_) | Input::Follow(_) | Input::Given(_) => None,
+        };
+        let writer = job.keep.map(|Keep { directory, about, .. }| Writer { directory, about, cuts, release });
+        let is_kept = writer.is_some();
+        let desk = Desk {
+            intake: start.intake,
+            judge: start.judge,
+            quarantine,
+            positions: start.positions,
+            first_bad: None,
+            seen: start.seen,
+            head: Vec::new(),
+            cuts: is_kept.then_some(sender),
+            last_cut: clock.now(),
+            changed: false,
+            changes: 0,
+            put_off: 0,
+            sinks: start.sinks,
+            idle: start.idle,
+        };
+        let pump = Pump {
+            source,
+            kept: job.kept,
+            to_the_end: matches!(job.input, Input::Files(_)),
+            is_kept,
+            reader: Mutex::new(start.feed),
+            read_turn: Turn::default(),
+            desk: Mutex::new(desk),
+            intake_turn: Turn::default(),
+            every: job.every,
+            clock,
+            shard_bytes: job.memory_bytes / shards as u64,
+            pressed: AtomicBool::new(false),
+            program: job.program,
+            annotate: job.annotate,
+            shards: start.shards.into_iter().map(Mutex::new).collect(),
+            save: job.save,
+            failure: Mutex::new(None),
+            bytes,
+            events: AtomicU64::new(0),
+            progress,
+        };
+        Ok((pump, writer, start.resumed))
+    }
+
     /// The life of one worker of so many.
     fn work(&self, hand: u64, workers: u64) {
         let _guard = BreakOnPanic(self);
-        let mut decoder: Option<(u32, Decoder)> = None;
-        let mut buffer = Vec::new();
-        let mut turn = hand;
-        loop {
-            if !self.read_turn.wait(turn) {
-                return;
-            }
-            let head = lock(&self.reader).next(&mut buffer);
-            self.read_turn.pass();
-            let head = match head {
-                Ok(Some(head)) => head,
-                Ok(None) => return,
-                Err(error) => return self.fail(error),
-            };
-            let batch = self.decode(&mut decoder, &head, &buffer);
-            if !self.intake_turn.wait(turn) {
-                return;
-            }
-            let own = match batch {
-                Ok(batch) => self.judge(&head, &buffer, batch),
-                Err(error) => {
-                    self.fail(error);
-                    None
-                }
-            };
-            // The shard is locked before the turn is passed on, so that it sees blocks in order.
-            let shard = own.map(|judged| (self.shard_of(head.number), judged));
-            self.intake_turn.pass();
-            if let Some((mut shard, judged)) = shard {
-                self.fold(&mut shard, &judged);
-                if shard.looked_at_bytes() > self.shard_bytes / 4 * 3 {
-                    self.pressed.store(true, Ordering::Relaxed);
-                }
-                self.report(judged.batch.rows as u64, &shard);
-            }
-            turn += workers;
+        let mut hand = Hand::new(hand, workers);
+        while self.turn(&mut hand) {}
+    }
+
+    /// One block; false when there is none for this worker any more.
+    pub fn turn(&self, hand: &mut Hand) -> bool {
+        let Hand { turn, workers, decoder, buffer } = hand;
+        if !self.read_turn.wait(*turn) {
+            return false;
         }
+        let head = lock(&self.reader).next(buffer);
+        self.read_turn.pass();
+        let head = match head {
+            Ok(Some(head)) => head,
+            Ok(None) => return false,
+            Err(error) => {
+                self.fail(error);
+                return false;
+            }
+        };
+        let batch = self.decode(decoder, &head, buffer);
+        if !self.intake_turn.wait(*turn) {
+            return false;
+        }
+        let own = match batch {
+            Ok(batch) => self.judge(&head, buffer, batch),
+            Err(error) => {
+                self.fail(error);
+                None
+            }
+        };
+        // The shard is locked before the turn is passed on, so that it sees blocks in order.
+        let shard = own.map(|judged| (self.shard_of(head.number), judged));
+        self.intake_turn.pass();
+        if let Some((mut shard, judged)) = shard {
+            self.fold(&mut shard, &judged);
+            if shard.looked_at_bytes() > self.shard_bytes / 4 * 3 {
+                self.pressed.store(true, Ordering::Relaxed);
+            }
+            self.report(judged.batch.rows as u64, &shard);
+        }
+        *turn += *workers;
+        true
     }
 
     /// Block n goes whole to shard n mod S.
@@ -248,7 +312,9 @@ impl<'a> Pump<'a, '_> {
             if let Some(now) = head.arrival {
                 let before = desk.intake.boundary();
                 desk.intake.arrive(now);
-                desk.changed |= desk.intake.boundary() > before;
+                if desk.intake.boundary() > before {
+                    desk.has_changed();
+                }
             }
             return None;
         };
@@ -268,7 +334,7 @@ impl<'a> Pump<'a, '_> {
 
     /// Notes what has become of a file. Rows that waited for the clock of a partition that has ended are folded in.
     fn hear(&self, desk: &mut Desk, news: &News) {
-        desk.changed = true;
+        desk.has_changed();
         match news {
             News::Ended(partition) => {
                 let released = desk.intake.finish(*partition);
@@ -343,7 +409,7 @@ impl<'a> Pump<'a, '_> {
         if !kept && desk.sinks.is_empty() || desk.intake.holds_rows() {
             return;
         }
-        if desk.changed && desk.last_cut.elapsed() >= self.every {
+        if desk.changed && self.clock.now().saturating_sub(desk.last_cut) >= self.every {
             self.cut(desk, next_block);
         } else if desk.sinks.is_full(desk.intake.boundary()) || self.pressed.swap(false, Ordering::Relaxed) {
             self.flush(desk, false);
@@ -379,13 +445,14 @@ impl<'a> Pump<'a, '_> {
         if at_end {
             sinks.take_rest(&shards, &around);
         }
+        self.shards.iter().for_each(|shard| lock(shard).let_go());
     }
 
     /// Writes what leaves, where no commit does.
     fn deliver(&self, desk: &mut Desk) {
         let deliveries = desk.sinks.deliveries();
         desk.sinks.handed_on();
-        if let Err(error) = deliveries.iter().try_for_each(Delivery::deliver) {
+        if let Err(error) = deliveries.iter().try_for_each(|delivery| delivery.deliver(desk.sinks.disk())) {
             self.fail(error);
         }
     }
@@ -394,7 +461,7 @@ impl<'a> Pump<'a, '_> {
     /// shards, so all earlier ones are folded in. While rows wait for a clock there is no such state: the next block sees.
     fn cut(&self, desk: &mut Desk, next_block: u64) {
         self.flush(desk, false);
-        (desk.last_cut, desk.changed) = (Instant::now(), false);
+        (desk.last_cut, desk.changed) = (self.clock.now(), false);
         let Some(cuts) = desk.cuts.clone() else { return self.deliver(desk) };
         let quarantine = match desk.quarantine.as_mut().map_or(Ok((0, 0)), Quarantine::settle) {
             Ok(quarantine) => quarantine,
@@ -429,8 +496,27 @@ impl<'a> Pump<'a, '_> {
         }
     }
 
+    /// The source as it is now, for others to ask, if it has changed since it was `changes` times.
+    fn show(&self, source: &Arc<Source>, changes: Option<u64>) -> Option<(Moment, u64)> {
+        let mut desk = lock(&self.desk);
+        if changes == Some(desk.changes) {
+            return None;
+        }
+        // Whoever holds the desk finds all earlier blocks folded in, as soon as it has the shards.
+        let boundary = desk.intake.boundary();
+        let frozen = |shard: &Mutex<Shard>| {
+            let mut shard = lock(shard);
+            boundary.into_iter().for_each(|boundary| shard.advance(boundary));
+            shard.freeze()
+        };
+        let frozen = self.shards.iter().map(frozen).collect();
+        let Desk { intake, judge, changes, .. } = &mut *desk;
+        let moment = Moment::new(Arc::clone(source), frozen, judge, intake.tally(), intake.watermark());
+        Some((moment, *changes))
+    }
+
     /// After the last block: what was read is kept once more, and nothing after it.
-    fn last_cut(&self) {
+    pub fn last_cut(&self) {
         let mut desk = lock(&self.desk);
         let Some(cuts) = desk.cuts.take() else { return };
         let failed = lock(&self.failure).is_some();
@@ -454,28 +540,33 @@ impl<'a> Pump<'a, '_> {
         }
     }
 
-    /// The life of who writes commits: what leaves is written when its commit is durable.
-    fn write_commits(
-        &self,
-        directory: &mut StateDirectory,
-        about: &About,
-        cuts: Receiver<Cut>,
-        mut release: Option<Release>,
-    ) {
-        for mut cut in cuts {
-            let deliveries = std::mem::take(&mut cut.deliveries);
-            let positions = cut.positions.clone();
-            let done = directory.commit(about, self.kept, cut);
-            if let Err(error) = done.and_then(|()| deliveries.iter().try_for_each(Delivery::deliver)) {
-                return self.fail(error);
-            }
-            if let Some(release) = &mut release {
-                release.committed(&positions);
+    /// The life of who writes commits: until there will be no more, or one fails.
+    fn write_commits(&self, mut writer: Writer<'_>) {
+        while let Ok(cut) = writer.cuts.recv() {
+            if self.write_commit(&mut writer, cut).is_none() {
+                return;
             }
         }
     }
 
-    fn finish(self, resumed: Option<Resumed>) -> Result<Finished<'a>, RunError> {
+    /// Writes a commit; what leaves is written when it is durable. Its number, unless something failed.
+    pub fn write_commit(&self, writer: &mut Writer<'_>, mut cut: Cut) -> Option<u64> {
+        let Writer { directory, about, release, .. } = writer;
+        let deliveries = std::mem::take(&mut cut.deliveries);
+        let positions = cut.positions.clone();
+        let done = directory.commit(about, self.kept, cut);
+        let deliver = |delivery: &Delivery| delivery.deliver(&**directory.disk());
+        if let Err(error) = done.and_then(|()| deliveries.iter().try_for_each(deliver)) {
+            self.fail(error);
+            return None;
+        }
+        if let Some(release) = release {
+            release.committed(&positions);
+        }
+        directory.last().map(|commit| commit.number)
+    }
+
+    pub fn finish(self, resumed: Option<Resumed>) -> Result<Finished<'a>, RunError> {
         let mut desk = lock(&self.desk);
         let released = desk.intake.finish_all();
         self.fold_all(&mut desk, released);
@@ -506,6 +597,15 @@ impl<'a> Pump<'a, '_> {
             resumed,
             commits_put_off: desk.put_off,
         })
+    }
+}
+
+/// Whoever asks a run must not wait for it when it is over, however it ends.
+struct EndLive<'a>(&'a Live);
+
+impl Drop for EndLive<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

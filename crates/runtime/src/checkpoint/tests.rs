@@ -253,3 +253,25 @@ fn a_segment_of_panes_that_is_gone_or_of_another_commit_is_named() {
     let error = look().unwrap_err().to_string();
     assert!(error.contains(old[0].as_str()), "{error}");
 }
+
+#[test]
+fn a_run_that_went_on_from_an_older_commit_never_meets_the_damaged_one_again() {
+    let mut stream = Stream::new("set-aside");
+    stream.block(1_000_000, 100);
+    stream.commit();
+    stream.block(1_000_100, 100);
+    let last = stream.commit();
+    let place = stream.path.join(StateDirectory::manifest_name(last.number));
+    let whole = std::fs::read(&place).unwrap();
+    std::fs::write(&place, &whole[..whole.len() - 1]).unwrap();
+    let restored = stream.directory.restore().unwrap().unwrap();
+    assert_eq!((restored.manifest.number, restored.damaged.len()), (last.number - 1, 1));
+    stream.directory.set_aside_later(restored.manifest.number).unwrap();
+    let (aside, files) = (format!("damaged-commit-{:016x}", last.number), stream.files());
+    assert!(files.contains(&aside) && !place.exists(), "{files:?}");
+    // Nothing is taken for damaged any more, and the number is given anew.
+    let restored = stream.directory.restore().unwrap().unwrap();
+    assert_eq!((restored.manifest.number, restored.damaged.len()), (last.number - 1, 0));
+    assert_eq!(stream.commit().number, last.number);
+    stream.check();
+}

@@ -102,7 +102,7 @@ fn nothing_acknowledged_is_lost_and_nothing_doubled_over_crashes_and_failures() 
                 _ => Fate::Works,
             });
             // At first there may be no segment to begin with.
-            let Ok(inbox) = Inbox::open_on(&folder.0, settings(), Box::new(disk.clone())) else { continue };
+            let Ok(inbox) = open_on(&folder.0, settings(), Box::new(disk.clone())) else { continue };
             for _ in 0..dice.below(12) {
                 clients.send(&inbox, &mut dice);
             }
@@ -123,7 +123,7 @@ fn nothing_acknowledged_is_lost_and_nothing_doubled_over_crashes_and_failures() 
 fn any_single_failing_operation_is_answered_and_survived() {
     let bodies: Vec<String> = (0..12).map(|i| format!("a body with the number {i}\n").repeat(3)).collect();
     let run = |disk: &TestDisk, folder: &Folder| -> Option<u64> {
-        let inbox = Inbox::open_on(&folder.0, settings(), Box::new(disk.clone())).ok()?;
+        let inbox = open_on(&folder.0, settings(), Box::new(disk.clone())).ok()?;
         let mut failures = 0;
         for (i, body) in bodies.iter().enumerate() {
             let stamp = Some(("p", i as u64));
@@ -162,7 +162,7 @@ fn a_full_disk_is_told_as_such_and_does_not_fill_with_segments() {
         "append" if is_full.load(Ordering::SeqCst) => Fate::Fails(io::ErrorKind::StorageFull, 7),
         _ => Fate::Works,
     });
-    let inbox = Inbox::open_on(&folder.0, Settings::default(), Box::new(disk)).unwrap();
+    let inbox = open_on(&folder.0, Settings::default(), Box::new(disk)).unwrap();
     append(&inbox, "before\n", Some(("p", 1))).unwrap();
     full.store(true, Ordering::SeqCst);
     for _ in 0..50 {
@@ -189,7 +189,7 @@ fn a_reader_sees_nothing_of_what_failed() {
             Fate::Works
         }
     });
-    let inbox = Inbox::open_on(&folder.0, Settings::default(), Box::new(disk)).unwrap();
+    let inbox = open_on(&folder.0, Settings::default(), Box::new(disk)).unwrap();
     let (mut reader, mut buffer) = (inbox.reader(0).unwrap(), Vec::new());
     for i in 0..20 {
         let body = format!("{i}\n");

@@ -1,6 +1,7 @@
 //! A disk that fails when it is told to, waits when it is told to, and knows what it would have lost.
 
-use crate::inbox::disk::{Disk, Files, SegmentFile};
+use crate::disk;
+use crate::inbox::disk::{Files, SegmentFile, Segments};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -94,13 +95,13 @@ impl TestDisk {
     }
 }
 
-impl Disk for TestDisk {
+impl Segments for TestDisk {
     fn create(&self, path: &Path, head: &[u8]) -> io::Result<Box<dyn SegmentFile>> {
         match self.fate("create") {
-            Fate::Works => Ok(self.wrap(path, Files.create(path, head)?, head.len() as u64)),
+            Fate::Works => Ok(self.wrap(path, files().create(path, head)?, head.len() as u64)),
             Fate::Fails(kind, _) => Err(kind.into()),
             Fate::FailsLate(kind) => {
-                self.wrap(path, Files.create(path, head)?, head.len() as u64);
+                self.wrap(path, files().create(path, head)?, head.len() as u64);
                 Err(kind.into())
             }
         }
@@ -108,10 +109,14 @@ impl Disk for TestDisk {
 
     fn reopen(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
         match self.fate("reopen") {
-            Fate::Works => Ok(self.wrap(path, Files.reopen(path, bytes)?, bytes)),
+            Fate::Works => Ok(self.wrap(path, files().reopen(path, bytes)?, bytes)),
             Fate::Fails(kind, _) | Fate::FailsLate(kind) => Err(kind.into()),
         }
     }
+}
+
+fn files() -> Files {
+    Files(disk::Files::shared())
 }
 
 struct TestFile {
