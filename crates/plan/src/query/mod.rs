@@ -29,7 +29,9 @@ pub use lint::Lint;
 pub use session::{Planned, Session};
 pub use statement::{STATEMENT_BYTES_MAX, STATEMENT_WORDS_MAX};
 
-use engine::moment::Reader;
+use deep::at_once;
+use engine::moment::{Moment, Reader};
+use engine::spec::Source;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,4 +100,32 @@ impl Database {
     pub fn options(&self) -> &Options {
         &self.options
     }
+}
+
+/// Sources of which nothing was measured yet.
+struct Unmeasured(Vec<Arc<Source>>);
+
+impl Reader for Unmeasured {
+    fn sources(&self) -> Vec<Arc<Source>> {
+        self.0.clone()
+    }
+
+    fn moment(&self, _: usize) -> Result<Arc<Moment>, String> {
+        Err("nothing was measured yet".into())
+    }
+}
+
+/// What is wrong with views over these sources, by the number of the view.
+pub(crate) fn check_views(sources: &[Source], views: &[View]) -> Vec<(usize, QueryError)> {
+    let reader = Unmeasured(sources.iter().cloned().map(Arc::new).collect());
+    let options = Options { views: views.to_vec(), ..Options::default() };
+    let session = match Database::new(Arc::new(reader), options).session() {
+        Ok(session) => session,
+        Err(error) => return vec![(0, error)],
+    };
+    let wrong = |view: &View| {
+        let checked = at_once(session.check_view(&view.name));
+        checked.unwrap_or_else(|| Err(QueryError::unavailable("planning waited for something"))).err()
+    };
+    views.iter().enumerate().filter_map(|(at, view)| Some((at, wrong(view)?))).collect()
 }

@@ -121,6 +121,12 @@ impl Session {
         self.execute_until(planned, Instant::now() + self.options.deadline).await
     }
 
+    /// Understands a view by its name.
+    pub(crate) async fn check_view(&self, name: &str) -> Result<(), QueryError> {
+        let (state, names) = (self.context.state(), self.names());
+        deep(prepare(&state, &names, name, &mut Vec::new())).await
+    }
+
     /// The state of DataFusion behind it, for who speaks to clients in its terms.
     pub fn state(&self) -> SessionState {
         self.context.state()

@@ -5,6 +5,7 @@ mod hostile;
 mod limits;
 mod lints;
 mod tables;
+mod views;
 
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use engine::batch::Block;
