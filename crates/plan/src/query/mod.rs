@@ -15,6 +15,7 @@ mod catalog;
 mod deep;
 mod error;
 mod functions;
+pub mod json;
 mod lint;
 mod moments;
 mod rows;
