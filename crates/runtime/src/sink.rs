@@ -12,6 +12,7 @@ use engine::adopt::Adoption;
 use engine::rollup::{Around, Rollups};
 use engine::shard::Shard;
 use engine::time::{Span, TIME_MAX, Time};
+use sabotage::{Bug, planted};
 use sketch::codec::write_varint;
 use sketch::{DecodeError, Reader};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -254,7 +255,7 @@ impl Outflow {
             number: self.number,
             offset: self.offset,
             rollups,
-            pending: self.pending.clone(),
+            pending: if planted(Bug::JournalNotWritten) { Vec::new() } else { self.pending.clone() },
         }
     }
 
@@ -377,6 +378,9 @@ impl Entry {
             }
             // What stands there already is not taken away, not even to be put back: somebody may be reading.
             there = behind.iter().zip(&self.pending).take_while(|(is, should)| is == should).count();
+            if planted(Bug::LinesTakenBack) {
+                there = 0;
+            }
             if bytes > self.offset + there as u64 {
                 file.set_length(self.offset + there as u64).map_err(wrong)?;
             }

@@ -12,6 +12,7 @@ use crate::sink::Delivery;
 use engine::judge::FrozenJudge;
 use engine::shard::Frozen;
 use engine::spec::Source;
+use sabotage::{Bug, planted};
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -157,11 +158,11 @@ impl StateDirectory {
     /// When a name cannot be changed.
     pub(crate) fn set_aside_later(&self, commit: u64) -> Result<(), RunError> {
         let (commits, _) = self.list()?;
-        let later = commits.into_iter().filter(|(number, _)| *number > commit);
+        let mut later = commits.into_iter().filter(|(number, _)| *number > commit);
         let aside = |(_, name): (u64, String)| {
             self.disk.rename(&self.path.join(&name), &self.path.join(format!("{DAMAGED}{name}")))
         };
-        let done = later.map(aside).collect::<io::Result<()>>();
+        let done = later.try_for_each(aside);
         done.and_then(|()| self.disk.sync_directory(&self.path))
             .map_err(|source| wrong("write to", &self.path, source))
     }
@@ -281,11 +282,20 @@ impl StateDirectory {
         let put = || -> io::Result<()> {
             let mut file = self.disk.open(&beside, How::New)?;
             file.write_all(bytes)?;
-            file.sync_all()?;
+            if !planted(Bug::SegmentNotSynced) || !name.starts_with(SEGMENT) {
+                file.sync_all()?;
+            }
             self.disk.rename(&beside, &place)?;
+            if planted(Bug::NameNotSynced) {
+                return Ok(());
+            }
             // The name is durable only with the directory.
             self.disk.sync_directory(&self.path)
         };
+        if planted(Bug::ErrorSwallowed) {
+            let _ = put();
+            return Ok(());
+        }
         put().map_err(|source| wrong("write to", &self.path, source))
     }
 
