@@ -46,6 +46,7 @@ const HOUSE: &[Room] = &[
         pure: false,
         free_tests: false,
     },
+    Room { package: "streamgauge-campaign", may_know: &[], pure: false, free_tests: false },
     Room { package: "xtask", may_know: &[], pure: false, free_tests: false },
 ];
 

@@ -1,8 +1,9 @@
-//! The project's chores, one file each: `cargo xtask check | interop | setup | bench | accuracy`. CI runs the same commands.
+//! The project's chores, one file each: `cargo xtask check | campaign | interop | setup | bench | accuracy`. CI runs the same commands.
 #![forbid(unsafe_code)]
 
 mod accuracy;
 mod bench;
+mod campaign;
 mod check;
 mod floors;
 mod interop;
@@ -24,6 +25,8 @@ enum Task {
         #[arg(long)]
         all: bool,
     },
+    /// Kills, stops, reloads and overloads real processes, and lets separate programs judge (docs/RELIABILITY.md).
+    Campaign(campaign::Options),
     /// Lets Spark read our sketches and us read Spark's.
     Interop,
     /// Installs what the tests and the bench need on a new machine; does nothing where it is there already.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
     let root = root();
     let done = match task {
         Task::Check { all } => check::run(&root, all),
+        Task::Campaign(options) => campaign::run(&root, &options),
         Task::Interop => interop::run(&root),
         Task::Setup { tests_only } => setup::run(&root, tests_only),
         Task::Bench(bench) => bench.run(&root),

@@ -12,7 +12,7 @@ mod parts;
 use crate::cell::{Cell, Cells, Rows, What, half};
 use crate::freezable::Freezable;
 use crate::groups::OTHER;
-use crate::spec::{Kind, Level, Measure, Metric};
+use crate::spec::{Kind, Level, Measure, Metric, Window};
 use crate::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -225,6 +225,23 @@ impl Series {
         }
     }
 
+    /// The same to be asked: with or without the total, and with the panes that are wanted, by size, start and whether the next
+    /// coarser level has got them.
+    pub(crate) fn share(&self, total: bool, wanted: &dyn Fn(Span, Time, bool) -> bool) -> Series {
+        let share = |rung: &Rung| {
+            let is = |start: &Time| wanted(rung.level.size, *start, rung.merged_up(*start));
+            let panes = rung.panes.iter().filter(|(start, _)| is(start));
+            let panes = panes.map(|(start, pane)| (*start, pane.share())).collect();
+            Rung { panes, corrected: BTreeSet::new(), ..*rung }
+        };
+        Series {
+            measure: self.measure.clone(),
+            total: self.total.as_ref().filter(|_| total).map(Freezable::share),
+            ladder: self.ladder.iter().map(share).collect(),
+            ..*self
+        }
+    }
+
     /// Keeps the panes of this level that end after `from`, until told of a later time.
     pub(crate) fn hold(&mut self, size: Span, from: Time) {
         for rung in self.ladder.iter_mut().filter(|rung| rung.level.size == size) {
@@ -263,10 +280,15 @@ impl Series {
     /// Starts of the retained panes that make up windows of this level, ascending, with the cells of each pane:
     /// those of its own level and, while it is open, those finer ones that were not merged into it yet.
     pub fn panes(&self, size: Span) -> BTreeMap<Time, Vec<&Cells>> {
+        self.panes_between(size, Window { start: Time(i64::MIN), end: Time(i64::MAX) })
+    }
+
+    /// The same of a part of time, which begins and ends with panes of this level.
+    pub(crate) fn panes_between(&self, size: Span, part: Window) -> BTreeMap<Time, Vec<&Cells>> {
         let mut out: BTreeMap<Time, Vec<&Cells>> = BTreeMap::new();
         for rung in self.ladder.iter().take_while(|r| r.level.size <= size) {
             let own = rung.level.size == size;
-            for (start, pane) in &rung.panes {
+            for (start, pane) in rung.panes.range(part.start..=part.end) {
                 if own || !rung.merged_up(*start) {
                     out.entry(start.floor_to(size)).or_default().push(&pane.cells);
                 }

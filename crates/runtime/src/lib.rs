@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
+mod clock;
 mod desk;
 pub mod disk;
 mod error;
@@ -12,6 +13,7 @@ pub mod inbox;
 mod input;
 mod job;
 mod keep;
+mod live;
 pub mod origins;
 mod parquet;
 mod pump;
@@ -28,6 +30,7 @@ pub use job::{
     Annotate, Finished, Follow, HEAD_BYTES, Input, Job, Keep, Received, Resumed, Status, Warn, Watch,
     WriteNotes,
 };
+pub use live::{Live, Lives};
 pub use pump::run;
 pub use reader::given::{Begin, Piece, Pieces};
 pub use sink::{Sink, SinkTo};

@@ -6,10 +6,12 @@
 
 use crate::RunError;
 use crate::checkpoint::{About, Cut, StateDirectory};
+use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::input::reads;
 use crate::job::{Annotate, Finished, HEAD_BYTES, Input, Job, Keep, Resumed, Status};
 use crate::keep::{Start, disk_of};
+use crate::live::Live;
 use crate::parquet::columns;
 use crate::quarantine::Quarantine;
 use crate::reader::received::Release;
@@ -20,6 +22,7 @@ use engine::batch::{Batch, Block};
 use engine::compute::Compute;
 use engine::decode::{Arrays, Decoder};
 use engine::intake::Judged;
+use engine::moment::Moment;
 use engine::rollup::Around;
 use engine::shard::Shard;
 use engine::spec::{BadPolicy, Later, Source};
@@ -27,7 +30,7 @@ use engine::state::{Saved, State};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Reads a source to its end. `progress` is called after every block, from any worker.
 ///
@@ -36,12 +39,17 @@ use std::time::{Duration, Instant};
 pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finished<'a>, RunError> {
     let workers = job.workers;
     // None waits while another one is being written: each holds what has changed since.
+    let live = job.live.clone();
     let (pump, writer, resumed) = Pump::begin(job, progress, Clock::real(), 0)?;
     let workers = workers.clamp(1, pump.shards.len()) as u64;
-    match writer {
-        None if workers == 1 => pump.work(0, 1),
-        writer => std::thread::scope(|scope| {
+    match (writer, &live) {
+        (None, None) if workers == 1 => pump.work(0, 1),
+        (writer, live) => std::thread::scope(|scope| {
             let pump = &pump;
+            let _end = live.as_deref().map(|live| {
+                scope.spawn(|| live.answer(&|changes| pump.show(live.source(), changes)));
+                EndLive(live)
+            });
             let hands: Vec<_> =
                 (1..workers).map(|hand| scope.spawn(move || pump.work(hand, workers))).collect();
             let writer = writer.map(|writer| scope.spawn(move || pump.write_commits(writer)));
@@ -57,24 +65,6 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
         }),
     }
     pump.finish(resumed)
-}
-
-/// Tells how much time has passed.
-pub(crate) struct Clock(Option<Box<dyn Fn() -> Duration + Send + Sync>>, Instant);
-
-impl Clock {
-    fn real() -> Clock {
-        Clock(None, Instant::now())
-    }
-
-    pub fn given(now: impl Fn() -> Duration + Send + Sync + 'static) -> Clock {
-        Clock(Some(Box::new(now)), Instant::now())
-    }
-
-    /// Since it was made, or since whatever moment it was given.
-    fn now(&self) -> Duration {
-        self.0.as_ref().map_or_else(|| self.1.elapsed(), |now| now())
-    }
 }
 
 /// What one worker has in hand.
@@ -169,6 +159,7 @@ impl<'a, 'p> Pump<'a, 'p> {
             cuts: is_kept.then_some(sender),
             last_cut: clock.now(),
             changed: false,
+            changes: 0,
             put_off: 0,
             sinks: start.sinks,
             idle: start.idle,
@@ -304,7 +295,9 @@ impl<'a, 'p> Pump<'a, 'p> {
             if let Some(now) = head.arrival {
                 let before = desk.intake.boundary();
                 desk.intake.arrive(now);
-                desk.changed |= desk.intake.boundary() > before;
+                if desk.intake.boundary() > before {
+                    desk.has_changed();
+                }
             }
             return None;
         };
@@ -324,7 +317,7 @@ impl<'a, 'p> Pump<'a, 'p> {
 
     /// Notes what has become of a file. Rows that waited for the clock of a partition that has ended are folded in.
     fn hear(&self, desk: &mut Desk, news: &News) {
-        desk.changed = true;
+        desk.has_changed();
         match news {
             News::Ended(partition) => {
                 let released = desk.intake.finish(*partition);
@@ -486,6 +479,25 @@ impl<'a, 'p> Pump<'a, 'p> {
         }
     }
 
+    /// The source as it is now, for others to ask, if it has changed since it was `changes` times.
+    fn show(&self, source: &Arc<Source>, changes: Option<u64>) -> Option<(Moment, u64)> {
+        let mut desk = lock(&self.desk);
+        if changes == Some(desk.changes) {
+            return None;
+        }
+        // Whoever holds the desk finds all earlier blocks folded in, as soon as it has the shards.
+        let boundary = desk.intake.boundary();
+        let frozen = |shard: &Mutex<Shard>| {
+            let mut shard = lock(shard);
+            boundary.into_iter().for_each(|boundary| shard.advance(boundary));
+            shard.freeze()
+        };
+        let frozen = self.shards.iter().map(frozen).collect();
+        let Desk { intake, judge, changes, .. } = &mut *desk;
+        let moment = Moment::new(Arc::clone(source), frozen, judge, intake.tally(), intake.watermark());
+        Some((moment, *changes))
+    }
+
     /// After the last block: what was read is kept once more, and nothing after it.
     pub fn last_cut(&self) {
         let mut desk = lock(&self.desk);
@@ -568,6 +580,15 @@ impl<'a, 'p> Pump<'a, 'p> {
             resumed,
             commits_put_off: desk.put_off,
         })
+    }
+}
+
+/// Whoever asks a run must not wait for it when it is over, however it ends.
+struct EndLive<'a>(&'a Live);
+
+impl Drop for EndLive<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

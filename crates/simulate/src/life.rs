@@ -231,6 +231,7 @@ impl<'a> World<'a> {
             sinks: self.scene.sinks_for(phase),
             every: Duration::from_millis(self.scene.every_ms),
             keep: Some(Keep { directory, restored, about, limits: Limits::bytes(1 << 30) }),
+            live: None,
         }
     }
 

@@ -157,11 +157,11 @@ impl StateDirectory {
     /// When a name cannot be changed.
     pub(crate) fn set_aside_later(&self, commit: u64) -> Result<(), RunError> {
         let (commits, _) = self.list()?;
-        let later = commits.into_iter().filter(|(number, _)| *number > commit);
+        let mut later = commits.into_iter().filter(|(number, _)| *number > commit);
         let aside = |(_, name): (u64, String)| {
             self.disk.rename(&self.path.join(&name), &self.path.join(format!("{DAMAGED}{name}")))
         };
-        let done = later.map(aside).collect::<io::Result<()>>();
+        let done = later.try_for_each(aside);
         done.and_then(|()| self.disk.sync_directory(&self.path))
             .map_err(|source| wrong("write to", &self.path, source))
     }
