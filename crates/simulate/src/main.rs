@@ -10,6 +10,8 @@ mod dice;
 mod disk;
 mod life;
 mod oracle;
+mod rot;
+mod rot_inbox;
 mod scene;
 mod seeds;
 mod verdict;
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
     let rounds = |quick, full| args.rounds.unwrap_or(if args.quick { quick } else { full });
     let verdict = match args.name.as_str() {
         "simulate" => seeds::run(args.seed, rounds(5_000, 100_000), args.quick, args.trace.as_deref()),
+        "bit-rot" => rot::run(args.seed, rounds(6_000, 100_000), args.quick),
         name => {
             eprintln!("there is no campaign `{name}` here");
             return ExitCode::from(2);
