@@ -303,25 +303,9 @@ impl<'a> World<'a> {
     }
 
     fn end(&self, source: &Source, finished: runtime::Finished<'_>) -> Result<End, String> {
-        let state = finished.saved.ok_or("no state was handed out")?.bytes;
-        let mut answers = finished.outlet.answers(Question::Total);
-        let ladder = source.metrics.iter().map(|metric| &metric.levels).max_by_key(|levels| levels.len());
-        for level in ladder.into_iter().flatten() {
-            let question = Question::Windows { window: level.size, every: level.size };
-            if question.restrict(source).is_ok() {
-                answers.extend(finished.outlet.answers(question));
-            }
-        }
         let files = (0..self.scene.sinks.len()).map(|sink| lines_of(&self.sink_bytes(sink)));
-        Ok(End {
-            state,
-            tally: finished.tally,
-            watermark: finished.outlet.complete_to().map(|Time(us)| us),
-            answers,
-            is_kept: false,
-            quarantine: self.disk.seen(&scene::quarantine()).unwrap_or_default(),
-            lines: files.collect(),
-        })
+        let quarantine = self.disk.seen(&scene::quarantine()).unwrap_or_default();
+        Ok(End { quarantine, lines: files.collect(), ..end_of(source, finished)? })
     }
 
     /// All that stands in the files of a sink, in their order.
@@ -361,6 +345,31 @@ impl<'a> World<'a> {
         }
         Ok(())
     }
+}
+
+/// What a run has come to, but for its files.
+///
+/// # Errors
+/// When it hands no state out.
+pub fn end_of(source: &Source, finished: runtime::Finished<'_>) -> Result<End, String> {
+    let state = finished.saved.ok_or("no state was handed out")?.bytes;
+    let mut answers = finished.outlet.answers(Question::Total);
+    let ladder = source.metrics.iter().map(|metric| &metric.levels).max_by_key(|levels| levels.len());
+    for level in ladder.into_iter().flatten() {
+        let question = Question::Windows { window: level.size, every: level.size };
+        if question.restrict(source).is_ok() {
+            answers.extend(finished.outlet.answers(question));
+        }
+    }
+    Ok(End {
+        state,
+        tally: finished.tally,
+        watermark: finished.outlet.complete_to().map(|Time(us)| us),
+        answers,
+        is_kept: false,
+        quarantine: Vec::new(),
+        lines: Vec::new(),
+    })
 }
 
 fn name_of(phase: usize) -> String {

@@ -10,6 +10,7 @@ mod dice;
 mod disk;
 mod life;
 mod oracle;
+mod received;
 mod rot;
 mod rot_inbox;
 mod scene;

@@ -16,7 +16,7 @@ fn settings() -> Settings {
 }
 
 /// Damages so many images of a log.
-pub fn of(seed: u64, images: u64, verdict: &mut Verdict) -> Result<(), String> {
+pub fn of(seed: u64, images: u64, verdict: &mut Verdict) -> Result<u64, String> {
     let mut dice = Dice::new(seed, 10);
     let log = Log::of(&mut dice)?;
     let again = format!("streamgauge-simulate bit-rot --seed {seed} --rounds {images}");
@@ -35,7 +35,7 @@ pub fn of(seed: u64, images: u64, verdict: &mut Verdict) -> Result<(), String> {
         let told = rot::guarded(|| log.look(&image));
         rot::note(verdict, kind, &what, told, &again);
     }
-    Ok(())
+    Ok(images)
 }
 
 /// A log, and all bytes of its bodies.

@@ -4,6 +4,7 @@ use crate::check;
 use crate::disk::KINDS;
 use crate::life::{End, Way, World};
 use crate::oracle::{Counts, Oracle};
+use crate::received;
 use crate::scene::{Line, Scene};
 use crate::verdict::Verdict;
 use serde_json::json;
@@ -13,6 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Of so many seeds one is played twice.
 const TWICE: u64 = 100;
+/// Of so many seeds one is also played with bodies that are received.
+const RECEIVED: u64 = 5;
 /// Seeds whose events and answers are written for another program to judge.
 const TRACED: u64 = 200;
 
@@ -33,6 +36,9 @@ pub fn run(seed: u64, rounds: u64, quick: bool, trace: Option<&str>) -> Verdict 
     std::panic::set_hook(Box::new(|panic| eprintln!("  {panic}")));
     for nth in 0..rounds {
         let seed = seed.wrapping_add(nth);
+        if seed % RECEIVED == 0 {
+            receive(&mut verdict, seed);
+        }
         let again = format!("streamgauge-simulate simulate --seed {seed} --rounds 1");
         match guarded(|| play(seed)) {
             Err(why) => verdict.fail(format!("seed {seed}: {why}; again: {again}")),
@@ -61,6 +67,33 @@ pub fn run(seed: u64, rounds: u64, quick: bool, trace: Option<&str>) -> Verdict 
     verdict.add("failures", failed);
     verdict.add("nondeterministic", 0);
     verdict
+}
+
+/// The same with events that come as bodies.
+fn receive(verdict: &mut Verdict, seed: u64) {
+    let again = format!("streamgauge-simulate simulate --seed {seed} --rounds 1");
+    let figures = match guarded(|| received::play(seed)) {
+        Ok(figures) => figures,
+        Err(why) => return verdict.fail(format!("seed {seed}, received: {why}; again: {again}")),
+    };
+    for (kind, count) in KINDS.iter().zip(figures.faults) {
+        verdict.faults(kind, count);
+    }
+    for (figure, count) in [
+        ("seeds_received", 1),
+        ("lives", figures.lives),
+        ("commits", figures.commits),
+        ("bodies", figures.bodies),
+        ("bodies_sent_again", figures.sent_again),
+    ] {
+        verdict.add(figure, count);
+    }
+    if seed.is_multiple_of(TWICE)
+        && guarded(|| received::play(seed)).map(|again| again.trace) != Ok(figures.trace)
+    {
+        verdict.add("nondeterministic", 1);
+        verdict.fail(format!("seed {seed}, received: played twice, two things happened; again: {again}"));
+    }
 }
 
 /// A panic is a failure like any other.
