@@ -44,8 +44,11 @@ fn sql(address: &str, query: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).expect("somebody listens");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
     let length = query.len();
-    write!(stream, "POST /v1/sql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{query}")
-        .expect("a request");
+    write!(
+        stream,
+        "POST /v1/sql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{query}"
+    )
+    .expect("a request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).expect("a status");
