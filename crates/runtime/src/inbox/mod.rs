@@ -465,10 +465,17 @@ fn recover(
     let head_bytes = frames.position;
     let mut producers = head.producers.bounded(settings.producers_max, settings.horizon_ms);
     let (mut body, mut sealed) = (Vec::new(), false);
+    // What no frame calls durable, by position and offset. It is written anew: had its sync failed, it could be read until the
+    // next power cut, and another sync would not bring it to the disk.
+    let (mut unsure, mut position) = (VecDeque::new(), head_bytes);
     loop {
         match frames.next(&mut body)? {
             Found::Frame(frame) => {
                 sealed = frame.seal;
+                unsure.push_back((std::mem::replace(&mut position, frames.position), frame.offset));
+                while unsure.front().is_some_and(|(_, offset)| *offset < frame.durable) {
+                    unsure.pop_front();
+                }
                 if !planted(Bug::ProducersNotRecovered) {
                     frame.stamp.iter().for_each(|stamp| producers.note(stamp, frame.arrival_ms));
                 }
@@ -481,7 +488,7 @@ fn recover(
         }
     }
     let bytes = frames.position;
-    let file = writer.disk.reopen(&last.path, bytes);
+    let file = writer.disk.reopen(&last.path, unsure.front().map_or(bytes, |(position, _)| *position), bytes);
     let file = file.map_err(|source| wrong("write to", &last.path, source))?;
     let torn = last.file_bytes.saturating_sub(bytes);
     last.file_bytes = bytes;
