@@ -27,6 +27,7 @@ use engine::rollup::Around;
 use engine::shard::Shard;
 use engine::spec::{BadPolicy, Later, Source};
 use engine::state::{Saved, State};
+use sabotage::{Bug, planted};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,12 +43,12 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
     let live = job.live.clone();
     let (pump, writer, resumed) = Pump::begin(job, progress, Clock::real(), 0)?;
     let workers = workers.clamp(1, pump.shards.len()) as u64;
-    match (writer, &live) {
+    match (writer, live) {
         (None, None) if workers == 1 => pump.work(0, 1),
         (writer, live) => std::thread::scope(|scope| {
-            let pump = &pump;
-            let _end = live.as_deref().map(|live| {
-                scope.spawn(|| live.answer(&|changes| pump.show(live.source(), changes)));
+            let (pump, live) = (&pump, live.as_deref());
+            let _end = live.map(|live| {
+                scope.spawn(move || live.answer(&|changes| pump.show(live.source(), changes)));
                 EndLive(live)
             });
             let hands: Vec<_> =
@@ -284,9 +285,13 @@ impl<'a, 'p> Pump<'a, 'p> {
 
     /// At the intake, in turn: judges a batch. Gives back this block's own; earlier ones that were held until now
     /// are folded here, under the turn, because their workers have gone on.
-    fn judge(&self, head: &BlockHead, bytes: &[u8], batch: Option<Batch>) -> Option<Judged> {
+    fn judge(&self, head: &BlockHead, bytes: &[u8], mut batch: Option<Batch>) -> Option<Judged> {
         let mut desk = lock(&self.desk);
         self.forget_idle(&mut desk);
+        let early = planted(Bug::PositionBeforeState) && desk.positions.len() > head.file.partition as usize;
+        if early && let Some(batch) = &mut batch {
+            desk.enter(head, bytes.last() == Some(&b'\n'), batch);
+        }
         self.cut_or_flush(&mut desk, head.number);
         for news in &head.news {
             self.hear(&mut desk, news);
@@ -304,7 +309,9 @@ impl<'a, 'p> Pump<'a, 'p> {
         if desk.head.is_empty() {
             desk.head = bytes[..bytes.len().min(HEAD_BYTES)].to_vec();
         }
-        desk.enter(head, bytes.last() == Some(&b'\n'), &mut batch);
+        if !early {
+            desk.enter(head, bytes.last() == Some(&b'\n'), &mut batch);
+        }
         if let Err(error) = desk.set_bad_aside(self.source, &head.file, &batch) {
             self.fail(error);
             return None;
@@ -502,7 +509,7 @@ impl<'a, 'p> Pump<'a, 'p> {
     pub fn last_cut(&self) {
         let mut desk = lock(&self.desk);
         let Some(cuts) = desk.cuts.take() else { return };
-        let failed = lock(&self.failure).is_some();
+        let failed = lock(&self.failure).is_some() || planted(Bug::LastCommitSkipped) && !self.to_the_end;
         if failed || desk.intake.holds_rows() {
             return;
         }
@@ -537,6 +544,11 @@ impl<'a, 'p> Pump<'a, 'p> {
         let Writer { directory, about, release, .. } = writer;
         let deliveries = std::mem::take(&mut cut.deliveries);
         let positions = cut.positions.clone();
+        if planted(Bug::SinkBeforeCommit) {
+            let disk = &**directory.disk();
+            let _ = deliveries.iter().try_for_each(|delivery| delivery.deliver(disk));
+            return directory.commit(about, self.kept, cut).ok().map(|()| 0);
+        }
         let done = directory.commit(about, self.kept, cut);
         let deliver = |delivery: &Delivery| delivery.deliver(&**directory.disk());
         if let Err(error) = done.and_then(|()| deliveries.iter().try_for_each(deliver)) {

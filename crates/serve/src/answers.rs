@@ -113,8 +113,11 @@ fn rows(
 ) -> Result<Vec<Answer>, Problem> {
     let (mut rows, mut more) = (Vec::new(), false);
     let limit = words.limit.unwrap_or(ROWS_MAX + 1).min(ROWS_MAX + 1);
+    let since = words.since.zip(moment.newest()).map(|(since, newest)| newest.minus(since));
+    let is_recent =
+        |answer: &Answer| answer.start.is_none_or(|start| since.is_none_or(|since| start >= since));
     let mut take = |answer: Answer| {
-        if rows.len() < limit && words.wants(&answer) {
+        if rows.len() < limit && words.wants(&answer) && is_recent(&answer) {
             rows.push(answer);
             more |= rows.len() > ROWS_MAX;
         }

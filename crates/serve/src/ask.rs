@@ -24,6 +24,8 @@ pub(crate) struct Words {
     /// Dimension and value.
     wanted: Vec<(String, String)>,
     pub limit: Option<usize>,
+    /// Only windows that begin within this long before the newest event's.
+    pub since: Option<Span>,
     panes: bool,
 }
 
@@ -41,6 +43,7 @@ impl Words {
             match name.as_str() {
                 "window" => words.window = Some(span(&value)?),
                 "every" => words.every = Some(span(&value)?),
+                "since" => words.since = Some(span(&value)?),
                 "from" => words.from = Some(value.parse().map_err(bad)?),
                 "to" => words.to = Some(value.parse().map_err(bad)?),
                 "zone" => words.zone = Some(value),
@@ -62,7 +65,7 @@ impl Words {
                         Some(limit.ok_or_else(|| bad(format!("`limit={value}` is no number of rows")))?);
                 }
                 other => {
-                    let known = "window, every, from, to, zone, panes, by, where, limit";
+                    let known = "window, every, since, from, to, zone, panes, by, where, limit";
                     return Err(bad(format!("`{other}` is no part of a question; there are {known}")));
                 }
             }

@@ -12,6 +12,7 @@ use crate::sink::Delivery;
 use engine::judge::FrozenJudge;
 use engine::shard::Frozen;
 use engine::spec::Source;
+use sabotage::{Bug, planted};
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -295,11 +296,20 @@ impl StateDirectory {
         let put = || -> io::Result<()> {
             let mut file = self.disk.open(&beside, How::New)?;
             file.write_all(bytes)?;
-            file.sync_all()?;
+            if !planted(Bug::SegmentNotSynced) || !name.starts_with(SEGMENT) {
+                file.sync_all()?;
+            }
             self.disk.rename(&beside, &place)?;
+            if planted(Bug::NameNotSynced) {
+                return Ok(());
+            }
             // The name is durable only with the directory.
             self.disk.sync_directory(&self.path)
         };
+        if planted(Bug::ErrorSwallowed) {
+            let _ = put();
+            return Ok(());
+        }
         put().map_err(|source| wrong("write to", &self.path, source))
     }
 

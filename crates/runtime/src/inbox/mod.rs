@@ -32,9 +32,10 @@ pub use steps::InboxHand;
 
 use crate::disk::{self as base, Disk, Lock, holder};
 use disk::{Files, Segments};
-use engine::inbox::{Answer, Delivery, Load, Refusal, Stamp};
+use engine::inbox::{Accepted, Answer, Delivery, Load, Refusal, Stamp};
 use memchr::memchr_iter;
 use producers::Producers;
+use sabotage::{Bug, planted};
 use segment::{Found, Frames, Segment};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -234,6 +235,11 @@ impl engine::inbox::Inbox for Inbox {
         }
         let records = records(&body);
         if let Err((refusal, item)) = self.shared.enqueue(Item { body, stamp, now_ms, records, answer }) {
+            let every_eighth = item.stamp.as_ref().is_some_and(|stamp| stamp.sequence() % 8 == 0);
+            if planted(Bug::DroppedOnFullQueue) && matches!(refusal, Refusal::Busy) && every_eighth {
+                let bytes = item.body.len() as u64;
+                return (item.answer)(Ok(Accepted { offset: 0, bytes, records, duplicate: false }));
+            }
             (item.answer)(Err(refusal));
         }
     }
@@ -473,7 +479,9 @@ fn recover(
                 while unsure.front().is_some_and(|(_, offset)| *offset < frame.durable) {
                     unsure.pop_front();
                 }
-                frame.stamp.iter().for_each(|stamp| producers.note(stamp, frame.arrival_ms));
+                if !planted(Bug::ProducersNotRecovered) {
+                    frame.stamp.iter().for_each(|stamp| producers.note(stamp, frame.arrival_ms));
+                }
             }
             Found::End => break,
             Found::Bad if frames.was_durable()? => {
