@@ -94,6 +94,13 @@ def until(what, is_so):
         time.sleep(0.1)
 
 
+def refused(page):
+    """What the page says of a query that makes no sense; the browser itself logs the status, which is no complaint of ours."""
+    page.fill("#query", "select nothing from nowhere")
+    page.click("#sql button[type=submit]")
+    return until("a hint", lambda: ((node := page.query_selector("#answer .problem")) is not None, node)).inner_text()
+
+
 def value(page, metric):
     """The number that a card shows, as the page was told it."""
     found = page.query_selector(f'[data-metric="{metric}"] [data-part="total"] [data-value]')
@@ -131,6 +138,12 @@ def look(page, program, shots):
     page.check("#window-1h", force=True)
     until("charts", lambda: ((n := len(page.query_selector_all(".chart canvas"))) >= 3, n))
     until("a heat map", lambda: ((n := len(page.query_selector_all('[data-metric="hits"] .heat td'))) >= 60, n))
+    # SQL: an example, a query that is typed, and one that makes no sense.
+    page.wait_for_selector("#sql:not([hidden])", timeout=PATIENCE_S * 1000)
+    page.fill("#query", "select device, value from hits('1h', by => 'device') order by device")
+    page.keyboard.press("Control+Enter")
+    cells = lambda: page.eval_on_selector_all("#answer tbody tr", "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))")
+    until("an answer in SQL", lambda: ((seen := cells()) == [[name, "1200"] for name in sorted(DEVICES)], seen))
     page.screenshot(path=shots / "light.png", full_page=True)
 
     # It moves on with the events, without being loaded again.
@@ -157,6 +170,7 @@ def look(page, program, shots):
     page.screenshot(path=shots / "narrow.png", full_page=True)
     assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"), "too wide for a telephone"
     assert not said, said
+    assert "nowhere" in refused(page)
 
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"

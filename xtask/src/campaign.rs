@@ -41,6 +41,13 @@ const fn processes(
     Campaign { name, promise, package: PROCESSES.0, binary: PROCESSES.1, tools, rounds }
 }
 
+/// Played in one process, on a disk that is simulated.
+const SIMULATED: (&str, &str) = ("streamgauge-simulate", "streamgauge-simulate");
+
+const fn simulated(name: &'static str, promise: &'static str, rounds: (u64, u64)) -> Campaign {
+    Campaign { name, promise, package: SIMULATED.0, binary: SIMULATED.1, tools: &[], rounds }
+}
+
 const CAMPAIGNS: &[Campaign] = &[
     processes(
         "kill-file",
@@ -77,6 +84,16 @@ const CAMPAIGNS: &[Campaign] = &[
         "what is offered beyond what a slow disk takes is refused with 429, within the memory, and nothing acknowledged is lost",
         &["python3", "strace"],
         (6, 60),
+    ),
+    simulated(
+        "simulate",
+        "no order of crashes, power cuts and faults of the disk loses or doubles an event, or leaves other bytes than an undisturbed run",
+        (5_000, 100_000),
+    ),
+    simulated(
+        "bit-rot",
+        "what is kept and was damaged is named, or answers as one of its commits did, said aloud",
+        (20_000, 100_000),
     ),
     processes(
         "partitions",

@@ -48,6 +48,12 @@ const HOUSE: &[Room] = &[
         pure: false,
         free_tests: false,
     },
+    Room {
+        package: "streamgauge-simulate",
+        may_know: &[SKETCH, ENGINE, RUNTIME],
+        pure: false,
+        free_tests: false,
+    },
     Room { package: "streamgauge-campaign", may_know: &[], pure: false, free_tests: false },
     Room { package: "xtask", may_know: &[], pure: false, free_tests: false },
 ];

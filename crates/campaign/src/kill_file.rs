@@ -1,4 +1,4 @@
-//! A1 `kill-file`: `kill -9` at random moments over files, read to their end and followed, restarted until done.
+//! `kill-file`: `kill -9` at random moments over files, read to their end and followed, restarted until done.
 //!
 //! Every round ends with the bytes of an undisturbed run: state, report, quarantine, and what has left through the sink. The
 //! oracle counts the input by itself.

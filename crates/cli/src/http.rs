@@ -4,6 +4,7 @@ use crate::origins::{self, Measured};
 use crate::work::{Opened, secret};
 use crate::{Trouble, say};
 use engine::moment::Reader;
+use plan::query::{Database, Options};
 use plan::{About, InputKind, SecretAt, ServeTls};
 use runtime::inbox::{Inbox, Settings};
 use runtime::{Input, Lives, Received};
@@ -223,9 +224,11 @@ impl Inboxes {
         let sources: Vec<serve::Source> = self.0.iter().filter_map(source).collect();
         let store = state.map(|state| origins::store(opened, state)).transpose()?;
         let (store, measured) = store.unzip();
-        let reader = Some(Arc::clone(lives) as Arc<dyn Reader>);
-        let server = Server::start(listen.clone(), Behind { sources, origins: store, reader })
-            .map_err(Trouble::environment)?;
+        let reader = Arc::clone(lives) as Arc<dyn Reader>;
+        let options = Options { views: opened.pipeline.views.clone(), ..Options::default() };
+        let database = Some(Database::new(Arc::clone(&reader), options));
+        let behind = Behind { sources, origins: store, reader: Some(reader), database };
+        let server = Server::start(listen.clone(), behind).map_err(Trouble::environment)?;
         let scheme = if listen.tls.is_some() { "https" } else { "http" };
         say(format_args!("listening on {scheme}://{}{}", server.address(), listen.base));
         server.set_ready(true);

@@ -38,6 +38,7 @@ mod measure;
 mod pipeline;
 mod places;
 mod problem;
+pub mod query;
 mod same;
 mod secret;
 mod sink;

@@ -6,6 +6,7 @@
 
 use crate::RunError;
 use crate::checkpoint::{About, Cut, StateDirectory};
+use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::input::reads;
 use crate::job::{Annotate, Finished, HEAD_BYTES, Input, Job, Keep, Resumed, Status};
@@ -30,7 +31,7 @@ use sabotage::{Bug, planted};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Reads a source to its end. `progress` is called after every block, from any worker.
 ///
@@ -65,24 +66,6 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
         }),
     }
     pump.finish(resumed)
-}
-
-/// Tells how much time has passed.
-pub(crate) struct Clock(Option<Box<dyn Fn() -> Duration + Send + Sync>>, Instant);
-
-impl Clock {
-    fn real() -> Clock {
-        Clock(None, Instant::now())
-    }
-
-    pub fn given(now: impl Fn() -> Duration + Send + Sync + 'static) -> Clock {
-        Clock(Some(Box::new(now)), Instant::now())
-    }
-
-    /// Since it was made, or since whatever moment it was given.
-    fn now(&self) -> Duration {
-        self.0.as_ref().map_or_else(|| self.1.elapsed(), |now| now())
-    }
 }
 
 /// What one worker has in hand.

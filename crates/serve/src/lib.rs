@@ -28,6 +28,7 @@ mod roles;
 mod routes;
 mod server;
 mod session;
+mod sql;
 mod status;
 mod stream;
 mod tls;

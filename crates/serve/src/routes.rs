@@ -4,7 +4,7 @@ use crate::counters::Refused;
 use crate::reply::Problem;
 use crate::roles::Need;
 use crate::server::House;
-use crate::{answers, guard, ingest, metrics, origins, session, status, stream, ui};
+use crate::{answers, guard, ingest, metrics, origins, session, sql, status, stream, ui};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -26,6 +26,7 @@ fn table() -> Vec<Route> {
         ("/v1/metrics", Need::Read, get(answers::list)),
         ("/v1/metrics/{name}", Need::Read, get(answers::of_metric)),
         ("/v1/stream", Need::Read, get(stream::stream)),
+        ("/v1/sql", Need::Read, post(sql::sql)),
         ("/v1/status", Need::Read, get(status::status)),
         ("/health", Need::Nothing, get(metrics::health)),
         ("/ready", Need::Nothing, get(metrics::ready)),
@@ -76,7 +77,7 @@ async fn no_path(State(house): State<Arc<House>>) -> Response {
 
 async fn no_method(State(house): State<Arc<House>>) -> Response {
     house.counters.refuse(Refused::NotFound);
-    let hint = "POST events to /v1/events; GET all else";
+    let hint = "POST events to /v1/events and queries to /v1/sql; GET all else";
     let error = "this method is not for this path";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, Refused::NotFound, error, hint).into_response()
 }

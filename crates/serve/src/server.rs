@@ -13,6 +13,7 @@ use engine::origins::Origins;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use plan::query::Database;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -32,6 +33,10 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 const WAITERS_MAX: usize = 4 + ASKING_MAX;
 /// Questions that are answered at the same time; others wait for their turn.
 const ASKING_MAX: usize = 2;
+/// Plans of queries are deep.
+const QUERY_STACK_BYTES: usize = 8 << 20;
+/// Queries in SQL that run at the same time.
+const QUERIES_MAX: usize = 2;
 /// How long to wait when the system has no connection to hand over, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TURN_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
@@ -113,6 +118,8 @@ pub struct Behind {
     pub origins: Option<Arc<dyn Origins>>,
     /// What is measured, where it may be asked.
     pub reader: Option<Arc<dyn Reader>>,
+    /// The same in SQL.
+    pub database: Option<Database>,
 }
 
 /// A server that cannot be started.
@@ -152,6 +159,10 @@ pub(crate) struct House {
     pub latency: Latency,
     /// Room for questions that are being answered.
     pub asking: Semaphore,
+    /// Room for queries in SQL.
+    pub querying: Semaphore,
+    /// Where those run.
+    pub queries: Handle,
     pub receiving_bytes: AtomicU64,
     pub since: Instant,
     pub ready: AtomicBool,
@@ -176,6 +187,7 @@ pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     running: Option<(Runtime, JoinHandle<()>)>,
+    queries: Option<Runtime>,
 }
 
 impl Server {
@@ -196,6 +208,14 @@ impl Server {
             .enable_all()
             .build()
             .map_err(ServeError::Threads)?;
+        // One core at most: however heavy a query is, the others go on.
+        let queries = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("sql")
+            .thread_stack_size(QUERY_STACK_BYTES)
+            .enable_time()
+            .build()
+            .map_err(ServeError::Threads)?;
         let listener = {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(listener).map_err(wrong)?
@@ -206,6 +226,8 @@ impl Server {
             counters: Counters::default(),
             latency: Latency::default(),
             asking: Semaphore::new(ASKING_MAX),
+            querying: Semaphore::new(QUERIES_MAX),
+            queries: queries.handle().clone(),
             receiving_bytes: AtomicU64::new(0),
             since: Instant::now(),
             ready: AtomicBool::new(false),
@@ -214,7 +236,7 @@ impl Server {
         });
         let (stop, stopped) = watch::channel(false);
         let task = runtime.spawn(accept(listener, house.clone(), stopped));
-        Ok(Server { house, address, stop, running: Some((runtime, task)) })
+        Ok(Server { house, address, stop, running: Some((runtime, task)), queries: Some(queries) })
     }
 
     /// Where it listens.
@@ -243,6 +265,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         if let Some((runtime, _)) = self.running.take() {
             runtime.shutdown_background();
+        }
+        if let Some(queries) = self.queries.take() {
+            queries.shutdown_background();
         }
     }
 }

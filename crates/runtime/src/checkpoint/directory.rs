@@ -133,6 +133,7 @@ impl StateDirectory {
         for (number, name) in commits.iter().rev() {
             match self.read_commit(*number, name) {
                 Ok((restored, panes)) => {
+                    damaged.extend(self.set_aside_before(*number)?);
                     (self.last, self.panes) = (Some(restored.manifest.clone()), panes);
                     return Ok(Some(Restored { damaged, ..restored }));
                 }
@@ -165,6 +166,19 @@ impl StateDirectory {
         let done = later.try_for_each(aside);
         done.and_then(|()| self.disk.sync_directory(&self.path))
             .map_err(|source| wrong("write to", &self.path, source))
+    }
+
+    /// Commits after this one that an earlier run set aside, in sentences: it may not have lived to take back what came with them.
+    fn set_aside_before(&self, commit: u64) -> Result<Vec<String>, RunError> {
+        let entries = self.disk.list(&self.path).map_err(|source| wrong("read", &self.path, source))?;
+        let later = |Entry { name, .. }: Entry| {
+            let digits = name.strip_prefix(DAMAGED)?.strip_prefix(MANIFEST)?;
+            let number = u64::from_str_radix(digits, 16).ok().filter(|number| *number > commit)?;
+            Some((number, format!("`{name}` was set aside by a run that went on from an older commit")))
+        };
+        let mut later: Vec<_> = entries.into_iter().filter_map(later).collect();
+        later.sort_by(|a, b| b.cmp(a));
+        Ok(later.into_iter().map(|(_, why)| why).collect())
     }
 
     /// The commits of a directory whose manifests can be read, with their bytes, the oldest first. Nothing else is read.

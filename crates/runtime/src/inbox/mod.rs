@@ -446,7 +446,10 @@ fn begin(
 /// Takes the directory for this program alone.
 fn lock(disk: &dyn Disk, directory: &Path) -> Result<Lock, InboxError> {
     disk.make_directory(directory).map_err(|source| wrong("make", directory, source))?;
-    // The names on the way there are durable only with the directories that hold them.
+    // The names on the way there are durable only with the directories that hold them; and that of a segment may be one which the
+    // program before did not live to make durable.
+    let durable = disk.sync_directory(directory);
+    durable.map_err(|source| wrong("make", directory, source))?;
     for made in directory.ancestors().filter(|made| !made.as_os_str().is_empty()).take(2) {
         disk.sync_directory(&holder(made)).map_err(|source| wrong("make", directory, source))?;
     }
@@ -465,10 +468,17 @@ fn recover(
     let head_bytes = frames.position;
     let mut producers = head.producers.bounded(settings.producers_max, settings.horizon_ms);
     let (mut body, mut sealed) = (Vec::new(), false);
+    // What no frame calls durable, by position and offset. It is written anew: had its sync failed, it could be read until the
+    // next power cut, and another sync would not bring it to the disk.
+    let (mut unsure, mut position) = (VecDeque::new(), head_bytes);
     loop {
         match frames.next(&mut body)? {
             Found::Frame(frame) => {
                 sealed = frame.seal;
+                unsure.push_back((std::mem::replace(&mut position, frames.position), frame.offset));
+                while unsure.front().is_some_and(|(_, offset)| *offset < frame.durable) {
+                    unsure.pop_front();
+                }
                 if !planted(Bug::ProducersNotRecovered) {
                     frame.stamp.iter().for_each(|stamp| producers.note(stamp, frame.arrival_ms));
                 }
@@ -481,7 +491,7 @@ fn recover(
         }
     }
     let bytes = frames.position;
-    let file = writer.disk.reopen(&last.path, bytes);
+    let file = writer.disk.reopen(&last.path, unsure.front().map_or(bytes, |(position, _)| *position), bytes);
     let file = file.map_err(|source| wrong("write to", &last.path, source))?;
     let torn = last.file_bytes.saturating_sub(bytes);
     last.file_bytes = bytes;
