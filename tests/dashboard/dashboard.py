@@ -94,6 +94,13 @@ def until(what, is_so):
         time.sleep(0.1)
 
 
+def refused(page):
+    """What the page says of a query that makes no sense; the browser itself logs the status, which is no complaint of ours."""
+    page.fill("#query", "select nothing from nowhere")
+    page.click("#sql button[type=submit]")
+    return until("a hint", lambda: ((node := page.query_selector("#answer .problem")) is not None, node)).inner_text()
+
+
 def value(page, metric):
     """The number that a card shows, as the page was told it."""
     found = page.query_selector(f'[data-metric="{metric}"] [data-part="total"] [data-value]')
@@ -131,6 +138,12 @@ def look(page, program, shots):
     page.check("#window-1h", force=True)
     until("charts", lambda: ((n := len(page.query_selector_all(".chart canvas"))) >= 3, n))
     until("a heat map", lambda: ((n := len(page.query_selector_all('[data-metric="hits"] .heat td'))) >= 60, n))
+    # SQL: an example, a query that is typed, and one that makes no sense.
+    page.wait_for_selector("#sql:not([hidden])", timeout=PATIENCE_S * 1000)
+    page.fill("#query", "select device, value from hits('1h', by => 'device') order by device")
+    page.keyboard.press("Control+Enter")
+    cells = lambda: page.eval_on_selector_all("#answer tbody tr", "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))")
+    until("an answer in SQL", lambda: ((seen := cells()) == [[name, "1200"] for name in sorted(DEVICES)], seen))
     page.screenshot(path=shots / "light.png", full_page=True)
 
     # It moves on with the events, without being loaded again.
@@ -157,10 +170,16 @@ def look(page, program, shots):
     page.screenshot(path=shots / "narrow.png", full_page=True)
     assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"), "too wide for a telephone"
     assert not said, said
+    assert "nowhere" in refused(page)
+
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
 
 def judge(program):
-    """Prometheus' own judge finds nothing wrong with what is told."""
+    """Prometheus' own judge finds nothing wrong with what is told, nor with our alerts; and what alerts and boards ask for is told."""
+    for words in (["check", "config", "prometheus.yml"], ["test", "rules", "alerts_test.yml"]):
+        subprocess.run(["promtool", *words], cwd=DEPLOY / "prometheus", check=True, stdout=subprocess.DEVNULL)
     until("all is read", lambda: ((read := program.ask("v1/status")["sources"][0].get("counters", {}).get("read")) == 7200, read))
     for query in ("", "?window=5m"):
         with urllib.request.urlopen(f"{program.address}/metrics{query}", timeout=PATIENCE_S) as answer:
@@ -168,6 +187,11 @@ def judge(program):
         told = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
         assert told.returncode == 0 and not told.stderr.strip(), told.stderr.decode() + text.decode()
         assert b"streamgauge_metric_visitors_low" in text and b"streamgauge_sketch_fill_ratio" in text
+    families = set(re.findall(r"^# TYPE (\S+)", text.decode(), re.M))
+    for file in ("prometheus/alerts.yml", "grafana/streamgauge.json"):
+        asked = set(re.findall(r"streamgauge_[a-z_]+[a-z](?![\w$]|\.\+)", (DEPLOY / file).read_text(encoding="utf-8")))
+        unknown = {name for name in asked - families if not name.startswith("streamgauge_metric_")}
+        assert unknown <= {"streamgauge_inbox_backlog_bytes", "streamgauge_inbox_disk_bytes"}, f"{file} asks for {unknown}"
 
 
 def main():

@@ -7,17 +7,19 @@
 //! [`CAMPAIGNS`] a line.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::MetadataCommand;
 use serde_json::{Value, json};
 
-use crate::shell;
+use crate::{sabotage, shell};
 
 /// A campaign, and who runs it.
-struct Campaign {
-    name: &'static str,
+pub struct Campaign {
+    /// As it is asked for.
+    pub name: &'static str,
     promise: &'static str,
     /// The package and its program.
     package: &'static str,
@@ -25,7 +27,7 @@ struct Campaign {
     /// Programs without which it cannot be run.
     tools: &'static [&'static str],
     /// Rounds of the short and of the full form.
-    rounds: (u64, u64),
+    pub rounds: (u64, u64),
 }
 
 const PROCESSES: (&str, &str) = ("streamgauge-campaign", "streamgauge-campaign");
@@ -44,7 +46,7 @@ const CAMPAIGNS: &[Campaign] = &[
         "kill-file",
         "a run over files that is killed at any moment goes on, and every record counts once",
         &["python3"],
-        (60, 200),
+        (40, 200),
     ),
     processes(
         "kill-http",
@@ -76,12 +78,30 @@ const CAMPAIGNS: &[Campaign] = &[
         &["python3", "strace"],
         (6, 60),
     ),
+    processes(
+        "partitions",
+        "the slower of two files holds the watermark back: every cell leaves once, whole",
+        &["python3"],
+        (10, 100),
+    ),
+    processes(
+        "sites",
+        "a hub holds one whole commit of each site, whoever is killed while it is sent",
+        &["python3"],
+        (20, 200),
+    ),
+    processes(
+        "sync-order",
+        "what is told to be durable is, and a disk that fails stops the run",
+        &["python3", "strace"],
+        (16, 60),
+    ),
 ];
 
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// A campaign, `all`, or `list`.
+    /// A campaign, `all`, `list`, or `sabotage`: whether campaigns see bugs that are planted for them.
     name: String,
     /// The short form: seconds, as CI runs it.
     #[arg(long)]
@@ -100,7 +120,11 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         for campaign in CAMPAIGNS {
             println!("{:<14} {}", campaign.name, campaign.promise);
         }
+        println!("{:<14} campaigns see bugs that are planted for them (not in `all`)", "sabotage");
         return Ok(());
+    }
+    if options.name == "sabotage" {
+        return sabotage::run(root, options.seed);
     }
     let chosen: Vec<&Campaign> =
         CAMPAIGNS.iter().filter(|c| options.name == "all" || c.name == options.name).collect();
@@ -129,10 +153,7 @@ impl Campaign {
             eprintln!("campaign {}: SKIPPED, nothing was proven: `{tool}` is not there", self.name);
             return Ok(true);
         }
-        let build = ["build", "--release", "--quiet", "-p", "streamgauge", "-p", self.package];
-        shell::run(&mut shell::cargo(root, build))?;
-        let target = MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec()?;
-        let target = target.target_directory.into_std_path_buf();
+        let target = release(root, self.package, &["-p", "streamgauge"])?;
         let verdicts = target.join("campaign");
         std::fs::create_dir_all(&verdicts)?;
         let seed = options.seed.unwrap_or_else(seed);
@@ -158,13 +179,9 @@ impl Campaign {
     }
 
     fn verdict(&self, root: &Path, target: &Path, (seed, rounds, quick): (u64, u64, bool)) -> Result<Value> {
-        let release = target.join("release");
-        let work = std::env::temp_dir().join(format!("streamgauge-{}-{}", self.name, std::process::id()));
-        let (seed, rounds) = (seed.to_string(), rounds.to_string());
-        let mut command = shell::command(root, release.join(self.binary), [self.name]);
-        command.args(["--seed", &seed, "--rounds", &rounds]).args(quick.then_some("--quick"));
-        command.arg("--program").arg(release.join("streamgauge")).arg("--root").arg(root);
-        command.arg("--work").arg(&work).stderr(std::process::Stdio::inherit());
+        let program = target.join("release/streamgauge");
+        let (mut command, work) = self.command(root, target, &program, (seed, rounds, quick));
+        command.stderr(std::process::Stdio::inherit());
         let output = command.output().with_context(|| format!("cannot start {}", self.binary))?;
         // 1 is a verdict that something failed; anything else but 0 that it could not be tried.
         if !matches!(output.status.code(), Some(0 | 1)) {
@@ -174,21 +191,49 @@ impl Campaign {
             .with_context(|| format!("campaign {} told no verdict", self.name))
     }
 
+    /// What starts it, and the directory that it is given.
+    pub fn command(
+        &self,
+        root: &Path,
+        target: &Path,
+        program: &Path,
+        (seed, rounds, quick): (u64, u64, bool),
+    ) -> (Command, PathBuf) {
+        let work = std::env::temp_dir().join(format!("streamgauge-{}-{}", self.name, std::process::id()));
+        let (seed, rounds) = (seed.to_string(), rounds.to_string());
+        let mut command = shell::command(root, target.join("release").join(self.binary), [self.name]);
+        command.args(["--seed", &seed, "--rounds", &rounds]).args(quick.then_some("--quick"));
+        command.arg("--program").arg(program).arg("--root").arg(root).arg("--work").arg(&work);
+        (command, work)
+    }
+
     fn replay(&self, seed: u64, rounds: u64, quick: bool) -> String {
         let quick = if quick { " --quick" } else { "" };
         format!("cargo xtask campaign {}{quick} --seed {seed} --rounds {rounds}", self.name)
     }
 }
 
+/// The campaign of this name.
+pub fn find(name: &str) -> Option<&'static Campaign> {
+    CAMPAIGNS.iter().find(|campaign| campaign.name == name)
+}
+
+/// Builds a package, and what else is said, as users have it; where builds go.
+pub fn release(root: &Path, package: &str, more: &[&str]) -> Result<PathBuf> {
+    shell::run(shell::cargo(root, ["build", "--release", "--quiet", "-p", package]).args(more))?;
+    let metadata = MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec()?;
+    Ok(metadata.target_directory.into_std_path_buf())
+}
+
 /// One that nobody has tried yet.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     // Short, so that it can be copied by hand.
     now.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
 }
 
 /// What is tried: the commit, and whether files differ from it.
-fn commit(root: &Path) -> Result<String> {
+pub fn commit(root: &Path) -> Result<String> {
     let told =
         shell::output(&mut shell::command(root, "git", ["describe", "--always", "--dirty", "--abbrev=12"]))?;
     Ok(told.trim().to_string())

@@ -9,6 +9,7 @@ mod dashboard;
 mod floors;
 mod interop;
 mod memory;
+mod sabotage;
 mod setup;
 mod shell;
 

@@ -47,6 +47,13 @@ impl Child {
         command.args(["-e", &format!("trace={call}"), "-e", &format!("inject={}", trace.inject)]);
         command.arg(&stage.program).args(args);
         let mut child = Child::start(command, folder, label)?;
+        child.find_program(stage)?;
+        Ok(child)
+    }
+
+    /// Of one that was started under strace: from now on signals go to the program, and not to strace.
+    pub fn find_program(&mut self, stage: &Stage) -> Result<()> {
+        let child = self;
         let (tracer, until) = (child.child.id(), Instant::now() + WATCHDOG);
         // strace forks once, and then is a tracer; the fork becomes the program.
         let program = stage.program.canonicalize()?;
@@ -57,7 +64,7 @@ impl Child {
                 |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
             if let Some(pid) = pids.find(is_it) {
                 child.pid = pid;
-                return Ok(child);
+                return Ok(());
             }
             if child.child.try_wait()?.is_some() || Instant::now() > until {
                 bail!("strace did not start the program: {}", child.said());

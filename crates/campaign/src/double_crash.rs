@@ -1,4 +1,4 @@
-//! A8 `double-crash`: kills inside the recovery from a kill, up to three levels deep.
+//! `double-crash`: kills inside the recovery from a kill, up to three levels deep.
 //!
 //! A recovery is what a start does before it reads on: every system call of it that opens, changes or makes durable a file is a
 //! place to die at. One is chosen by its number in the trace of a recovery from the same directory, so kills hit it exactly. However

@@ -1,4 +1,4 @@
-//! A2 `kill-http`: `kill -9` while clients post, in every other round with answers that come late after what they tell is durable.
+//! `kill-http`: `kill -9` while clients post, in every other round with answers that come late after what they tell is durable.
 //!
 //! What was acknowledged must be counted once, however often it was sent; what was not, whole or not at all. The oracle reads what
 //! clients have sent, and the report.

@@ -14,15 +14,19 @@ mod kill_file;
 mod kill_http;
 mod oracle;
 mod overload;
+mod partitions;
 mod random;
 mod reload;
 mod seen;
 mod shutdown;
+mod sites;
 mod stage;
+mod sync_order;
 mod verdict;
 
 use anyhow::{Result, anyhow};
 use clap::Parser;
+use oracle::Untried;
 use stage::Stage;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -63,6 +67,9 @@ const CAMPAIGNS: &[(&str, Run)] = &[
     ("shutdown", shutdown::run),
     ("reload", reload::run),
     ("overload", overload::run),
+    ("partitions", partitions::run),
+    ("sites", sites::run),
+    ("sync-order", sync_order::run),
 ];
 
 fn main() -> ExitCode {
@@ -73,7 +80,7 @@ fn main() -> ExitCode {
             if verdict.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(trouble) => {
-            eprintln!("campaign {}: {trouble:#}", args.name);
+            eprintln!("campaign {}: could not be tried: {trouble:#}", args.name);
             ExitCode::from(3)
         }
     }
@@ -93,7 +100,12 @@ fn campaign(args: &Args) -> Result<Verdict> {
         rounds: args.rounds,
         quick: args.quick,
     };
-    run(&stage, &mut verdict)?;
+    match run(&stage, &mut verdict) {
+        Ok(()) => {}
+        Err(trouble) if trouble.is::<Untried>() => return Err(trouble),
+        // What the program did, or did not do, so that it could not go on.
+        Err(trouble) => verdict.fail(format!("{trouble:#}")),
+    }
     if verdict.passed() {
         std::fs::remove_dir_all(&args.work)?;
     } else {

@@ -5,7 +5,20 @@ use crate::verdict::Verdict;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 use std::ffi::OsStr;
+use std::fmt;
 use std::process::{Command, Stdio};
+
+/// A campaign that proves nothing, for want of what judges it.
+#[derive(Debug)]
+pub struct Untried(String);
+
+impl fmt::Display for Untried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Untried {}
 
 /// Asks one; its figures and failures go into the verdict, figures that are numbers being added up.
 ///
@@ -23,9 +36,9 @@ pub fn ask<S: AsRef<OsStr>>(
         .args(args)
         .stderr(Stdio::inherit())
         .output()
-        .context("cannot start python3")?;
+        .map_err(|error| Untried(format!("cannot start python3: {error}")))?;
     if !output.status.success() {
-        bail!("the oracle {name} ended with {}", output.status);
+        bail!(Untried(format!("the oracle {name} ended with {}", output.status)));
     }
     let told: Map<String, Value> =
         serde_json::from_slice(&output.stdout).with_context(|| format!("{name} printed no object"))?;

@@ -1,4 +1,4 @@
-//! D1 `overload`: many times more is offered over HTTP than a slow disk takes.
+//! `overload`: many times more is offered over HTTP than a slow disk takes.
 //!
 //! What does not fit is refused with 429 and `Retry-After`, memory stays within its budget, nothing that was acknowledged is lost, and
 //! afterwards everything is as before. How much the disk takes is measured first, by patient clients on the same disk.

@@ -1,4 +1,4 @@
-//! D6 `reload`: SIGHUP again and again while clients post; three in ten of the files are wrong, others define a metric anew, and now
+//! `reload`: SIGHUP again and again while clients post; three in ten of the files are wrong, others define a metric anew, and now
 //! and then the program is killed in the midst of it.
 //!
 //! What keeps its definition has counted every event in the end; what was defined anew counts what came since, and says since when.

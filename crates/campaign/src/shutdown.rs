@@ -1,4 +1,4 @@
-//! D4 `shutdown`: SIGTERM while clients post; now and then a second one while the disk is slow.
+//! `shutdown`: SIGTERM while clients post; now and then a second one while the disk is slow.
 //!
 //! A run that is told to end says that it is not ready, finishes, commits and ends well within seconds; nothing is read twice at the
 //! next start, and nothing that was acknowledged is lost. A second signal ends it at once, and loses nothing either.

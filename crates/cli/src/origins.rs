@@ -11,6 +11,7 @@ use plan::{Override, Pipeline, Problems};
 use runtime::Finished;
 use runtime::checkpoint::{About, Manifest};
 use runtime::origins::{OriginLimits, Origins, names, read};
+use sabotage::{Bug, planted};
 use sketch::Limits;
 use std::cell::RefCell;
 use std::path::Path;
@@ -124,6 +125,11 @@ impl Merged {
         for name in names(directory, &source.name) {
             match site(directory, &name, source, ours) {
                 Ok((site, state)) => {
+                    if planted(Bug::OriginAdded)
+                        && let Ok((_, again)) = self::site(directory, &name, source, ours)
+                    {
+                        let _ = merged.take(source, again);
+                    }
                     let mark = read_any(&state).then(|| state.watermark());
                     match merged.take(source, state) {
                         Ok(()) => {

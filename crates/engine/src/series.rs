@@ -14,6 +14,7 @@ use crate::freezable::Freezable;
 use crate::groups::OTHER;
 use crate::spec::{Kind, Level, Measure, Metric, Window};
 use crate::time::{Span, Time};
+use sabotage::{Bug, planted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -116,7 +117,10 @@ impl Series {
                 let pane = rung.panes.entry(start).or_default().get_mut();
                 pane.cells.fold(what, rows, range.clone());
                 if closed {
-                    for row in range.clone() {
+                    if planted(Bug::LateFoldedTwice) {
+                        pane.cells.fold(what, rows, range.clone());
+                    }
+                    for row in range.clone().filter(|_| !planted(Bug::RevisionNotRaised)) {
                         *pane.revisions.entry(rows.groups.map_or(OTHER, |g| g[row])).or_default() += 1;
                     }
                     if rung.held_from.is_some() {

@@ -18,6 +18,7 @@ use crate::series::{Role, Series};
 use crate::spec::{Kind, Metric, Source};
 use crate::time::{Span, Time};
 use arrow_array::Array;
+use sabotage::{Bug, planted};
 use sketch::Token;
 use std::ops::Range;
 
@@ -515,7 +516,10 @@ fn runs(times: &[Time], range: Range<usize>, size: Span) -> Vec<(Time, Range<usi
     let mut out = Vec::new();
     let mut row = range.start;
     while row < range.end {
-        let start = times[row].floor_to(size);
+        let mut start = times[row].floor_to(size);
+        if planted(Bug::PaneOffByOne) {
+            start = times[row].plus(Span(1_000_000)).floor_to(size).max(start);
+        }
         let end = start.plus(size);
         let first = row;
         while row < range.end && times[row] >= start && times[row] < end {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
+mod clock;
 mod desk;
 pub mod disk;
 mod error;

@@ -6,6 +6,7 @@
 
 use crate::RunError;
 use crate::checkpoint::{About, Cut, StateDirectory};
+use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::input::reads;
 use crate::job::{Annotate, Finished, HEAD_BYTES, Input, Job, Keep, Resumed, Status};
@@ -26,10 +27,11 @@ use engine::rollup::Around;
 use engine::shard::Shard;
 use engine::spec::{BadPolicy, Later, Source};
 use engine::state::{Saved, State};
+use sabotage::{Bug, planted};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Reads a source to its end. `progress` is called after every block, from any worker.
 ///
@@ -64,24 +66,6 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
         }),
     }
     pump.finish(resumed)
-}
-
-/// Tells how much time has passed.
-pub(crate) struct Clock(Option<Box<dyn Fn() -> Duration + Send + Sync>>, Instant);
-
-impl Clock {
-    fn real() -> Clock {
-        Clock(None, Instant::now())
-    }
-
-    pub fn given(now: impl Fn() -> Duration + Send + Sync + 'static) -> Clock {
-        Clock(Some(Box::new(now)), Instant::now())
-    }
-
-    /// Since it was made, or since whatever moment it was given.
-    fn now(&self) -> Duration {
-        self.0.as_ref().map_or_else(|| self.1.elapsed(), |now| now())
-    }
 }
 
 /// What one worker has in hand.
@@ -301,9 +285,13 @@ impl<'a, 'p> Pump<'a, 'p> {
 
     /// At the intake, in turn: judges a batch. Gives back this block's own; earlier ones that were held until now
     /// are folded here, under the turn, because their workers have gone on.
-    fn judge(&self, head: &BlockHead, bytes: &[u8], batch: Option<Batch>) -> Option<Judged> {
+    fn judge(&self, head: &BlockHead, bytes: &[u8], mut batch: Option<Batch>) -> Option<Judged> {
         let mut desk = lock(&self.desk);
         self.forget_idle(&mut desk);
+        let early = planted(Bug::PositionBeforeState) && desk.positions.len() > head.file.partition as usize;
+        if early && let Some(batch) = &mut batch {
+            desk.enter(head, bytes.last() == Some(&b'\n'), batch);
+        }
         self.cut_or_flush(&mut desk, head.number);
         for news in &head.news {
             self.hear(&mut desk, news);
@@ -321,7 +309,9 @@ impl<'a, 'p> Pump<'a, 'p> {
         if desk.head.is_empty() {
             desk.head = bytes[..bytes.len().min(HEAD_BYTES)].to_vec();
         }
-        desk.enter(head, bytes.last() == Some(&b'\n'), &mut batch);
+        if !early {
+            desk.enter(head, bytes.last() == Some(&b'\n'), &mut batch);
+        }
         if let Err(error) = desk.set_bad_aside(self.source, &head.file, &batch) {
             self.fail(error);
             return None;
@@ -519,7 +509,7 @@ impl<'a, 'p> Pump<'a, 'p> {
     pub fn last_cut(&self) {
         let mut desk = lock(&self.desk);
         let Some(cuts) = desk.cuts.take() else { return };
-        let failed = lock(&self.failure).is_some();
+        let failed = lock(&self.failure).is_some() || planted(Bug::LastCommitSkipped) && !self.to_the_end;
         if failed || desk.intake.holds_rows() {
             return;
         }
@@ -554,6 +544,11 @@ impl<'a, 'p> Pump<'a, 'p> {
         let Writer { directory, about, release, .. } = writer;
         let deliveries = std::mem::take(&mut cut.deliveries);
         let positions = cut.positions.clone();
+        if planted(Bug::SinkBeforeCommit) {
+            let disk = &**directory.disk();
+            let _ = deliveries.iter().try_for_each(|delivery| delivery.deliver(disk));
+            return directory.commit(about, self.kept, cut).ok().map(|()| 0);
+        }
         let done = directory.commit(about, self.kept, cut);
         let deliver = |delivery: &Delivery| delivery.deliver(&**directory.disk());
         if let Err(error) = done.and_then(|()| deliveries.iter().try_for_each(deliver)) {

@@ -5,8 +5,9 @@
 
 use crate::RunError;
 use crate::checkpoint::StateDirectory;
+use crate::clock::Clock;
 use crate::job::{Finished, Job, Resumed, Status};
-use crate::pump::{Clock, Hand, Pump, Writer};
+use crate::pump::{Hand, Pump, Writer};
 use std::time::Duration;
 
 /// A run.

@@ -1,86 +1,73 @@
-//! Campaigns that simulate.
+//! `streamgauge-simulate NAME`: campaigns that need no process and no disk, as `cargo xtask campaign` starts them.
+//!
+//! `simulate` plays seeds of events, crashes and faults on a simulated clock, disk, source and sink, and compares with an exact
+//! count and with an undisturbed run. `bit-rot` damages what such runs have kept. A verdict is one object of JSON on
+//! standard output; a failure names the line that repeats it.
+#![forbid(unsafe_code)]
+
 mod check;
 mod dice;
 mod disk;
 mod life;
 mod oracle;
+mod received;
+mod rot;
+mod rot_inbox;
 mod scene;
+mod seeds;
+mod verdict;
 
-use life::World;
-use oracle::Oracle;
-use scene::Scene;
+use std::process::ExitCode;
 
-fn one(seed: u64) -> Result<(life::Way, u64), String> {
-    let scene = Scene::of(seed, false);
-    let (troubled, way) = World::new(&scene, true).play()?;
-    let (quiet, _) = World::new(&scene, false).play().map_err(|why| format!("undisturbed: {why}"))?;
-    let mut oracle = Oracle::new(scene.sources[0].time.clone());
-    scene.pieces.iter().for_each(|piece| oracle.read(piece));
-    let counts = oracle.end();
-    check::counters(&quiet, &counts).map_err(|why| format!("undisturbed: {why}"))?;
-    let checked = check::answers(&scene, &quiet, &counts).map_err(|why| format!("undisturbed: {why}"))?;
-    check::same(&scene, &troubled, &quiet)?;
-    Ok((way, checked))
+/// What was asked for.
+#[derive(Debug, Clone)]
+struct Args {
+    name: String,
+    seed: u64,
+    rounds: Option<u64>,
+    quick: bool,
+    /// Where the events and answers of some seeds are written, to be judged by another program.
+    trace: Option<String>,
 }
 
-fn main() {
-    let args: Vec<u64> = std::env::args().skip(1).map(|a| a.parse().unwrap()).collect();
-    if args.len() > 2 {
-        let scene = Scene::of(args[0], false);
-        eprintln!("{:#?}", scene.sources);
-        eprintln!(
-            "ends {:?} shards {} memory {} every {} exact {} sinks {:?} pieces {}",
-            scene.ends,
-            scene.shards,
-            scene.memory_bytes,
-            scene.every_ms,
-            scene.is_exact,
-            scene.sinks,
-            scene.pieces.len()
-        );
-        if let (Ok((a, way)), Ok((b, _))) =
-            (World::new(&scene, true).play(), World::new(&scene, false).play())
-        {
-            eprintln!("{way:?}");
-            let d = (0..a.state.len().min(b.state.len())).find(|&i| a.state[i] != b.state[i]);
-            eprintln!("len {} {} first diff {d:?}", a.state.len(), b.state.len());
-            if let Some(d) = d {
-                eprintln!(
-                    "{:?}\n{:?}",
-                    &a.state[d.saturating_sub(8)..(d + 40).min(a.state.len())],
-                    &b.state[d.saturating_sub(8)..(d + 40).min(b.state.len())]
-                );
-            }
-            eprintln!("tally {:?}\n      {:?}", a.tally, b.tally);
-            eprintln!("Q {} {}", a.quarantine.len(), b.quarantine.len());
-            let (x, y) = (
-                String::from_utf8_lossy(&a.quarantine).into_owned(),
-                String::from_utf8_lossy(&b.quarantine).into_owned(),
-            );
-            if let Some((p, q)) = x.lines().zip(y.lines()).find(|(p, q)| p != q) {
-                eprintln!("{p}\n{q}");
+impl Args {
+    /// Reads the command line; what xtask says to all campaigns and is of no use here is left out.
+    fn read(mut words: impl Iterator<Item = String>) -> Result<Args, String> {
+        let name = words.next().ok_or("name a campaign: simulate or bit-rot")?;
+        let mut args = Args { name, seed: 1, rounds: None, quick: false, trace: None };
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or(format!("{word} needs a value"));
+            let number = |text: String| text.parse().map_err(|_| format!("`{text}` is no number"));
+            match word.as_str() {
+                "--seed" => args.seed = number(value()?)?,
+                "--rounds" => args.rounds = Some(number(value()?)?),
+                "--quick" => args.quick = true,
+                "--trace" => args.trace = Some(value()?),
+                "--program" | "--root" | "--work" => drop(value()?),
+                _ => return Err(format!("`{word}` is not known")),
             }
         }
-        println!("{:?}", one(args[0]));
-        return;
+        Ok(args)
     }
-    let mut failures = 0;
-    let mut sum = [0u64; 4];
-    for seed in args[0]..args[0] + args[1] {
-        match std::panic::catch_unwind(|| one(seed)).unwrap_or_else(|_| Err("panic".into())) {
-            Err(why) => {
-                failures += 1;
-                if failures < 60 {
-                    println!("seed {seed}: {}", &why[..why.len().min(600)]);
-                }
-            }
-            Ok((way, checked)) => {
-                sum[0] += way.lives;
-                sum[1] += way.commits;
-                sum[2] += checked;
-                sum[3] += way.fell_back;
-            }
+}
+
+fn main() -> ExitCode {
+    let args = match Args::read(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::from(2);
         }
-    }
-    println!("{failures} failures; lives commits checked fell_back {sum:?}");
+    };
+    let rounds = |quick, full| args.rounds.unwrap_or(if args.quick { quick } else { full });
+    let verdict = match args.name.as_str() {
+        "simulate" => seeds::run(args.seed, rounds(5_000, 100_000), args.quick, args.trace.as_deref()),
+        "bit-rot" => rot::run(args.seed, rounds(6_000, 100_000), args.quick),
+        name => {
+            eprintln!("there is no campaign `{name}` here");
+            return ExitCode::from(2);
+        }
+    };
+    println!("{}", verdict.to_json());
+    if verdict.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

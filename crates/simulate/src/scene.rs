@@ -133,6 +133,14 @@ impl Scene {
         }
     }
 
+    /// The same in one phase, with a commit before every block, and without anything that gives way to memory: for who damages
+    /// what it keeps.
+    pub fn kept(seed: u64) -> Scene {
+        let scene = Scene::of(seed, false);
+        let (ends, sources) = (vec![scene.pieces.len()], scene.sources[..1].to_vec());
+        Scene { ends, sources, every_ms: 0, memory_bytes: 1 << 30, ..scene }
+    }
+
     /// The sinks, for a source: one whose metrics have changed may have others.
     pub fn sinks_for(&self, phase: usize) -> Vec<Sink> {
         let (first, now) = (&self.sources[0], &self.sources[phase]);

@@ -3,6 +3,7 @@
 use super::Shard;
 use crate::adopt::Adoption;
 use crate::spec::Source;
+use sabotage::{Bug, planted};
 
 impl Shard {
     /// What of this shard of `from` goes on in one of `to`, which may then take `budget_bytes`. A table of groups goes on with
@@ -36,7 +37,9 @@ impl Shard {
                     Some(_) => Some(set.groups.find_all(&self.sets[at].groups)),
                 };
                 taken = taken.or(Some(at));
-                series.adopt(old, map.as_deref());
+                if !planted(Bug::ReloadForgets) {
+                    series.adopt(old, map.as_deref());
+                }
             }
         }
         if adoption.metrics.iter().any(Option::is_some) {

@@ -16,6 +16,7 @@ mod deep;
 mod error;
 pub mod file;
 mod functions;
+pub mod json;
 mod lint;
 mod moments;
 mod rows;

@@ -12,6 +12,7 @@ use crate::sink::Delivery;
 use engine::judge::FrozenJudge;
 use engine::shard::Frozen;
 use engine::spec::Source;
+use sabotage::{Bug, planted};
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -132,6 +133,7 @@ impl StateDirectory {
         for (number, name) in commits.iter().rev() {
             match self.read_commit(*number, name) {
                 Ok((restored, panes)) => {
+                    damaged.extend(self.set_aside_before(*number)?);
                     (self.last, self.panes) = (Some(restored.manifest.clone()), panes);
                     return Ok(Some(Restored { damaged, ..restored }));
                 }
@@ -157,13 +159,26 @@ impl StateDirectory {
     /// When a name cannot be changed.
     pub(crate) fn set_aside_later(&self, commit: u64) -> Result<(), RunError> {
         let (commits, _) = self.list()?;
-        let later = commits.into_iter().filter(|(number, _)| *number > commit);
+        let mut later = commits.into_iter().filter(|(number, _)| *number > commit);
         let aside = |(_, name): (u64, String)| {
             self.disk.rename(&self.path.join(&name), &self.path.join(format!("{DAMAGED}{name}")))
         };
-        let done = later.map(aside).collect::<io::Result<()>>();
+        let done = later.try_for_each(aside);
         done.and_then(|()| self.disk.sync_directory(&self.path))
             .map_err(|source| wrong("write to", &self.path, source))
+    }
+
+    /// Commits after this one that an earlier run set aside, in sentences: it may not have lived to take back what came with them.
+    fn set_aside_before(&self, commit: u64) -> Result<Vec<String>, RunError> {
+        let entries = self.disk.list(&self.path).map_err(|source| wrong("read", &self.path, source))?;
+        let later = |Entry { name, .. }: Entry| {
+            let digits = name.strip_prefix(DAMAGED)?.strip_prefix(MANIFEST)?;
+            let number = u64::from_str_radix(digits, 16).ok().filter(|number| *number > commit)?;
+            Some((number, format!("`{name}` was set aside by a run that went on from an older commit")))
+        };
+        let mut later: Vec<_> = entries.into_iter().filter_map(later).collect();
+        later.sort_by(|a, b| b.cmp(a));
+        Ok(later.into_iter().map(|(_, why)| why).collect())
     }
 
     /// The commits of a directory whose manifests can be read, with their bytes, the oldest first. Nothing else is read.
@@ -281,11 +296,20 @@ impl StateDirectory {
         let put = || -> io::Result<()> {
             let mut file = self.disk.open(&beside, How::New)?;
             file.write_all(bytes)?;
-            file.sync_all()?;
+            if !planted(Bug::SegmentNotSynced) || !name.starts_with(SEGMENT) {
+                file.sync_all()?;
+            }
             self.disk.rename(&beside, &place)?;
+            if planted(Bug::NameNotSynced) {
+                return Ok(());
+            }
             // The name is durable only with the directory.
             self.disk.sync_directory(&self.path)
         };
+        if planted(Bug::ErrorSwallowed) {
+            let _ = put();
+            return Ok(());
+        }
         put().map_err(|source| wrong("write to", &self.path, source))
     }
 

@@ -1,7 +1,7 @@
 //! What the log does with the files it writes, so that tests can give it ones that fail or forget.
 
 use crate::disk::{self, DiskFile, How, holder};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,8 +13,9 @@ pub(super) trait Segments: Send {
     /// had the name is gone. After an error either nothing has changed or that.
     fn create(&self, path: &Path, head: &[u8]) -> io::Result<Box<dyn SegmentFile>>;
 
-    /// Cuts a segment behind so many bytes, makes what is left durable, and goes on there.
-    fn reopen(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn SegmentFile>>;
+    /// Cuts a segment behind so many bytes, makes what is left durable, and goes on there. What stands from `unsure` on is written
+    /// anew for that.
+    fn reopen(&self, path: &Path, unsure: u64, bytes: u64) -> io::Result<Box<dyn SegmentFile>>;
 }
 
 pub(super) trait SegmentFile: Send {
@@ -49,11 +50,15 @@ impl Segments for Files {
         Ok(Box::new(file))
     }
 
-    fn reopen(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
+    fn reopen(&self, path: &Path, unsure: u64, bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
         let mut file = self.0.open(path, How::Change)?;
         file.set_length(bytes)?;
+        let mut again = Vec::new();
+        file.seek(SeekFrom::Start(unsure))?;
+        file.read_to_end(&mut again)?;
+        file.seek(SeekFrom::Start(unsure))?;
+        file.write_all(&again)?;
         file.sync_all()?;
-        file.seek(SeekFrom::End(0))?;
         Ok(Box::new(file))
     }
 }

@@ -9,6 +9,7 @@ use super::producers::{Producers, Seen, after, repeats};
 use super::segment::{Segment, path_of};
 use super::{Item, Shared};
 use engine::inbox::{Accepted, Refusal};
+use sabotage::{Bug, planted};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -118,7 +119,7 @@ impl Writer {
             return Err(refusal(&error));
         }
         self.end = offset;
-        for item in wanted() {
+        for item in wanted().filter(|_| !planted(Bug::ProducerForgotten)) {
             item.stamp.iter().for_each(|stamp| self.producers.note(stamp, item.now_ms));
         }
         Ok(())
@@ -132,7 +133,9 @@ impl Writer {
             self.open = None;
             return Err(error);
         }
-        if let Err(error) = open.file.sync() {
+        if planted(Bug::AckedBeforeDurable) {
+            // As if the sync could wait.
+        } else if let Err(error) = open.file.sync() {
             self.open = None;
             return Err(error);
         }

@@ -4,6 +4,7 @@
 export class Refused extends Error {
   constructor(status, problem) {
     super(problem.detail ?? `the server says ${status}`);
+    this.status = status;
     this.hint = problem.hint ?? "";
   }
 }
@@ -12,6 +13,12 @@ async function json(response) {
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Refused(response.status, body);
   return body;
+}
+
+/** Shows the server a token, which the browser keeps as a cookie that scripts cannot read. */
+export async function show(token) {
+  const response = await fetch("v1/session", { method: "POST", headers: { authorization: `Bearer ${token}` } });
+  if (!response.ok) throw new Refused(response.status, await response.json().catch(() => ({})));
 }
 
 export const metrics = async () => (await json(await fetch("v1/metrics"))).metrics;

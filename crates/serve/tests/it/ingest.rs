@@ -4,7 +4,7 @@ use crate::client::{Client, listen, metric, start, until};
 use crate::inbox::TestInbox;
 use engine::inbox::Refusal;
 use serde_json::json;
-use serve::{Behind, Listen, Server, Source};
+use serve::{Behind, Listen, Role, Server, Source, Tokens};
 use std::sync::Arc;
 
 #[test]
@@ -132,7 +132,7 @@ fn paths_and_methods_that_are_not_there_say_what_is() {
 
 #[test]
 fn a_token_is_asked_for_everywhere_but_for_health() {
-    let (server, inbox) = start(Listen { token: Some("secret".into()), ..listen() });
+    let (server, inbox) = start(Listen { tokens: Tokens::none().with("secret", Role::Admin), ..listen() });
     let token = "Authorization: Bearer secret";
     for wrong in [&[][..], &["Authorization: Bearer wrong"], &[token, token]] {
         let reply = Client::new(&server).post("/v1/events", wrong, "x\n");

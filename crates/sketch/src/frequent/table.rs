@@ -261,12 +261,19 @@ impl Table {
         rows.into_iter().map(|(_, row)| self.entry(row)).collect()
     }
 
-    /// Bytes held, by capacity.
-    pub fn memory_bytes(&self) -> usize {
-        (self.index.capacity() + self.scratch.capacity()) * 8
-            + self.hot.capacity() * size_of::<Hot>()
-            + self.extras.capacity() * size_of::<Extra>()
-            + self.names.capacity()
+    /// Bytes held, as buffers grow: a function of what is there, not of how it came to be, as what gives way to memory must not
+    /// depend on whether a state was written and read in between. `slots_in_use`: the slots of a table that has been full.
+    pub fn memory_bytes(&self, slots_in_use: Option<usize>) -> usize {
+        let names = self.names.len().next_power_of_two();
+        if let Some(slots) = slots_in_use {
+            return slots * SLOT_BYTES + names;
+        }
+        let mut slots = SLOTS_AT_FIRST;
+        while self.live() > slots / 4 * 3 {
+            slots *= 2;
+        }
+        let rows = self.live().next_power_of_two();
+        slots * 8 + rows * (size_of::<Hot>() + size_of::<Extra>()) + names
     }
 
     /// What must hold between any two calls; for tests.

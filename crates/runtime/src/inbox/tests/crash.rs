@@ -208,3 +208,24 @@ fn a_reader_sees_nothing_of_what_failed() {
         assert!(got == Got::Nothing || buffer == body.as_bytes());
     }
 }
+
+#[test]
+fn what_nobody_called_durable_is_written_anew_before_it_counts() {
+    for sealed in [false, true] {
+        let (folder, disk) = (Folder::new(), TestDisk::good());
+        let inbox = open_on(&folder.0, Settings::default(), Box::new(disk.clone())).unwrap();
+        let bodies = ["first\n", "second\n", "third\n"];
+        bodies.iter().for_each(|body| assert!(append(&inbox, body, None).is_ok()));
+        if !sealed {
+            disk.kill();
+        }
+        drop(inbox);
+        let bytes = folder.files()[0].1.len() as u64;
+        let disk = TestDisk::good();
+        let inbox = open_on(&folder.0, Settings::default(), Box::new(disk.clone())).unwrap();
+        // The last body, which was a group of its own: the frame after the second one says that up to there all was durable.
+        let last = frame::FRAME_BYTES as u64 + if sealed { 0 } else { bodies[2].len() as u64 };
+        assert_eq!(disk.again(), Some((bytes - last, bytes)), "sealed: {sealed}");
+        assert_eq!(read_all(&inbox), bodies);
+    }
+}

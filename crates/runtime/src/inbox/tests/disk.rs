@@ -28,6 +28,8 @@ struct State {
     /// Whether everything fails, as after the end of the program.
     dead: bool,
     held: bool,
+    /// What was written anew when a segment was reopened last.
+    again: Option<(u64, u64)>,
 }
 
 #[derive(Clone)]
@@ -36,7 +38,7 @@ pub struct TestDisk(Arc<(Mutex<State>, Condvar)>);
 impl TestDisk {
     pub fn new(script: impl FnMut(&'static str, u64) -> Fate + Send + 'static) -> TestDisk {
         let (durable, script) = (HashMap::new(), Box::new(script));
-        let state = State { script, operations: 0, syncs: 0, durable, dead: false, held: false };
+        let state = State { script, operations: 0, syncs: 0, durable, dead: false, held: false, again: None };
         TestDisk(Arc::new((Mutex::new(state), Condvar::new())))
     }
 
@@ -53,6 +55,11 @@ impl TestDisk {
     /// Lets syncs wait, or go on.
     pub fn hold(&self, held: bool) {
         self.change(|state| state.held = held);
+    }
+
+    /// What was written anew when a segment was reopened last.
+    pub fn again(&self) -> Option<(u64, u64)> {
+        self.0.0.lock().unwrap().again
     }
 
     pub fn syncs(&self) -> u64 {
@@ -107,9 +114,10 @@ impl Segments for TestDisk {
         }
     }
 
-    fn reopen(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
+    fn reopen(&self, path: &Path, unsure: u64, bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
+        self.change(|state| state.again = Some((unsure, bytes)));
         match self.fate("reopen") {
-            Fate::Works => Ok(self.wrap(path, files().reopen(path, bytes)?, bytes)),
+            Fate::Works => Ok(self.wrap(path, files().reopen(path, unsure, bytes)?, bytes)),
             Fate::Fails(kind, _) | Fate::FailsLate(kind) => Err(kind.into()),
         }
     }
