@@ -179,7 +179,8 @@ fn fail(stage: &Stage, kind: &Kind, (_, call, n, error): &Fault, verdict: &mut V
     let mut again = stage.start(&folder, "report", &ONCE)?;
     again.succeed().with_context(|| format!("the run after {inject}"))?;
     let entries = std::fs::read_dir(folder.join("s/e"))?.flatten();
-    let put_aside = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("damaged-")).count();
+    let put_aside =
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("damaged-")).count();
     let fell_back = put_aside > 0 || again.said().contains(FALLS_BACK);
     verdict.add("fallbacks", u64::from(fell_back));
     same(kind, &folder, (&inject, fell_back), verdict)?;
