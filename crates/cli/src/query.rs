@@ -116,10 +116,13 @@ pub fn query(args: &QueryArgs) -> Result<ExitCode, Trouble> {
     }
 }
 
-/// A runtime for one query.
-fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
+/// Awaits on a runtime of its own, which is left as it is afterwards: what was stopped may still merge panes.
+fn wait<T>(future: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(1).enable_time().build().map_err(Trouble::environment)
+    let runtime = builder.worker_threads(1).enable_time().build().map_err(Trouble::environment)?;
+    let done = runtime.block_on(future);
+    runtime.shutdown_background();
+    done
 }
 
 /// What a query is told.

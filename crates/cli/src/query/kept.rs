@@ -1,6 +1,6 @@
 //! A state directory, to be asked: the last commit of every source, with the states that other nodes have sent.
 
-use super::{Answer, QueryArgs, runtime, trouble};
+use super::{Answer, QueryArgs, trouble, wait};
 use crate::inspect::{ours_of, sources};
 use crate::origins::Merged;
 use crate::{Trouble, say};
@@ -44,7 +44,7 @@ pub fn ask(args: &QueryArgs, directory: &Path, sql: &str) -> Result<Answer, Trou
         views,
     };
     let database = Database::new(Arc::new(kept), options);
-    runtime()?.block_on(async {
+    wait(async {
         let mut answered = database.session().map_err(trouble)?.query(sql).await.map_err(trouble)?;
         let mut batches = answered.collect().await.map_err(trouble)?;
         if batches.is_empty() {

@@ -1,6 +1,6 @@
 //! A file of events, asked without a pipeline file.
 
-use super::{Answer, QueryArgs, runtime, trouble};
+use super::{Answer, QueryArgs, trouble, wait};
 use crate::Trouble;
 use crate::note::note;
 use crate::work::{How, Opened};
@@ -35,7 +35,7 @@ pub fn ask(args: &QueryArgs, path: &Path, sql: &str) -> Result<Answer, Trouble> 
         work.measure(How { shards, workers: shards, ..How::default() }).map_err(Trouble::environment)?;
     note(&opened.pipeline, 0, &finished, &work.quarantine);
     let answers = finished.outlet.answers(Question::Total);
-    let (batches, more) = runtime()?.block_on(query.finish(&answers)).map_err(trouble)?;
+    let (batches, more) = wait(async { query.finish(&answers).await.map_err(trouble) })?;
     let notes = query.notes.into_iter().chain(more).collect();
     Ok(Answer { batches, lints: Vec::new(), notes })
 }

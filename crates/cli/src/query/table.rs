@@ -2,11 +2,9 @@
 
 use super::Format;
 use crate::Trouble;
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::RecordBatch;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::ArrowError;
 use parquet::arrow::ArrowWriter;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -114,64 +112,23 @@ fn csv(out: &mut impl Write, batches: &[RecordBatch]) -> io::Result<()> {
     Ok(())
 }
 
+/// Objects by the contract of all answers: whole numbers beyond 2^53 are text, times RFC 3339, bytes base64.
 fn json(out: &mut impl Write, batches: &[RecordBatch]) -> io::Result<()> {
     let names = names(batches);
     let mut first = true;
     out.write_all(b"[")?;
     for batch in batches {
-        let texts = cells(batch)?;
-        for (row, text) in texts.iter().enumerate() {
-            let values = batch.columns().iter().zip(text).map(|(column, text)| value(column, row, text));
-            let object: Result<Vec<String>, serde_json::Error> = names
-                .iter()
-                .zip(values)
-                .map(|(name, value)| Ok(format!("{}:{value}", serde_json::to_string(name)?)))
-                .collect();
+        for row in plan::query::json::rows(batch).map_err(io::Error::other)? {
+            let values = row.as_array().cloned().unwrap_or_default();
+            let members = names.iter().zip(values).map(|(name, value)| {
+                Ok(format!("{}:{}", serde_json::to_string(name)?, serde_json::to_string(&value)?))
+            });
+            let members: Result<Vec<String>, serde_json::Error> = members.collect();
             out.write_all(if first { b"\n{" } else { b",\n{" })?;
-            out.write_all(object?.join(",").as_bytes())?;
+            out.write_all(members?.join(",").as_bytes())?;
             out.write_all(b"}")?;
             first = false;
         }
     }
     out.write_all(if first { b"]\n" } else { b"\n]\n" })
-}
-
-/// A value as JSON: numbers and booleans as they are, within structs and lists too, all else as text. Whole numbers beyond
-/// 2^53 are text, as in reports.
-fn value(column: &ArrayRef, row: usize, text: &str) -> serde_json::Value {
-    const EXACT_MAX: i64 = 1 << 53;
-    if column.is_null(row) {
-        return serde_json::Value::Null;
-    }
-    match column.data_type() {
-        DataType::Null => serde_json::Value::Null,
-        DataType::Boolean => column.as_boolean().value(row).into(),
-        DataType::Int64 => match column.as_primitive::<Int64Type>().value(row) {
-            n if (-EXACT_MAX..=EXACT_MAX).contains(&n) => n.into(),
-            n => n.to_string().into(),
-        },
-        DataType::Float64 => {
-            let n = column.as_primitive::<Float64Type>().value(row);
-            serde_json::Number::from_f64(n).map_or_else(|| text.into(), serde_json::Value::Number)
-        }
-        of if of.is_integer() => text.parse::<i64>().map_or_else(|_| text.into(), Into::into),
-        DataType::List(_) => {
-            let list = column.as_list::<i32>().value(row);
-            (0..list.len()).map(|at| value(&list, at, "")).collect()
-        }
-        DataType::Struct(fields) => {
-            let columns = column.as_struct().columns();
-            let members = fields.iter().zip(columns);
-            members
-                .map(|(field, column)| (field.name().clone(), value(column, row, &shown(column, row))))
-                .collect()
-        }
-        _ if text.is_empty() => shown(column, row).into(),
-        _ => text.into(),
-    }
-}
-
-fn shown(column: &ArrayRef, row: usize) -> String {
-    let formatter = ArrayFormatter::try_new(column.as_ref(), &FormatOptions::default());
-    formatter.map_or_else(|_| String::new(), |column| column.value(row).to_string())
 }

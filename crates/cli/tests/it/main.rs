@@ -16,6 +16,7 @@ mod language;
 mod manual;
 mod outputs;
 mod parquet;
+mod query;
 mod reload;
 mod resume;
 mod run;
