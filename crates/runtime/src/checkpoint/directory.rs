@@ -72,6 +72,20 @@ pub(crate) struct Cut {
     pub judge: FrozenJudge,
 }
 
+/// Why something kept cannot be had.
+enum Unread {
+    /// It is not what was written, in a sentence.
+    Damaged(String),
+    /// The disk does not give it, now.
+    Disk(RunError),
+}
+
+impl From<String> for Unread {
+    fn from(why: String) -> Unread {
+        Unread::Damaged(why)
+    }
+}
+
 impl StateDirectory {
     /// Opens a directory, which is made where there is none.
     ///
@@ -137,7 +151,8 @@ impl StateDirectory {
                     (self.last, self.panes) = (Some(restored.manifest.clone()), panes);
                     return Ok(Some(Restored { damaged, ..restored }));
                 }
-                Err(why) => damaged.push(why),
+                Err(Unread::Damaged(why)) => damaged.push(why),
+                Err(Unread::Disk(error)) => return Err(error),
             }
         }
         // The segments of a first commit may be there without it, if the program ended in between.
@@ -351,21 +366,28 @@ impl StateDirectory {
         Ok((commits, segments))
     }
 
-    fn read_manifest(&self, number: u64, name: &str) -> Result<Manifest, String> {
-        let bytes = self
-            .disk
-            .read(&self.path.join(name))
-            .map_err(|error| format!("`{name}` cannot be read: {error}"))?;
+    fn read_manifest(&self, number: u64, name: &str) -> Result<Manifest, Unread> {
+        let bytes = self.read(name)?;
         let manifest = Manifest::read(&bytes).map_err(|why| format!("`{name}` is damaged: {why}"))?;
         if manifest.number == number {
             Ok(manifest)
         } else {
-            Err(format!("`{name}` is damaged: it is commit {}", manifest.number))
+            Err(format!("`{name}` is damaged: it is commit {}", manifest.number).into())
         }
     }
 
+    /// A file of the directory. One that is not there is damage; one that the disk does not give, nobody knows about, and what
+    /// comes after it must not be thrown away for that.
+    fn read(&self, name: &str) -> Result<Vec<u8>, Unread> {
+        let place = self.path.join(name);
+        self.disk.read(&place).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => format!("`{name}` cannot be read: {error}").into(),
+            _ => Unread::Disk(wrong("read", &place, error)),
+        })
+    }
+
     /// A commit with its parts.
-    fn read_commit(&self, number: u64, name: &str) -> Result<(Restored, Panes), String> {
+    fn read_commit(&self, number: u64, name: &str) -> Result<(Restored, Panes), Unread> {
         let manifest = self.read_manifest(number, name)?;
         let (mut shards, mut judge, mut panes) = (Vec::new(), None, Vec::new());
         for segment in &manifest.segments {
@@ -375,33 +397,31 @@ impl StateDirectory {
                 PANES => panes.push((segment.clone(), raw)),
                 part if part.strip_prefix(SHARD) == Some(&shards.len().to_string()) => shards.push(raw),
                 part => {
-                    return Err(format!("`{name}` is damaged: its part `{part}` stands where none should"));
+                    let why = format!("`{name}` is damaged: its part `{part}` stands where none should");
+                    return Err(why.into());
                 }
             }
         }
         let Some(judge) = judge.filter(|_| !shards.is_empty()) else {
-            return Err(format!("`{name}` is damaged: it has no shard, or no judge"));
+            return Err(format!("`{name}` is damaged: it has no shard, or no judge").into());
         };
         let (known, panes) = Panes::read(panes)?;
         Ok((Restored { manifest, shards, panes, judge, damaged: Vec::new() }, known))
     }
 
-    fn read_segment(&self, segment: &Segment) -> Result<Vec<u8>, String> {
+    fn read_segment(&self, segment: &Segment) -> Result<Vec<u8>, Unread> {
         let name = &segment.file;
         if !name.starts_with(SEGMENT) || name.contains(['/', '\\']) {
-            return Err(format!("a segment cannot be called `{name}`"));
+            return Err(format!("a segment cannot be called `{name}`").into());
         }
-        let bytes = self
-            .disk
-            .read(&self.path.join(name))
-            .map_err(|error| format!("`{name}` cannot be read: {error}"))?;
+        let bytes = self.read(name)?;
         let changed =
             || format!("`{name}` is damaged: its checksum does not hold, so it was cut off or changed");
         if bytes.len() as u64 != segment.bytes || checksum(&bytes) != segment.checksum {
-            return Err(changed());
+            return Err(changed().into());
         }
         let raw = unpack(&bytes, segment.raw_bytes).map_err(|why| format!("`{name}` is damaged: {why}"))?;
-        if checksum(&raw) == segment.raw_checksum { Ok(raw) } else { Err(changed()) }
+        if checksum(&raw) == segment.raw_checksum { Ok(raw) } else { Err(changed().into()) }
     }
 
     /// The disk it is on.
