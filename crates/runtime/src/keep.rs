@@ -1,7 +1,7 @@
 //! What a run begins with: nothing, or the state that an earlier one has kept.
 
 use crate::RunError;
-use crate::checkpoint::{Position, Restored};
+use crate::checkpoint::{PaneShelf, Position, Restored};
 use crate::job::{Follow, Input, Job, Keep, Resumed};
 use crate::reader::follow::Follower;
 use crate::reader::received::Receiver;
@@ -40,10 +40,11 @@ impl Restored {
         limits: &Limits,
     ) -> Result<Vec<Shard>, String> {
         let shard = |(i, bytes): (usize, &Vec<u8>)| {
-            let records = |pane| self.panes.find(i, pane);
+            let records = self.panes.of(i);
             whole(bytes, |r| {
                 let shard = Shard::restore_parts(source, budget_bytes, r, &records, limits);
-                shard.map_err(|error| error.to_string())
+                // What the disk says comes before what is missing for it.
+                shard.map_err(|error| self.panes.shelf().trouble().unwrap_or_else(|| error.to_string()))
             })
         };
         self.shards.iter().enumerate().map(shard).collect()
@@ -74,6 +75,8 @@ impl Start {
             let (feed, positions) = feed(job, job.keep.is_some().then(Vec::new), 0, progress)?;
             let sinks = Sinks::start(job.sinks.clone(), job.keep.is_some(), &[], false)?;
             let mut fresh: Vec<Shard> = (0..shards).map(|_| Shard::new(job.kept, shard_bytes)).collect();
+            let shelf = job.keep.as_ref().map(|keep| keep.directory.shelf());
+            shelf.into_iter().for_each(|shelf| spill(&mut fresh, shelf));
             fresh.iter_mut().for_each(|shard| sinks.hold(shard));
             return Ok(Start {
                 idle: IdleGroups::new(job.kept),
@@ -106,13 +109,13 @@ impl Start {
         };
         let sinks = Sinks::start(job.sinks.clone(), true, &manifest.sinks, !restored.damaged.is_empty())?;
         let mut kept = restored.shards(job.kept, shard_bytes, limits).map_err(another)?;
-        kept.iter_mut().for_each(|shard| sinks.hold(shard));
         if kept.len() != shards {
             // Cells merge: the others begin anew, as parts of the same sums.
             kept = vec![Shard::merged(kept)];
             kept.resize_with(shards, || Shard::new(job.kept, shard_bytes));
-            kept.iter_mut().for_each(|shard| sinks.hold(shard));
         }
+        spill(&mut kept, directory.shelf());
+        kept.iter_mut().for_each(|shard| sinks.hold(shard));
         let mut seen = manifest.seen.clone();
         seen.resize(job.source.fields.len(), false);
         let known = Some(manifest.positions.clone());
@@ -134,6 +137,11 @@ impl Start {
             quarantine: manifest.quarantine,
         })
     }
+}
+
+/// From now on what is closed goes to disk when memory is short.
+fn spill(shards: &mut [Shard], shelf: &Arc<PaneShelf>) {
+    shards.iter_mut().for_each(|shard| shard.spill_to(shelf.clone()));
 }
 
 /// Where the input goes on, and how far it was read. `known` is what an earlier run has read, where there is a state.

@@ -5,7 +5,7 @@
 //! Two turnstiles are all the coordination there is; with one worker nothing waits.
 
 use crate::RunError;
-use crate::checkpoint::{About, Cut, StateDirectory};
+use crate::checkpoint::{About, Cut, PaneShelf, StateDirectory};
 use crate::desk::Desk;
 use crate::input::reads;
 use crate::job::{Annotate, Finished, HEAD_BYTES, Input, Job, Keep, Resumed, Status};
@@ -58,6 +58,7 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
         None => (None, About::default()),
     };
     let keep = directory.is_some();
+    let shelf = directory.as_ref().map(|directory| directory.shelf().clone());
     let release = match &job.input {
         Input::Received(input) => Some(Release::of(input.inbox.clone())),
         Input::Files(_) | Input::Follow(_) => None,
@@ -86,6 +87,7 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
         }),
         intake_turn: Turn::default(),
         every: job.every,
+        shelf,
         shard_bytes: job.memory_bytes / shards as u64,
         pressed: AtomicBool::new(false),
         program: job.program,
@@ -135,6 +137,8 @@ struct Pump<'a, 'p> {
     intake_turn: Turn,
     /// Time between two commits.
     every: Duration,
+    /// Where closed panes go that memory has no room for.
+    shelf: Option<Arc<PaneShelf>>,
     /// What a shard may take.
     shard_bytes: u64,
     /// Raised when a shard is nearly full: panes that can leave should.
@@ -181,7 +185,8 @@ impl<'a> Pump<'a, '_> {
             self.intake_turn.pass();
             if let Some((mut shard, judged)) = shard {
                 self.fold(&mut shard, &judged);
-                if shard.looked_at_bytes() > self.shard_bytes / 4 * 3 {
+                // Where closed panes can go to disk they need not leave the pipeline for it.
+                if self.shelf.is_none() && shard.looked_at_bytes() > self.shard_bytes / 4 * 3 {
                     self.pressed.store(true, Ordering::Relaxed);
                 }
                 self.report(judged.batch.rows as u64, &shard);
@@ -305,7 +310,10 @@ impl<'a> Pump<'a, '_> {
     }
 
     fn fold(&self, shard: &mut Shard, judged: &Judged) {
-        let Some(Annotate { annotator, write }) = self.annotate else { return shard.apply(judged) };
+        let Some(Annotate { annotator, write }) = self.annotate else {
+            shard.apply(judged);
+            return self.spilled();
+        };
         shard.apply_each(judged, &mut |shard, row| {
             if let Err(source) = write(judged, row, annotator.notes(shard, judged, row)) {
                 self.fail(RunError::Events { source });
@@ -321,6 +329,13 @@ impl<'a> Pump<'a, '_> {
             shard_bytes: shard.looked_at_bytes(),
         };
         (self.progress)(status);
+    }
+
+    /// Ends the run when a closed pane could not be written or read.
+    fn spilled(&self) {
+        if let Some(error) = self.shelf.as_ref().and_then(|shelf| shelf.lost()) {
+            self.fail(error);
+        }
     }
 
     /// Keeps the first error and ends the input for everybody.
@@ -412,6 +427,10 @@ impl<'a> Pump<'a, '_> {
             shards: self.shards.iter().map(|shard| lock(shard).freeze()).collect(),
             judge: desk.judge.freeze(),
         };
+        // What is lost is not in it.
+        if let Some(error) = self.shelf.as_ref().and_then(|shelf| shelf.lost()) {
+            return self.fail(error);
+        }
         desk.intake.snapshot(&mut cut.intake);
         desk.sinks.snapshot(&mut cut.sinks);
         desk.idle.snapshot(&mut cut.idle);
@@ -495,9 +514,13 @@ impl<'a> Pump<'a, '_> {
         }
         let tally = desk.intake.tally();
         let state = State::new(shards, desk.judge, tally, desk.intake.watermark());
+        let saved = self.save.then(|| Saved::of(&state, self.kept));
+        if let Some(error) = self.shelf.as_ref().and_then(|shelf| shelf.lost()) {
+            return Err(error);
+        }
         Ok(Finished {
             quarantined: desk.quarantine.map(Quarantine::finish).transpose()?.unwrap_or(0),
-            saved: self.save.then(|| Saved::of(&state, self.kept)),
+            saved,
             outlet: state.outlet(self.kept),
             tally,
             first_bad: desk.first_bad,
@@ -505,6 +528,7 @@ impl<'a> Pump<'a, '_> {
             head: desk.head,
             resumed,
             commits_put_off: desk.put_off,
+            shelf: self.shelf,
         })
     }
 }

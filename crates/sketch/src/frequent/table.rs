@@ -261,12 +261,12 @@ impl Table {
         rows.into_iter().map(|(_, row)| self.entry(row)).collect()
     }
 
-    /// Bytes held, by capacity.
+    /// Accounted bytes: a function of the slots, the rows and their names, so that a table that was read back costs what it
+    /// did. Room for a purge is counted before there was one.
     pub fn memory_bytes(&self) -> usize {
-        (self.index.capacity() + self.scratch.capacity()) * 8
-            + self.hot.capacity() * size_of::<Hot>()
-            + self.extras.capacity() * size_of::<Extra>()
-            + self.names.capacity()
+        let room = |len: usize| if len == 0 { 0 } else { len.next_power_of_two().max(4) };
+        let row = size_of::<Hot>() + size_of::<Extra>() + size_of::<u64>();
+        self.index.len() * 8 + room(self.live()) * row + room(self.names.len())
     }
 
     /// What must hold between any two calls; for tests.
