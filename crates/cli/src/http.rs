@@ -3,10 +3,11 @@
 use crate::origins::{self, Measured};
 use crate::work::{Opened, secret};
 use crate::{Trouble, say};
+use engine::moment::Reader;
 use plan::{About, InputKind};
 use runtime::inbox::{Inbox, Settings};
-use runtime::{Input, Received};
-use serve::{Listen, Server};
+use runtime::{Input, Lives, Received};
+use serve::{Behind, Listen, Server};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -25,6 +26,12 @@ pub struct Door {
     sources: Vec<String>,
     /// What states of other nodes must go together with, where they are taken.
     measured: Option<Measured>,
+}
+
+/// Whether a run of this pipeline listens for HTTP: where there is something to take in, or the file says so.
+pub fn listens(opened: &Opened<'_>) -> bool {
+    opened.pipeline.serve.is_some()
+        || opened.pipeline.inputs.iter().any(|input| input.kind == InputKind::Http)
 }
 
 impl Inboxes {
@@ -93,9 +100,14 @@ impl Inboxes {
     ///
     /// # Errors
     /// When the address is not to be had, or the token is not where it should be.
-    pub fn serve(&self, opened: &Opened<'_>, state: Option<&Path>) -> Result<Option<Door>, Trouble> {
+    pub fn serve(
+        &self,
+        opened: &Opened<'_>,
+        state: Option<&Path>,
+        lives: &Arc<Lives>,
+    ) -> Result<Option<Door>, Trouble> {
         let Some(listen) = self.listen(opened)? else { return Ok(None) };
-        self.door(listen, opened, state).map(Some)
+        self.door(listen, opened, state, lives).map(Some)
     }
 
     /// The door of a pipeline that takes the place of another one: as it was where it can stay so. One that listens elsewhere
@@ -108,6 +120,7 @@ impl Inboxes {
         opened: &Opened<'_>,
         state: &Path,
         door: Option<Door>,
+        lives: &Arc<Lives>,
     ) -> Result<Option<Door>, Trouble> {
         let state = Some(state);
         let Some(listen) = self.listen(opened)? else {
@@ -117,7 +130,7 @@ impl Inboxes {
             }
             return Ok(None);
         };
-        let Some(door) = door else { return self.door(listen, opened, state).map(Some) };
+        let Some(door) = door else { return self.door(listen, opened, state, lives).map(Some) };
         let same_sources = door.sources == self.names();
         door.measured.iter().try_for_each(|measured| measured.turn(opened))?;
         if same_sources && door.listen == listen {
@@ -126,9 +139,9 @@ impl Inboxes {
         if door.listen.address == listen.address {
             // For a moment nobody listens: who sends tries again.
             door.close();
-            return self.door(listen, opened, state).map(Some);
+            return self.door(listen, opened, state, lives).map(Some);
         }
-        match self.door(listen, opened, state) {
+        match self.door(listen, opened, state, lives) {
             Ok(new) => {
                 door.close();
                 Ok(Some(new))
@@ -148,10 +161,10 @@ impl Inboxes {
 
     /// Where and how to listen; `None` when there is nothing to listen for.
     fn listen(&self, opened: &Opened<'_>) -> Result<Option<Listen>, Trouble> {
-        let settings = match &opened.pipeline.serve {
-            None if self.names().is_empty() => return Ok(None),
-            settings => settings.clone().unwrap_or_default(),
-        };
+        if !listens(opened) {
+            return Ok(None);
+        }
+        let settings = opened.pipeline.serve.clone().unwrap_or_default();
         let token = settings.token.as_ref().map(|at| {
             let bytes = secret(at, opened.path, &opened.overrides);
             let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is no text".to_string()));
@@ -169,13 +182,20 @@ impl Inboxes {
         }))
     }
 
-    fn door(&self, listen: Listen, opened: &Opened<'_>, state: Option<&Path>) -> Result<Door, Trouble> {
+    fn door(
+        &self,
+        listen: Listen,
+        opened: &Opened<'_>,
+        state: Option<&Path>,
+        lives: &Arc<Lives>,
+    ) -> Result<Door, Trouble> {
         let source =
             |(name, inbox): &(String, Option<Arc<Inbox>>)| Some(serve::Source::new(&**name, inbox.clone()?));
         let sources: Vec<serve::Source> = self.0.iter().filter_map(source).collect();
         let store = state.map(|state| origins::store(opened, state)).transpose()?;
         let (store, measured) = store.unzip();
-        let server = Server::start_with(listen.clone(), sources, store, Box::new(|_| ()))
+        let reader = Some(Arc::clone(lives) as Arc<dyn Reader>);
+        let server = Server::start(listen.clone(), Behind { sources, origins: store, reader })
             .map_err(Trouble::environment)?;
         say(format_args!("listening on http://{}", server.address()));
         server.set_ready(true);

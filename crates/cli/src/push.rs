@@ -193,7 +193,7 @@ enum Said {
 /// How it says no.
 #[derive(Deserialize)]
 struct Refused {
-    error: String,
+    detail: String,
     hint: String,
 }
 
@@ -219,7 +219,7 @@ impl Hub {
         }
         self.patience = answer.retry_after;
         let why = match serde_json::from_slice(&answer.body) {
-            Ok(Refused { error, hint }) => format!("{error} ({}; {hint})", answer.status),
+            Ok(Refused { detail, hint }) => format!("{detail} ({}; {hint})", answer.status),
             Err(_) => format!("the other node says {}: is that a streamgauge?", answer.status),
         };
         Err(match answer.status {

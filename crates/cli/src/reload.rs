@@ -12,7 +12,7 @@ use crate::work::{Opened, Work};
 use crate::{Trouble, say};
 use engine::spec::Source;
 use plan::{Changes, InputKind};
-use runtime::{Finished, RunError};
+use runtime::{Finished, Lives, RunError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +39,8 @@ pub struct Signals {
 pub struct Standing {
     pub states: Vec<Option<Kept>>,
     pub inboxes: Inboxes,
+    /// The sources while they are measured, for whoever asks.
+    pub lives: Arc<Lives>,
     pub door: Option<Door>,
 }
 
@@ -176,7 +178,8 @@ impl Standing {
             args.state().map(|path| Kept::open(opened, *index, path, args.migrates())).transpose()
         };
         let states = ready.kept.iter().map(open).collect::<Result<_, Trouble>>()?;
-        Ok(Standing { states, inboxes: Inboxes::open(opened, args.state())?, door: None })
+        let inboxes = Inboxes::open(opened, args.state())?;
+        Ok(Standing { states, inboxes, lives: Arc::default(), door: None })
     }
 
     /// The same for the pipeline that takes the place of the one that has ended. Directories and inboxes of sources that are
@@ -196,8 +199,8 @@ impl Standing {
             }));
         }
         let inboxes = self.inboxes.turn(opened, Some(below))?;
-        let door = inboxes.serve_again(opened, below, self.door)?;
+        let door = inboxes.serve_again(opened, below, self.door, &self.lives)?;
         say(format_args!("SIGHUP: `{}` was read anew, and the run goes on with it", opened.path.display()));
-        Ok(Standing { states, inboxes, door })
+        Ok(Standing { states, inboxes, lives: self.lives, door })
     }
 }

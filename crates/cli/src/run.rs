@@ -1,7 +1,7 @@
 //! `streamgauge run`: sources to their end, then every metric on standard output; everything else on standard error.
 
 use crate::annotate::Events;
-use crate::http::{Door, Inboxes};
+use crate::http::{self, Door, Inboxes};
 use crate::keep::{self, Kept};
 use crate::note::note;
 use crate::origins;
@@ -19,12 +19,13 @@ use engine::spec::{Question, Source};
 use engine::time::Span;
 use plan::{About, Pipeline, SinkKind};
 use runtime::origins::names;
-use runtime::{Annotate, Finished, RunError};
+use runtime::{Annotate, Finished, Live, RunError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ScopedJoinHandle;
+use std::time::Duration;
 
 /// Shown below the options.
 pub const EXAMPLES: &str = "Examples:
@@ -139,7 +140,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
     let mut signals = None;
     loop {
         let stop = Arc::new(AtomicBool::new(false));
-        let Standing { states, inboxes, door } = &mut standing;
+        let Standing { states, inboxes, lives, door } = &mut standing;
         let opened = &ready.opened;
         let notes: Vec<String> = states.iter().flatten().flat_map(Kept::notes).collect();
         let work = works(args, &ready, inboxes, &stop)?;
@@ -160,8 +161,9 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Trouble> {
             Some(signals) => signals,
             none => none.insert(Signals::new()?),
         };
+        lives.turn(work.iter().filter_map(|work| work.live.clone()).collect());
         if door.is_none() {
-            *door = inboxes.serve(opened, args.state())?;
+            *door = inboxes.serve(opened, args.state(), lives)?;
         }
         let (finished, next) = follow(&work, states, &asked, (ready.shards, opened), &stop, signals);
         let Some(next) = next else {
@@ -196,9 +198,15 @@ fn works<'a>(
     };
     let work = |(index, kept): &(usize, Source)| {
         let work = opened.work(*index, kept.clone(), input(*index)?);
-        Ok(Work { sinks: opened.sinks(*index), ..work })
+        let live = is_asked(args, opened).then(|| Arc::new(Live::new(Arc::new(kept.clone()), FRESHNESS)));
+        Ok(Work { sinks: opened.sinks(*index), live, ..work })
     };
     ready.kept.iter().map(work).collect()
+}
+
+/// Whether others may ask while the run goes on.
+fn is_asked(args: &RunArgs, opened: &Opened<'_>) -> bool {
+    !args.once && http::listens(opened)
 }
 
 /// Sources that came to their end.
@@ -263,7 +271,7 @@ impl Told<'_> {
 
 /// Whether the whole ladder of panes is kept, and not only what is asked.
 fn keeps_all(args: &RunArgs, opened: &Opened<'_>) -> bool {
-    args.state.is_some() || !opened.pipeline.sinks.is_empty()
+    args.state.is_some() || !opened.pipeline.sinks.is_empty() || is_asked(args, opened)
 }
 
 fn report(measured: &[Finished<'_>], format: Format, question: Question) -> Result<(), Trouble> {
@@ -393,6 +401,9 @@ fn question(args: &RunArgs) -> Result<Question, Trouble> {
         Zone::new(&zone).ok_or_else(|| Trouble::question(format!("there is no time zone `{name}`")))?;
     Ok(Question::Days { window, every, zone })
 }
+
+/// How old an answer may be that is given while the run goes on.
+const FRESHNESS: Duration = Duration::from_secs(1);
 
 /// Exit code of a run whose report lacks the state of another node that cannot be read.
 pub const NOT_WHOLE: u8 = 3;

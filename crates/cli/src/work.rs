@@ -6,7 +6,9 @@ use crate::{Trouble, say};
 use engine::compute::Compute;
 use engine::spec::Source;
 use plan::{About, InputKind, Override, Pipeline, Problems, SecretAt, SinkKind};
-use runtime::{Annotate, Finished, Follow, Input, Job, Keep, RunError, Sink, SinkTo, Watch, would_match};
+use runtime::{
+    Annotate, Finished, Follow, Input, Job, Keep, Live, RunError, Sink, SinkTo, Watch, would_match,
+};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -88,7 +90,7 @@ impl<'a> Opened<'a> {
         let program = self.pipeline.programs[index].clone().map(|program| program as Arc<dyn Compute>);
         let memory_bytes = self.pipeline.spec.memory_bytes / self.pipeline.spec.sources.len() as u64;
         let every = Duration::from_micros(self.pipeline.checkpoint.every.0.unsigned_abs());
-        Work { source, kept, program, input, quarantine, memory_bytes, sinks: Vec::new(), every }
+        Work { source, kept, program, input, quarantine, memory_bytes, sinks: Vec::new(), every, live: None }
     }
 
     /// What a run writes must not be what it reads: it would feed on itself.
@@ -153,6 +155,8 @@ pub struct Work<'a> {
     pub sinks: Vec<Sink>,
     /// Time between two commits.
     pub every: Duration,
+    /// Who may ask it meanwhile.
+    pub live: Option<Arc<Live>>,
 }
 
 /// How a source is measured.
@@ -189,6 +193,7 @@ impl Work<'_> {
             sinks: self.sinks.clone(),
             every: self.every,
             keep,
+            live: self.live.clone(),
         };
         let finished = runtime::run(job, &|status| progress.show(status));
         progress.finish();

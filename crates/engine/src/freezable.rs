@@ -32,6 +32,14 @@ impl<T: Clone + Default> Freezable<T> {
         Freezable::Frozen(self.freeze())
     }
 
+    /// The same for a reader more: copied only while it is its owner's alone.
+    pub(crate) fn share(&self) -> Freezable<T> {
+        match self {
+            Freezable::Own(value) => Freezable::Own(value.clone()),
+            Freezable::Frozen(value) => Freezable::Frozen(Arc::clone(value)),
+        }
+    }
+
     /// The value, to be written. Copied if somebody reads it.
     #[inline]
     pub(crate) fn get_mut(&mut self) -> &mut T {

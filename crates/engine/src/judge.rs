@@ -196,6 +196,11 @@ impl Judge {
         FrozenJudge { failed: self.failed, keys, sessions }
     }
 
+    /// The sessions as they are now, to be asked. Copies nothing.
+    pub(crate) fn still_sessions(&mut self) -> Vec<Sessions> {
+        self.sessions.iter_mut().map(Sessions::still).collect()
+    }
+
     /// Appends the filters, what failed, and the sessions.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.failed.to_le_bytes());

@@ -29,6 +29,7 @@ pub mod idle;
 pub mod inbox;
 pub mod intake;
 pub mod judge;
+pub mod moment;
 pub mod origins;
 pub mod outlet;
 mod restore;

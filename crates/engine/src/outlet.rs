@@ -1,5 +1,7 @@
 //! The third machine: shards merged, questions answered.
 
+mod ask;
+mod tiles;
 mod windows;
 
 use crate::answer::{Answer, Key, Number, Reading, describe};
@@ -16,6 +18,7 @@ use crate::time::{Span, Time};
 use crate::verdicts::Verdicts;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+pub(crate) use tiles::Tiles;
 use windows::{Part, window_starts};
 
 /// The merged state of a source, ready to be asked.
@@ -442,7 +445,7 @@ impl<'a> Outlet<'a> {
     }
 
     /// The counters of the source: totals always, reasons that are specific only when they occurred.
-    fn counters(&self, out: &mut dyn FnMut(Answer, &Cell)) {
+    pub(crate) fn counters(&self, out: &mut dyn FnMut(Answer, &Cell)) {
         let t = &self.tally;
         let mut rows = vec![("read", t.read), ("accepted", t.accepted())];
         if self.source.time.is_some() {

@@ -14,7 +14,7 @@ use crate::away::Table;
 use crate::cell::{Cell, Cells, Rows, What, half};
 use crate::freezable::Freezable;
 use crate::groups::{Groups, OTHER};
-use crate::spec::{Kind, Level, Measure, Metric};
+use crate::spec::{Kind, Level, Measure, Metric, Window};
 use crate::time::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -250,6 +250,25 @@ impl Series {
         }
     }
 
+    /// The same to be asked: with or without the total, and with the panes that are wanted, by size, start and whether the next
+    /// coarser level has got them.
+    pub(crate) fn share(&self, total: bool, wanted: &dyn Fn(Span, Time, bool) -> bool) -> Series {
+        let share = |rung: &Rung| {
+            let is = |start: &Time| wanted(rung.level.size, *start, rung.merged_up(*start));
+            let panes = rung.panes.iter().filter(|(start, _)| is(start));
+            let panes = panes.map(|(start, slot)| (*start, slot.share())).collect();
+            Rung { panes, corrected: BTreeSet::new(), ..*rung }
+        };
+        Series {
+            measure: self.measure.clone(),
+            asked: self.asked.clone(),
+            shown: self.shown.clone(),
+            total: self.total.as_ref().filter(|_| total).map(Freezable::share),
+            ladder: self.ladder.iter().map(share).collect(),
+            ..*self
+        }
+    }
+
     /// Keeps the panes of this level that end after `from`, until told of a later time.
     pub(crate) fn hold(&mut self, size: Span, from: Time) {
         for rung in self.ladder.iter_mut().filter(|rung| rung.level.size == size) {
@@ -300,10 +319,20 @@ impl Series {
     /// Starts of the retained panes that make up windows of this level, ascending, with the cells of each pane:
     /// those of its own level and, while it is open, those finer ones that were not merged into it yet.
     pub(crate) fn panes<'p>(&'p self, size: Span, groups: &'p Groups) -> BTreeMap<Time, Vec<Held<'p>>> {
+        self.panes_between(size, Window { start: Time(i64::MIN), end: Time(i64::MAX) }, groups)
+    }
+
+    /// The same of a part of time, which begins and ends with panes of this level.
+    pub(crate) fn panes_between<'p>(
+        &'p self,
+        size: Span,
+        part: Window,
+        groups: &'p Groups,
+    ) -> BTreeMap<Time, Vec<Held<'p>>> {
         let mut out: BTreeMap<Time, Vec<Held<'p>>> = BTreeMap::new();
         for rung in self.ladder.iter().take_while(|r| r.level.size <= size) {
             let own = rung.level.size == size;
-            for (start, slot) in &rung.panes {
+            for (start, slot) in rung.panes.range(part.start..=part.end) {
                 if own || !rung.merged_up(*start) {
                     out.entry(start.floor_to(size)).or_default().push(self.held(slot, groups));
                 }

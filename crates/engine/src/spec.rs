@@ -3,8 +3,8 @@
 mod question;
 
 use crate::judge::recent::RecentSize;
-use crate::time::Span;
-pub use question::{Question, Window};
+use crate::time::{Span, Time};
+pub use question::{Ask, Question, Unanswerable, Window};
 use sketch::bloom::RingSizeError;
 use sketch::hash::Hashing;
 
@@ -96,6 +96,11 @@ impl Source {
             }
         }
         columns
+    }
+
+    /// The time of the newest event behind this watermark, as far as the clock has followed.
+    pub fn newest(&self, watermark: Option<Time>) -> Option<Time> {
+        Some(watermark?.plus(self.time.as_ref()?.lateness))
     }
 
     /// Number of the column that a [`Measure::Seen`] fills; one behind all columns when no step asks for it.

@@ -28,6 +28,8 @@ pub struct Desk {
     pub last_cut: Instant,
     /// Whether anything has changed since.
     pub changed: bool,
+    /// How often it has.
+    pub changes: u64,
     pub put_off: u64,
     /// Where closed panes go.
     pub sinks: Sinks,
@@ -53,7 +55,7 @@ impl Desk {
         position.next = head.next_byte;
         position.unended = !ended;
         position.finished = false;
-        self.changed = true;
+        self.has_changed();
         if self.first_bad.is_none()
             && let Some(bad) = batch.bad.first()
         {
@@ -62,6 +64,12 @@ impl Desk {
         for (seen, has_value) in self.seen.iter_mut().zip(&batch.has_value) {
             *seen |= has_value;
         }
+    }
+
+    /// Notes that a state kept or shown before is no longer the newest.
+    pub fn has_changed(&mut self) {
+        self.changed = true;
+        self.changes += 1;
     }
 
     pub fn set_bad_aside(&mut self, source: &Source, file: &FileHead, batch: &Batch) -> Result<(), RunError> {

@@ -3,6 +3,7 @@
 use crate::checkpoint::{About, PaneShelf, Restored, StateDirectory};
 use crate::inbox::Inbox;
 use crate::input::InputFile;
+use crate::live::Live;
 use crate::sink::Sink;
 use engine::annotate::{Annotator, Notes};
 use engine::batch::Bad;
@@ -47,6 +48,8 @@ pub struct Job<'a> {
     pub every: Duration,
     /// Where the state is kept, so that a run goes on where the last one ended, however it did.
     pub keep: Option<Keep<'a>>,
+    /// Who may ask it meanwhile.
+    pub live: Option<Arc<Live>>,
 }
 
 /// Where events come from.

@@ -11,6 +11,7 @@ pub mod inbox;
 mod input;
 mod job;
 mod keep;
+mod live;
 pub mod origins;
 mod parquet;
 mod pump;
@@ -26,5 +27,6 @@ pub use job::{
     Annotate, Finished, Follow, HEAD_BYTES, Input, Job, Keep, Received, Resumed, Status, Warn, Watch,
     WriteNotes,
 };
+pub use live::{Live, Lives};
 pub use pump::run;
 pub use sink::{Sink, SinkTo};

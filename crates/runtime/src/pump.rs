@@ -10,6 +10,7 @@ use crate::desk::Desk;
 use crate::input::reads;
 use crate::job::{Annotate, Finished, HEAD_BYTES, Input, Job, Keep, Resumed, Status};
 use crate::keep::Start;
+use crate::live::Live;
 use crate::parquet::columns;
 use crate::quarantine::Quarantine;
 use crate::reader::received::Release;
@@ -20,6 +21,7 @@ use engine::batch::{Batch, Block};
 use engine::compute::Compute;
 use engine::decode::{Arrays, Decoder};
 use engine::intake::Judged;
+use engine::moment::Moment;
 use engine::rollup::Around;
 use engine::shard::Shard;
 use engine::spec::{BadPolicy, Later, Source};
@@ -81,6 +83,7 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
             cuts: keep.then_some(sender),
             last_cut: Instant::now(),
             changed: false,
+            changes: 0,
             put_off: 0,
             sinks: start.sinks,
             idle: start.idle,
@@ -100,10 +103,14 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
         progress,
     };
     let workers = job.workers.clamp(1, shards) as u64;
-    match directory {
-        None if workers == 1 => pump.work(0, 1),
-        directory => std::thread::scope(|scope| {
+    match (directory, &job.live) {
+        (None, None) if workers == 1 => pump.work(0, 1),
+        (directory, live) => std::thread::scope(|scope| {
             let (pump, about) = (&pump, &about);
+            let _end = live.as_deref().map(|live| {
+                scope.spawn(|| live.answer(&|changes| pump.show(live.source(), changes)));
+                EndLive(live)
+            });
             let hands: Vec<_> =
                 (1..workers).map(|hand| scope.spawn(move || pump.work(hand, workers))).collect();
             let writer = directory
@@ -253,7 +260,9 @@ impl<'a> Pump<'a, '_> {
             if let Some(now) = head.arrival {
                 let before = desk.intake.boundary();
                 desk.intake.arrive(now);
-                desk.changed |= desk.intake.boundary() > before;
+                if desk.intake.boundary() > before {
+                    desk.has_changed();
+                }
             }
             return None;
         };
@@ -273,7 +282,7 @@ impl<'a> Pump<'a, '_> {
 
     /// Notes what has become of a file. Rows that waited for the clock of a partition that has ended are folded in.
     fn hear(&self, desk: &mut Desk, news: &News) {
-        desk.changed = true;
+        desk.has_changed();
         match news {
             News::Ended(partition) => {
                 let released = desk.intake.finish(*partition);
@@ -448,6 +457,25 @@ impl<'a> Pump<'a, '_> {
         }
     }
 
+    /// The source as it is now, for others to ask, if it has changed since it was `changes` times.
+    fn show(&self, source: &Arc<Source>, changes: Option<u64>) -> Option<(Moment, u64)> {
+        let mut desk = lock(&self.desk);
+        if changes == Some(desk.changes) {
+            return None;
+        }
+        // Whoever holds the desk finds all earlier blocks folded in, as soon as it has the shards.
+        let boundary = desk.intake.boundary();
+        let frozen = |shard: &Mutex<Shard>| {
+            let mut shard = lock(shard);
+            boundary.into_iter().for_each(|boundary| shard.advance(boundary));
+            shard.freeze()
+        };
+        let frozen = self.shards.iter().map(frozen).collect();
+        let Desk { intake, judge, changes, .. } = &mut *desk;
+        let moment = Moment::new(Arc::clone(source), frozen, judge, intake.tally(), intake.watermark());
+        Some((moment, *changes))
+    }
+
     /// After the last block: what was read is kept once more, and nothing after it.
     fn last_cut(&self) {
         let mut desk = lock(&self.desk);
@@ -530,6 +558,15 @@ impl<'a> Pump<'a, '_> {
             commits_put_off: desk.put_off,
             shelf: self.shelf,
         })
+    }
+}
+
+/// Whoever asks a run must not wait for it when it is over, however it ends.
+struct EndLive<'a>(&'a Live);
+
+impl Drop for EndLive<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -54,6 +54,8 @@ pub(crate) struct Counters {
     /// Bytes of bodies as they came.
     pub received_bytes: AtomicU64,
     pub connections: AtomicU64,
+    /// Streams of answers that are open.
+    pub streams: AtomicU64,
     /// Turned away because there were too many.
     pub connections_refused: AtomicU64,
     /// Connections that the system could not hand over.

@@ -4,11 +4,12 @@ use crate::body::drain;
 use crate::counters::Refused;
 use crate::reply::Problem;
 use crate::server::House;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
+use std::time::Instant;
 use subtle::ConstantTimeEq;
 
 /// What load balancers may see without a token.
@@ -16,6 +17,10 @@ const OPEN: [&str; 2] = ["/health", "/ready"];
 
 /// Lets a request through or not, and counts what became of it.
 pub(crate) async fn guard(State(house): State<Arc<House>>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    // The route, and not the path: there are as many as the server has.
+    let route =
+        request.extensions().get::<MatchedPath>().map_or("other".into(), |path| path.as_str().to_string());
     let response = match problem(&house, &request) {
         None => next.run(request).await,
         Some(problem) => {
@@ -26,6 +31,7 @@ pub(crate) async fn guard(State(house): State<Arc<House>>, request: Request, nex
         }
     };
     house.counters.answer(response.status());
+    house.latency.note(&route, begun.elapsed());
     response
 }
 

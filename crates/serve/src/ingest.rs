@@ -79,16 +79,16 @@ async fn take_in(
 
 fn find<'a>(house: &'a House, name: Option<&str>) -> Result<&'a Source, Problem> {
     let named = |source: &&Source| name.is_none_or(|name| source.name == name);
-    match (house.sources.iter().find(named), house.sources.len(), name) {
+    match (house.behind.sources.iter().find(named), house.behind.sources.len(), name) {
         (Some(source), 1, None) | (Some(source), _, Some(_)) => Ok(source),
         _ => {
             let error = match name {
                 Some(name) => format!("no source is called `{name}`"),
-                None if house.sources.is_empty() => "no source takes events over HTTP".into(),
+                None if house.behind.sources.is_empty() => "no source takes events over HTTP".into(),
                 None => "there are several sources".into(),
             };
             let paths: Vec<String> =
-                house.sources.iter().map(|source| format!("/v1/events/{}", source.name)).collect();
+                house.behind.sources.iter().map(|source| format!("/v1/events/{}", source.name)).collect();
             let hint = match paths.len() {
                 0 => "give one of the pipeline file kind = \"http\"".into(),
                 _ => format!("post to {}", paths.join(" or ")),

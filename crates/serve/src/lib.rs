@@ -10,16 +10,24 @@
 //! not read its answer. Bodies are held in bounded memory; what does not fit is refused at once. No TLS: a proxy has it.
 #![forbid(unsafe_code)]
 
+mod answers;
+mod ask;
 mod body;
 mod client;
 mod counters;
+mod exposition;
 mod guard;
 mod ingest;
+mod latency;
+mod measured;
 mod metrics;
 mod origins;
 mod patient;
 mod reply;
 mod server;
+mod status;
+mod stream;
+mod ui;
 
 pub use client::{Answer, Client};
-pub use server::{Listen, More, ServeError, Server, Source};
+pub use server::{Behind, Listen, ServeError, Server, Source};

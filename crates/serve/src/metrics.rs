@@ -1,16 +1,19 @@
 //! `GET /health`, `/ready`, `/metrics`.
 
+use crate::ask::Words;
 use crate::counters::{Refused, SourceCounters};
+use crate::exposition::Exposition;
+use crate::measured::{self, SERIES_MAX};
 use crate::server::House;
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::inbox::Load;
 use serde_json::json;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use tokio::task::spawn_blocking;
 
 /// Whether there is anybody. Answers 200 as long as it answers: trouble is told, and a restart would not mend it.
 pub(crate) async fn health(State(house): State<Arc<House>>) -> Response {
@@ -29,28 +32,49 @@ pub(crate) async fn ready(State(house): State<Arc<House>>) -> Response {
     (status, Json(json!({ "ready": ready, "stopping": stopping }))).into_response()
 }
 
-/// Everything that is counted, as Prometheus reads it.
-pub(crate) async fn metrics(State(house): State<Arc<House>>) -> Response {
-    let mut text = String::new();
-    of_requests(&house, &mut text);
-    of_sources(&house, &mut text);
-    (house.more)(&mut text);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+/// Everything that is counted and measured, as Prometheus reads it; `?window=5m` adds the newest window of that length.
+pub(crate) async fn metrics(State(house): State<Arc<House>>, RawQuery(query): RawQuery) -> Response {
+    let window = match Words::read(&query.unwrap_or_default()) {
+        Ok(words) => words.window,
+        Err(problem) => {
+            house.counters.refuse(problem.reason);
+            return problem.into_response();
+        }
+    };
+    let inside = Arc::clone(&house);
+    // Merging takes its time, which no connection should wait for.
+    let text = spawn_blocking(move || {
+        let mut out = Exposition::new(SERIES_MAX);
+        of_requests(&inside, &mut out);
+        of_sources(&inside, &mut out);
+        inside.latency.tell(&mut out);
+        if let Some(reader) = &inside.behind.reader {
+            measured::tell(&**reader, window, &mut out);
+        }
+        out.finish()
+    });
+    let text = text.await.unwrap_or_default();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-fn of_requests(house: &House, out: &mut String) {
+fn of_requests(house: &House, out: &mut Exposition) {
     let counters = &house.counters;
-    head("http_requests_total", "counter", "Requests by the status they were answered with.", out);
-    for (status, count) in counters.statuses() {
-        line("http_requests_total", &[("status", &status.to_string())], count, out);
+    let help = "Requests by the status they were answered with.";
+    if let Some(mut family) = out.family("http_requests_total", "counter", help) {
+        for (status, count) in counters.statuses() {
+            family.put("", &[("status", &status.to_string())], count as f64);
+        }
     }
-    head("http_refused_requests_total", "counter", "Requests that were refused, by reason.", out);
-    for (reason, word) in Refused::ALL {
-        line("http_refused_requests_total", &[("reason", word)], counters.refused(reason), out);
+    let help = "Requests that were refused, by reason.";
+    if let Some(mut family) = out.family("http_refused_requests_total", "counter", help) {
+        for (reason, word) in Refused::ALL {
+            family.put("", &[("reason", word)], counters.refused(reason) as f64);
+        }
     }
-    let single: [(&str, &str, &str, &AtomicU64); 8] = [
+    let single: [(&str, &str, &str, &AtomicU64); 9] = [
         ("http_received_bytes_total", "counter", "Bytes of bodies, as they came.", &counters.received_bytes),
         ("http_connections", "gauge", "Connections that are open.", &counters.connections),
+        ("http_streams", "gauge", "Streams of answers that are open.", &counters.streams),
         (
             "http_refused_connections_total",
             "counter",
@@ -74,12 +98,17 @@ fn of_requests(house: &House, out: &mut String) {
         ("origin_bytes_total", "counter", "Bytes of these segments.", &counters.origin_bytes),
     ];
     for (name, kind, help, value) in single {
-        head(name, kind, help, out);
-        line(name, &[], value.load(Relaxed), out);
+        out.single(name, kind, help, value.load(Relaxed) as f64);
+    }
+    let uptime = house.since.elapsed().as_secs_f64();
+    out.single("uptime_seconds", "gauge", "How long the server has been listening.", uptime);
+    if let Some(mut family) = out.family("build_info", "gauge", "Always 1; the version stands in the label.")
+    {
+        family.put("", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
     }
 }
 
-fn of_sources(house: &House, out: &mut String) {
+fn of_sources(house: &House, out: &mut Exposition) {
     type OfCounters = fn(&SourceCounters) -> &AtomicU64;
     let counted: [(&str, &str, OfCounters); 4] = [
         ("http_accepted_bodies_total", "Bodies that were taken in.", |counters| &counters.bodies),
@@ -90,9 +119,9 @@ fn of_sources(house: &House, out: &mut String) {
         }),
     ];
     for (name, help, value) in counted {
-        head(name, "counter", help, out);
-        for source in &house.sources {
-            line(name, &[("source", &source.name)], value(&source.counters).load(Relaxed), out);
+        let Some(mut family) = out.family(name, "counter", help) else { continue };
+        for source in &house.behind.sources {
+            family.put("", &[("source", &source.name)], value(&source.counters).load(Relaxed) as f64);
         }
     }
     type OfLoad = fn(&Load) -> u64;
@@ -104,33 +133,9 @@ fn of_sources(house: &House, out: &mut String) {
         ("inbox_producers", "Producers that are known.", |load| load.producers),
     ];
     for (name, help, value) in loads {
-        head(name, "gauge", help, out);
-        for source in &house.sources {
-            line(name, &[("source", &source.name)], value(&source.inbox.load()), out);
+        let Some(mut family) = out.family(name, "gauge", help) else { continue };
+        for source in &house.behind.sources {
+            family.put("", &[("source", &source.name)], value(&source.inbox.load()) as f64);
         }
-    }
-}
-
-fn head(name: &str, kind: &str, help: &str, out: &mut String) {
-    let _ = writeln!(out, "# HELP streamgauge_{name} {help}\n# TYPE streamgauge_{name} {kind}");
-}
-
-fn line(name: &str, labels: &[(&str, &str)], value: u64, out: &mut String) {
-    let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let labels: Vec<String> =
-        labels.iter().map(|(key, text)| format!("{key}=\"{}\"", escaped(text))).collect();
-    let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-    let _ = writeln!(out, "streamgauge_{name}{labels} {value}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_cannot_break_out_of_their_quotes() {
-        let mut out = String::new();
-        line("x_total", &[("source", "a\"} 1\n\\")], 3, &mut out);
-        assert_eq!(out, "streamgauge_x_total{source=\"a\\\"} 1\\n\\\\\"} 3\n");
     }
 }

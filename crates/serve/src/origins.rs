@@ -114,7 +114,7 @@ fn open(house: &House) -> Result<Arc<dyn Origins>, Problem> {
     if house.stopping.load(Relaxed) {
         return Err(Problem::stopping());
     }
-    house.origins.clone().ok_or_else(|| {
+    house.behind.origins.clone().ok_or_else(|| {
         let hint = "run it with --state DIR: that is where they are kept";
         let error = "no states of other nodes are taken here";
         Problem::new(StatusCode::NOT_FOUND, Refused::NotFound, error, hint)

@@ -1,4 +1,4 @@
-//! Answers that say no: a status, a reason to be counted by, a sentence, and what to do.
+//! Answers that say no: a status, a reason to be counted by, a sentence, and what to do (RFC 9457).
 
 use crate::counters::Refused;
 use axum::Json;
@@ -75,9 +75,16 @@ impl From<Refusal> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({ "error": self.error, "hint": self.hint });
+        let body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("refused"),
+            "status": self.status.as_u16(),
+            "detail": self.error,
+            "hint": self.hint,
+        });
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -1,15 +1,17 @@
 //! The server: listens, accepts within bounds, stops without losing an answer.
 
 use crate::counters::{Counters, SourceCounters};
+use crate::latency::Latency;
 use crate::patient::Patient;
 use crate::reply::Problem;
-use crate::{counters::Refused, guard, ingest, metrics, origins};
+use crate::{answers, counters::Refused, guard, ingest, metrics, origins, status, stream, ui};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use engine::inbox::{Inbox, Refusal};
+use engine::moment::Reader;
 use engine::origins::Origins;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,7 +20,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -28,13 +30,16 @@ use tokio::time::{sleep, timeout};
 
 /// Longest head of a request.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// Threads that decompress, and that write states of other nodes.
-const WAITERS_MAX: usize = 4;
+/// Threads that decompress, write states of other nodes, and answer questions.
+const WAITERS_MAX: usize = 4 + ASKING_MAX;
+/// Questions that are answered at the same time; others wait for their turn.
+const ASKING_MAX: usize = 2;
 /// How long to wait when the system has no connection to hand over, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TURN_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
-    content-type: application/json\r\ncontent-length: 90\r\n\r\n\
-    {\"error\":\"too many connections\",\"hint\":\"try again in a second, and keep connections open\"}";
+    content-type: application/problem+json\r\ncontent-length: 155\r\n\r\n\
+    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"too many connections\",\
+    \"hint\":\"try again in a second, and keep connections open\"}";
 
 /// Where and how to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +100,16 @@ impl Source {
     }
 }
 
-/// Appends lines of others to what `/metrics` tells.
-pub type More = Box<dyn Fn(&mut String) + Send + Sync>;
+/// What requests lead to.
+#[derive(Default)]
+pub struct Behind {
+    /// Sources that take events over HTTP.
+    pub sources: Vec<Source>,
+    /// Keeps the states of other nodes, where they are taken.
+    pub origins: Option<Arc<dyn Origins>>,
+    /// What is measured, where it may be asked.
+    pub reader: Option<Arc<dyn Reader>>,
+}
 
 /// A server that cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -127,16 +140,17 @@ pub enum ServeError {
 /// What all requests share.
 pub(crate) struct House {
     pub listen: Listen,
-    pub sources: Vec<Source>,
-    /// Keeps the states of other nodes, where they are taken.
-    pub origins: Option<Arc<dyn Origins>>,
+    pub behind: Behind,
     pub counters: Counters,
+    pub latency: Latency,
+    /// Room for questions that are being answered.
+    pub asking: Semaphore,
     pub receiving_bytes: AtomicU64,
+    pub since: Instant,
     pub ready: AtomicBool,
     pub stopping: AtomicBool,
     /// Why the last body could not be written, if it could not.
     pub trouble: Mutex<Option<String>>,
-    pub more: More,
 }
 
 impl House {
@@ -162,20 +176,7 @@ impl Server {
     ///
     /// # Errors
     /// When the address is not to be had, or is open to others without a token.
-    pub fn start(listen: Listen, sources: Vec<Source>, more: More) -> Result<Server, ServeError> {
-        Server::start_with(listen, sources, None, more)
-    }
-
-    /// The same, and takes states of other nodes.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn start_with(
-        listen: Listen,
-        sources: Vec<Source>,
-        origins: Option<Arc<dyn Origins>>,
-        more: More,
-    ) -> Result<Server, ServeError> {
+    pub fn start(listen: Listen, behind: Behind) -> Result<Server, ServeError> {
         check(&listen)?;
         let wrong = |source| ServeError::Bind { address: listen.address, source };
         let listener = TcpListener::bind(listen.address).map_err(wrong)?;
@@ -194,14 +195,15 @@ impl Server {
         };
         let house = Arc::new(House {
             listen,
-            sources,
-            origins,
+            behind,
             counters: Counters::default(),
+            latency: Latency::default(),
+            asking: Semaphore::new(ASKING_MAX),
             receiving_bytes: AtomicU64::new(0),
+            since: Instant::now(),
             ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             trouble: Mutex::new(None),
-            more,
         });
         let (stop, stopped) = watch::channel(false);
         let task = runtime.spawn(accept(listener, house.clone(), stopped));
@@ -254,6 +256,12 @@ fn routes(house: &Arc<House>) -> Router {
         .route("/v1/events/{source}", post(ingest::events_of))
         .route("/v1/origins/{origin}/{source}/commit", post(origins::commit))
         .route("/v1/origins/{origin}/{source}/segments/{state}/{name}", put(origins::segment))
+        .route("/v1/metrics", get(answers::list))
+        .route("/v1/metrics/{name}", get(answers::of_metric))
+        .route("/", get(ui::index))
+        .route("/ui/{name}", get(ui::part))
+        .route("/v1/stream", get(stream::stream))
+        .route("/v1/status", get(status::status))
         .route("/health", get(metrics::health))
         .route("/ready", get(metrics::ready))
         .route("/metrics", get(metrics::metrics))
@@ -265,13 +273,13 @@ fn routes(house: &Arc<House>) -> Router {
 
 async fn no_path(State(house): State<Arc<House>>) -> Response {
     house.counters.refuse(Refused::NotFound);
-    let hint = "there are POST /v1/events, GET /health, GET /ready, GET /metrics, and /v1/origins for `push`";
+    let hint = "there are POST /v1/events, GET /v1/metrics, /v1/status, /health, /ready, /metrics, and /v1/origins for `push`";
     Problem::new(StatusCode::NOT_FOUND, Refused::NotFound, "there is nothing here", hint).into_response()
 }
 
 async fn no_method(State(house): State<Arc<House>>) -> Response {
     house.counters.refuse(Refused::NotFound);
-    let hint = "POST events to /v1/events; GET /health, /ready and /metrics";
+    let hint = "POST events to /v1/events; GET all else";
     let error = "this method is not for this path";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, Refused::NotFound, error, hint).into_response()
 }

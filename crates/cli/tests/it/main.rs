@@ -1,5 +1,6 @@
 //! The command as a user runs it: the built binary, small files, what it prints and how it ends.
 
+mod asked;
 mod bounded;
 mod check;
 mod demo;

@@ -60,6 +60,19 @@ impl Columns {
         &self.hashing
     }
 
+    /// Hashes nothing; says only how values were hashed.
+    pub(crate) fn bare(&self) -> Columns {
+        Columns {
+            hashing: self.hashing.clone(),
+            hashed: Vec::new(),
+            tokens: Vec::new(),
+            whole: Vec::new(),
+            hashes: Vec::new(),
+            identity: None,
+            priorities: Vec::new(),
+        }
+    }
+
     /// Hashes the batch.
     pub fn prepare(&mut self, batch: &Batch) {
         for &field in &self.hashed {

@@ -14,6 +14,7 @@ pub use fold::{Rows, WEIGHT_MAX, What};
 
 use crate::groups::OTHER;
 use crate::spec::{Kind, Measure};
+use sketch::Health;
 use sketch::countmin::Freq;
 use sketch::exact::{Moments, Number, Parts};
 use sketch::frequent::Counters;
@@ -130,6 +131,31 @@ impl Cell {
             (Cell::Freq(f), Measure::Freq { lg_width, .. }) => f.fold(*lg_width),
             (Cell::Audience(t), Measure::Audience { lg_k, .. }) => t.fold(LgK::new(*lg_k).expect(CHECKED)),
             _ => {}
+        }
+    }
+
+    /// How well the sketch is doing; `None` of an empty cell and of plain numbers.
+    pub fn health(&self) -> Option<Health> {
+        match self {
+            Cell::Empty | Cell::Count(_) | Cell::Moments(_) => None,
+            Cell::Unique(x) => Some(x.health()),
+            Cell::Freq(x) => Some(x.health()),
+            Cell::Top(x) => Some(x.health()),
+            Cell::Quantiles(x) => Some(x.health()),
+            Cell::Histogram(x) => Some(x.health()),
+            Cell::Audience(x) => Some(x.health()),
+            Cell::Sample(x) => Some(x.health()),
+        }
+    }
+
+    /// What a counter of a Count-Min row holds on average: the weight behind the hot keys by the width. `None` of others, and
+    /// while every key is counted by itself.
+    pub fn mean_counter(&self) -> Option<f64> {
+        match self {
+            Cell::Freq(freq) => {
+                freq.cold().map(|cold| cold.total() as f64 / f64::from(1u32 << cold.lg_width()))
+            }
+            _ => None,
         }
     }
 

@@ -108,6 +108,18 @@ fn rfc3339(text: &[u8]) -> Option<Time> {
     Some(Time(seconds * SECOND + if second == 60 { SECOND - 1 } else { micros }))
 }
 
+/// As people write it in questions: RFC 3339, or a day, which is its first instant in UTC.
+impl std::str::FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Time, String> {
+        let day = || (text.len() == 10).then(|| rfc3339(format!("{text}T00:00:00Z").as_bytes())).flatten();
+        rfc3339(text.as_bytes()).or_else(day).ok_or_else(|| {
+            format!("`{text}` is no time: write it as in 2026-01-31T12:00:00Z, or a day as in 2026-01-31")
+        })
+    }
+}
+
 /// Microseconds of an optional fraction, and what follows it.
 #[inline(always)]
 fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {

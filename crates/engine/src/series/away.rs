@@ -31,6 +31,11 @@ impl Slot {
         Slot { here: self.here.frozen(), away: self.away.clone() }
     }
 
+    /// The same for a reader more.
+    pub(super) fn share(&self) -> Slot {
+        Slot { here: self.here.share(), away: self.away.clone() }
+    }
+
     pub(super) fn memory_bytes(&self) -> usize {
         self.here.cells.memory_bytes() + size_of::<Pane>() + self.parts().len() * PART_BYTES
     }

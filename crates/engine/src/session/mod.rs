@@ -16,8 +16,8 @@ use crate::doubt::Doubts;
 use crate::intake::{Judged, Tally};
 use crate::outlet::{Closed, Outlet};
 use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX, read_section, write_section};
-use crate::series::optional_time;
-use crate::shard::{Frozen, Shard};
+use crate::series::{Series, optional_time};
+use crate::shard::{Frozen, GroupingSet, Shard};
 use crate::spec::{Field, Format, Kind, Measure, Metric, Source};
 use crate::time::{SECOND, Span, TIME_MAX, Time};
 use arrow_array::{Float64Array, Int64Array};
@@ -266,6 +266,23 @@ impl Sessions {
             closed: self.closed.freeze(),
             source: self.source.clone(),
         }
+    }
+
+    /// The sessions as they are now, to be asked. Copies nothing.
+    pub(crate) fn still(&mut self) -> Sessions {
+        let closed = self.closed.freeze().thaw(&self.source);
+        self.with(closed)
+    }
+
+    /// The same for a reader more.
+    pub(crate) fn share(&self) -> Sessions {
+        let all = |_: &GroupingSet, series: &Series| Some(series.share(true, &|_, _, _| true));
+        self.with(self.closed.share(&all))
+    }
+
+    fn with(&self, closed: Shard) -> Sessions {
+        let (source, held) = (self.source.clone(), Arc::clone(&self.held));
+        Sessions { source, held, closed, ..*self }
     }
 
     /// Appends everything.

@@ -50,6 +50,36 @@ impl Frozen {
     }
 }
 
+impl Shard {
+    /// A shard of those series that `pick` gives, to be asked. Groups are copied, where a series is.
+    pub(crate) fn share(&self, pick: &dyn Fn(&GroupingSet, &Series) -> Option<Series>) -> Shard {
+        let share = |set: &GroupingSet| {
+            let series: Vec<Series> = set.series.iter().filter_map(|series| pick(set, series)).collect();
+            (!series.is_empty()).then(|| GroupingSet {
+                filter: set.filter,
+                groups: set.groups.clone(),
+                kinds: set.kinds.clone(),
+                series,
+            })
+        };
+        Shard {
+            columns: self.columns.bare(),
+            sets: self.sets.iter().filter_map(share).collect(),
+            watermark: self.watermark,
+            budget_bytes: u64::MAX,
+            shelf: None,
+            spilled: self.spilled,
+            given_way: self.given_way,
+            blocks: 0,
+            looked_at_bytes: self.looked_at_bytes,
+            weights_negative: self.weights_negative,
+            weights_too_large: self.weights_too_large,
+            weighted: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+}
+
 impl GroupingSet {
     fn freeze(&mut self) -> GroupingSet {
         GroupingSet {

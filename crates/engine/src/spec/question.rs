@@ -3,6 +3,7 @@
 use super::{Level, Source};
 use crate::days::{DAY, Zone};
 use crate::time::{Span, Time};
+use std::fmt;
 
 /// What is asked of a source's metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,55 @@ pub enum Question {
         zone: Zone,
     },
 }
+
+/// What is asked of one metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// What can be asked of all metrics.
+    Of(Question),
+    /// Every pane that is kept: of the finest level, and before those of the coarser ones.
+    Panes,
+    /// The window of this length that ends with the pane of the newest event.
+    Last(Span),
+    /// One window.
+    Between(Window),
+}
+
+/// Why a metric does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unanswerable {
+    /// It keeps no panes, so there are no windows.
+    NoPanes,
+    /// Its panes do not make up windows of this length and distance.
+    NotMadeOf {
+        /// What was asked.
+        window: Span,
+        /// Distance between starts.
+        every: Span,
+        /// Sizes of its panes, finest first.
+        sizes: Vec<Span>,
+    },
+}
+
+impl fmt::Display for Unanswerable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unanswerable::NoPanes => {
+                write!(f, "it keeps the total over all time alone, so it has no windows")
+            }
+            Unanswerable::NotMadeOf { window, every, sizes } => {
+                let sizes: Vec<String> = sizes.iter().map(Span::to_string).collect();
+                write!(
+                    f,
+                    "windows of {window} every {every} are not made of its panes of {}: ask for multiples of them",
+                    sizes.join(", ")
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Unanswerable {}
 
 impl Question {
     /// The source with only what this question can ask of it: for totals the total alone, for windows the level whose

@@ -10,6 +10,7 @@ mod decode;
 mod groups;
 mod hashing;
 mod idle;
+mod moment;
 mod panes;
 mod real;
 mod recent;

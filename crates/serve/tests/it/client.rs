@@ -2,7 +2,7 @@
 
 use crate::inbox::TestInbox;
 use serde_json::Value;
-use serve::{Listen, Server, Source};
+use serve::{Behind, Listen, Server, Source};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -19,7 +19,10 @@ pub fn listen() -> Listen {
 /// A server with one source, `events`.
 pub fn start(listen: Listen) -> (Server, Arc<TestInbox>) {
     let inbox = Arc::new(TestInbox::default());
-    let server = Server::start(listen, vec![Source::new("events", inbox.clone())], Box::new(|_| {}));
+    let server = Server::start(
+        listen,
+        Behind { sources: vec![Source::new("events", inbox.clone())], ..Behind::default() },
+    );
     (server.unwrap(), inbox)
 }
 
@@ -59,6 +62,18 @@ impl Client {
         let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
         self.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n{lines}\r\n"));
         self.reply().expect("an answer")
+    }
+
+    /// What comes, up to and with this text.
+    pub fn until(&mut self, text: &str) -> String {
+        loop {
+            let so_far = String::from_utf8_lossy(&self.bytes).into_owned();
+            if let Some(at) = so_far.find(text) {
+                self.bytes.drain(..at + text.len());
+                return so_far[..at + text.len()].to_string();
+            }
+            self.more().unwrap_or_else(|| panic!("it ended without `{text}`: {so_far}"));
+        }
     }
 
     /// The next answer; `None` when the server has hung up.
@@ -117,7 +132,7 @@ impl Reply {
     pub fn assert_refused(&self, status: u16, part: &str) {
         assert_eq!(self.status, status, "{self:?}");
         let json = self.json();
-        assert!(json["error"].as_str().is_some_and(|error| error.contains(part)), "`{part}` in {json}");
+        assert!(json["detail"].as_str().is_some_and(|error| error.contains(part)), "`{part}` in {json}");
         assert!(json["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{json}");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::client::{Client, listen, metric, request};
 use engine::origins::{Incoming, No, Offered, Origins, SegmentOf};
-use serve::{Listen, Server};
+use serve::{Behind, Listen, Server};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ impl Drop for Part {
 
 fn start(listen: Listen) -> (Server, Arc<Store>) {
     let store = Arc::new(Store::default());
-    let server = Server::start_with(listen, Vec::new(), Some(store.clone()), Box::new(|_| {})).unwrap();
+    let server = Server::start(listen, Behind { origins: Some(store.clone()), ..Behind::default() }).unwrap();
     (server, store)
 }
 
@@ -130,7 +130,7 @@ fn a_segment_that_stops_coming_is_told_so() {
 
 #[test]
 fn without_a_store_and_without_the_token_nothing_is_taken() {
-    let none = Server::start(listen(), Vec::new(), Box::new(|_| {})).unwrap();
+    let none = Server::start(listen(), Behind::default()).unwrap();
     Client::new(&none).post(COMMIT, &[], "taken").assert_refused(404, "no states of other nodes");
     let (server, store) = start(Listen { token: Some("sesame".into()), ..listen() });
     Client::new(&server).post(COMMIT, &[], "taken").assert_refused(401, "token");

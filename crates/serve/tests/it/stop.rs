@@ -1,7 +1,7 @@
 //! Starting and stopping.
 
 use crate::client::{Client, listen, request, start, until};
-use serve::{Listen, ServeError, Server};
+use serve::{Behind, Listen, ServeError, Server};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn stopping_waits_no_longer_than_it_may() {
 #[test]
 fn an_address_that_is_taken_is_named() {
     let (server, _) = start(listen());
-    let again = Server::start(Listen { address: server.address(), ..listen() }, Vec::new(), Box::new(|_| {}));
+    let again = Server::start(Listen { address: server.address(), ..listen() }, Behind::default());
     let Err(error @ ServeError::Bind { .. }) = again else { panic!("two listen at one address") };
     assert!(error.to_string().contains(&server.address().to_string()), "{error}");
 }

@@ -1,0 +1,154 @@
+//! A source as it was at one moment, to be asked by others while it is measured on.
+//!
+//! Shards are frozen for it, so it costs little to make one and nothing to hold one but what changes meanwhile. It answers
+//! the same for ever. Merging happens when something is asked, and of what is asked alone: the panes of one metric.
+
+use crate::answer::Answer;
+use crate::cell::Cell;
+use crate::intake::Tally;
+use crate::judge::Judge;
+use crate::outlet::{Outlet, Tiles};
+use crate::series::Series;
+use crate::session::Sessions;
+use crate::shard::{Frozen, GivenWay, GroupingSet, Shard};
+use crate::spec::{Ask, Question, Source, Unanswerable};
+use crate::time::{Span, Time};
+use crate::verdicts::Verdicts;
+use std::sync::Arc;
+
+/// A source at one moment.
+#[derive(Debug)]
+pub struct Moment {
+    source: Arc<Source>,
+    shards: Vec<Shard>,
+    tally: Tally,
+    verdicts: Verdicts,
+    sessions: Vec<Sessions>,
+    watermark: Option<Time>,
+}
+
+/// Gives out moments of the sources of one pipeline.
+pub trait Reader: Send + Sync {
+    /// The sources, in the order of the pipeline file. They change when another file takes the place of this one.
+    fn sources(&self) -> Vec<Arc<Source>>;
+
+    /// A source as it is now, or was a short while ago: the reader says how old it lets a moment become. Equal pointers
+    /// are equal moments.
+    ///
+    /// # Errors
+    /// A sentence that says why there is none, and what to do.
+    fn moment(&self, source: usize) -> Result<Arc<Moment>, String>;
+}
+
+impl Moment {
+    /// The moment of a source whose shards were all brought to the same watermark before they were frozen.
+    pub fn new(
+        source: Arc<Source>,
+        frozen: Vec<Frozen>,
+        judge: &mut Judge,
+        tally: Tally,
+        watermark: Option<Time>,
+    ) -> Moment {
+        let shards = frozen.into_iter().map(|shard| shard.thaw(&source)).collect();
+        let verdicts = judge.verdicts(source.confidence);
+        Moment { shards, verdicts, sessions: judge.still_sessions(), tally, watermark, source }
+    }
+
+    /// What it was measured by.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// What was read and how it was judged.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// No event before this was expected any more.
+    pub fn watermark(&self) -> Option<Time> {
+        self.watermark
+    }
+
+    /// The time of the newest event, as far as the clock has followed: where the newest window ends.
+    pub fn newest(&self) -> Option<Time> {
+        self.source.newest(self.watermark)
+    }
+
+    /// What the verdicts came to.
+    pub fn verdicts(&self) -> &Verdicts {
+        &self.verdicts
+    }
+
+    /// What gave way to memory.
+    pub fn given_way(&self) -> GivenWay {
+        self.shards.iter().map(Shard::given_way).fold(GivenWay::default(), GivenWay::plus)
+    }
+
+    /// Accounted bytes of a metric, by grouping set.
+    pub fn memory_bytes(&self, metric: usize) -> u64 {
+        let series = self.shards.iter().flat_map(Shard::sets).flat_map(|set| &set.series);
+        series.filter(|series| series.metric == metric).map(|series| series.memory_bytes() as u64).sum()
+    }
+
+    /// What one metric answers, of the grouping set `by` or of all, with the state that each answer was read from.
+    ///
+    /// O(panes and groups asked for), times the shards.
+    ///
+    /// # Errors
+    /// When it has no such windows.
+    pub fn ask(
+        &self,
+        metric: usize,
+        by: Option<&[usize]>,
+        ask: Ask,
+        out: &mut dyn FnMut(Answer, &Cell),
+    ) -> Result<(), Unanswerable> {
+        let shards = self.shards.iter().map(|shard| self.part(shard, metric, by, ask)).collect();
+        let closed = self.sessions.iter().filter(|sessions| sessions.metric() == metric);
+        let closed =
+            closed.map(|sessions| sessions.share().into_closed(&self.source, self.tally, self.watermark));
+        Outlet::new(&self.source, shards, self.tally, self.watermark)
+            .with_verdicts(self.verdicts.clone())
+            .with_sessions(closed.collect())
+            .each_asked(metric, by, ask, out)
+    }
+
+    /// The counters of the source, as answers of `sg.source`.
+    pub fn counters(&self, out: &mut dyn FnMut(Answer)) {
+        let empty = self.shards.iter().map(|shard| shard.share(&|_, _| None)).collect();
+        let outlet = Outlet::new(&self.source, empty, self.tally, self.watermark);
+        outlet.with_verdicts(self.verdicts.clone()).counters(&mut |answer, _| out(answer));
+    }
+
+    /// What a question needs of a shard, shared.
+    fn part(&self, shard: &Shard, metric: usize, by: Option<&[usize]>, ask: Ask) -> Shard {
+        let levels = &self.source.metrics[metric].levels;
+        let finest = levels.first().map(|level| level.size);
+        let window = finest.and_then(|finest| ask.window(self.source.newest(self.watermark), finest));
+        // Of all shards together: one may have dropped panes that another one still has.
+        let tiles = |set: &GroupingSet| {
+            let same = self.shards.iter().flat_map(Shard::sets);
+            let same = same.filter(|other| other.groups.fields() == set.groups.fields());
+            let series = same.flat_map(|set| &set.series).filter(|series| series.metric == metric);
+            let series: Vec<&Series> = series.collect();
+            let kept = |size| series.iter().filter_map(|series| series.first_kept(size)).max();
+            let first_kept: Vec<Option<Time>> = levels.iter().map(|level| kept(level.size)).collect();
+            window.and_then(|window| Tiles::of(levels, &first_kept, window))
+        };
+        shard.share(&|set, series| {
+            let wanted = series.metric == metric && by.is_none_or(|by| by == set.groups.fields());
+            let (none, all) = (|_: Span, _: Time, _: bool| false, |_: Span, _: Time, _: bool| true);
+            wanted.then(|| match ask {
+                _ if levels.is_empty() => series.share(true, &none),
+                Ask::Of(Question::Total) if series.total().is_some() => series.share(true, &none),
+                Ask::Of(_) | Ask::Panes => series.share(false, &all),
+                Ask::Last(_) | Ask::Between(_) => {
+                    let tiles = tiles(set);
+                    series.share(false, &move |size, start, merged_up| {
+                        tiles.as_ref().is_some_and(|tiles| tiles.holds(size, start, merged_up))
+                    })
+                }
+            })
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! `GET /v1/status`: how the run is going, in one look.
+
+use crate::answers::reader;
+use crate::server::House;
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use engine::answer::Key;
+use engine::moment::Moment;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use tokio::task::spawn_blocking;
+
+/// Counters, watermark and memory of every source.
+pub(crate) async fn status(State(house): State<Arc<House>>) -> Response {
+    let reader = match reader(&house) {
+        Ok(reader) => reader,
+        Err(problem) => return problem.into_response(),
+    };
+    let sources = spawn_blocking(move || {
+        let numbers = reader.sources().len();
+        (0..numbers)
+            .map(|source| reader.moment(source).map_or_else(|why| json!({ "error": why }), |now| of(&now)))
+            .collect()
+    });
+    let sources: Vec<Value> = sources.await.unwrap_or_default();
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_s": house.since.elapsed().as_secs(),
+        "ready": house.ready.load(Relaxed),
+        "stopping": house.stopping.load(Relaxed),
+        "connections": house.counters.connections.load(Relaxed),
+        "sources": sources,
+    }))
+    .into_response()
+}
+
+fn of(moment: &Moment) -> Value {
+    let source = moment.source();
+    let mut counters = Map::new();
+    moment.counters(&mut |answer| {
+        let reason = answer.by.iter().find(|(name, _)| name == "reason").map(|(_, key)| key);
+        if let (Some(Key::String(reason)), Some(value)) = (reason, answer.reading.value) {
+            counters.insert(reason.clone(), json!(value));
+        }
+    });
+    let metrics: Map<String, Value> = source
+        .metrics
+        .iter()
+        .enumerate()
+        .map(|(number, metric)| (metric.name.clone(), json!(moment.memory_bytes(number))))
+        .collect();
+    json!({
+        "source": source.name,
+        "complete_to": moment.watermark().map(|time| time.to_string()),
+        "newest": moment.newest().map(|time| time.to_string()),
+        "counters": counters,
+        "memory_bytes": metrics,
+    })
+}
