@@ -24,5 +24,6 @@ mod sessions;
 mod sinks;
 mod sites;
 mod sketches;
+mod spill;
 mod states;
 mod support;
