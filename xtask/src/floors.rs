@@ -20,6 +20,7 @@ struct Room {
 
 const SKETCH: &str = "streamgauge-sketch";
 const SHOP: &str = "streamgauge-shop";
+const SABOTAGE: &str = "streamgauge-sabotage";
 const ENGINE: &str = "streamgauge-engine";
 const PLAN: &str = "streamgauge-plan";
 const RUNTIME: &str = "streamgauge-runtime";
@@ -29,13 +30,14 @@ const TIMING: &str = "streamgauge-timing";
 const HOUSE: &[Room] = &[
     Room { package: SKETCH, may_know: &[], pure: true, free_tests: false },
     Room { package: SHOP, may_know: &[], pure: true, free_tests: false },
-    Room { package: ENGINE, may_know: &[SKETCH], pure: true, free_tests: false },
+    Room { package: SABOTAGE, may_know: &[], pure: true, free_tests: false },
+    Room { package: ENGINE, may_know: &[SABOTAGE, SKETCH], pure: true, free_tests: false },
     Room { package: PLAN, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
-    Room { package: RUNTIME, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
+    Room { package: RUNTIME, may_know: &[ENGINE, SABOTAGE, SKETCH], pure: false, free_tests: false },
     Room { package: SERVE, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
     Room {
         package: "streamgauge",
-        may_know: &[SKETCH, SHOP, ENGINE, PLAN, RUNTIME, SERVE],
+        may_know: &[SKETCH, SHOP, SABOTAGE, ENGINE, PLAN, RUNTIME, SERVE],
         pure: false,
         free_tests: true,
     },
@@ -46,6 +48,13 @@ const HOUSE: &[Room] = &[
         pure: false,
         free_tests: false,
     },
+    Room {
+        package: "streamgauge-simulate",
+        may_know: &[SKETCH, ENGINE, RUNTIME],
+        pure: false,
+        free_tests: false,
+    },
+    Room { package: "streamgauge-campaign", may_know: &[], pure: false, free_tests: false },
     Room { package: "xtask", may_know: &[], pure: false, free_tests: false },
 ];
 

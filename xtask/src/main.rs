@@ -1,12 +1,15 @@
-//! The project's chores, one file each: `cargo xtask check | interop | setup | bench | accuracy`. CI runs the same commands.
+//! The project's chores, one file each: `cargo xtask check | interop | dashboard | campaign | setup | bench | accuracy`. CI runs the same commands.
 #![forbid(unsafe_code)]
 
 mod accuracy;
 mod bench;
+mod campaign;
 mod check;
+mod dashboard;
 mod floors;
 mod interop;
 mod memory;
+mod sabotage;
 mod setup;
 mod shell;
 
@@ -24,8 +27,19 @@ enum Task {
         #[arg(long)]
         all: bool,
     },
+    /// Kills, stops, reloads and overloads real processes, and lets separate programs judge (docs/RELIABILITY.md).
+    Campaign(campaign::Options),
     /// Lets Spark read our sketches and us read Spark's.
     Interop,
+    /// Looks at the dashboard with a real browser, and lets promtool read the metrics.
+    Dashboard {
+        /// The program as users get it.
+        #[arg(long)]
+        release: bool,
+        /// Where pictures of the page go.
+        #[arg(long, value_name = "DIR")]
+        screenshots: Option<PathBuf>,
+    },
     /// Installs what the tests and the bench need on a new machine; does nothing where it is there already.
     Setup {
         /// Leave out the peers of the bench.
@@ -46,7 +60,9 @@ fn main() -> ExitCode {
     let root = root();
     let done = match task {
         Task::Check { all } => check::run(&root, all),
+        Task::Campaign(options) => campaign::run(&root, &options),
         Task::Interop => interop::run(&root),
+        Task::Dashboard { release, screenshots } => dashboard::run(&root, release, screenshots.as_deref()),
         Task::Setup { tests_only } => setup::run(&root, tests_only),
         Task::Bench(bench) => bench.run(&root),
         Task::Memory(options) => memory::run(&root, &options),

@@ -1,8 +1,9 @@
 //! `cargo xtask setup`: installs what the test suites and the bench need on a new machine, and says what it did.
 //!
-//! The test suites need Python 3 (its standard library) and the `zstd` program, the test against Spark (`interop`) also Java
-//! 17 and a virtual environment with the pinned Spark; the bench needs the pinned peers in the same environment. What is
-//! there already is left alone, so it may be run again at any time.
+//! The test suites need Python 3 (its standard library) and the `zstd` program, campaigns also `strace`, the test against Spark
+//! (`interop`) also Java 17 and a virtual environment with the pinned Spark, the suite of the dashboard Chromium, promtool and the
+//! pinned Playwright; the bench needs the pinned peers in the same environment. What is there already is left alone, so it may be
+//! run again at any time.
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,10 @@ const VENV_VARIABLE: &str = "STREAMGAUGE_VENV";
 const PEERS: &str = "crates/bench/peers/requirements.txt";
 /// The pinned reader of our sketches.
 const INTEROP: &str = "tests/interop/requirements.txt";
+/// The pinned driver of the browser.
+const DASHBOARD: &str = "tests/dashboard/requirements.txt";
+/// Programs of the system that the suite of the dashboard looks with, and their packages.
+const LOOKS_WITH: [(&str, &str); 2] = [("chromium", "chromium"), ("promtool", "prometheus")];
 /// The oldest Java that Spark 4 runs on, and its package.
 const JAVA_MIN: u32 = 17;
 const JAVA_PACKAGE: &str = "openjdk-17-jre-headless";
@@ -25,17 +30,27 @@ pub fn run(root: &Path, tests_only: bool) -> Result<()> {
     if !shell::exists("python3") {
         bail!("python3 is missing: install Python 3.9 or newer, then run this again");
     }
-    if shell::exists("zstd") {
-        eprintln!("setup: zstd is there");
-    } else {
-        install_package(root, "zstd")?;
+    for program in ["zstd", "strace"] {
+        if shell::exists(program) {
+            eprintln!("setup: {program} is there");
+        } else {
+            install_package(root, program)?;
+        }
     }
     if java_version(root) >= Some(JAVA_MIN) {
         eprintln!("setup: Java is there");
     } else {
         install_package(root, JAVA_PACKAGE)?;
     }
+    for (program, package) in LOOKS_WITH {
+        if shell::exists(program) {
+            eprintln!("setup: {program} is there");
+        } else {
+            install_package(root, package)?;
+        }
+    }
     install_pins(root, INTEROP)?;
+    install_pins(root, DASHBOARD)?;
     if tests_only {
         eprintln!("setup: peers of the bench left out");
         return Ok(());
@@ -54,6 +69,14 @@ pub fn interop_python(root: &Path) -> Result<PathBuf> {
         bail!("missing Java {JAVA_MIN} or newer: run `cargo xtask setup --tests-only` first");
     }
     python_with(root, INTEROP)
+}
+
+/// The Python that drives a browser, on a machine that has one and promtool, or why there is none.
+pub fn dashboard_python(root: &Path) -> Result<PathBuf> {
+    if let Some((program, _)) = LOOKS_WITH.iter().find(|(program, _)| !shell::exists(program)) {
+        bail!("missing {program}: run `cargo xtask setup --tests-only` first");
+    }
+    python_with(root, DASHBOARD)
 }
 
 fn python_with(root: &Path, requirements: &str) -> Result<PathBuf> {
@@ -154,9 +177,11 @@ mod tests {
 
     #[test]
     fn every_peer_is_pinned_to_one_version() {
-        for (requirements, names) in
-            [(PEERS, &["duckdb==", "datafusion==", "pyarrow=="][..]), (INTEROP, &["pyspark==", "py4j=="])]
-        {
+        for (requirements, names) in [
+            (PEERS, &["duckdb==", "datafusion==", "pyarrow=="][..]),
+            (INTEROP, &["pyspark==", "py4j=="]),
+            (DASHBOARD, &["playwright=="]),
+        ] {
             let pins = pins(&crate::root(), requirements).unwrap();
             for name in names {
                 assert_eq!(pins.iter().filter(|pin| pin.starts_with(name)).count(), 1, "{name} in {pins:?}");

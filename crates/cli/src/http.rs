@@ -4,10 +4,11 @@ use crate::origins::{self, Measured};
 use crate::work::{Opened, secret};
 use crate::{Trouble, say};
 use engine::moment::Reader;
-use plan::{About, InputKind};
+use plan::query::{Database, Options};
+use plan::{About, InputKind, SecretAt, ServeTls};
 use runtime::inbox::{Inbox, Settings};
 use runtime::{Input, Lives, Received};
-use serve::{Behind, Listen, Server};
+use serve::{Behind, Listen, Role, Server, Tls, Tokens};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -32,6 +33,28 @@ pub struct Door {
 pub fn listens(opened: &Opened<'_>) -> bool {
     opened.pipeline.serve.is_some()
         || opened.pipeline.inputs.iter().any(|input| input.kind == InputKind::Http)
+}
+
+/// The tokens of a secret, one a line.
+fn lines_of(at: &SecretAt, key: &str, opened: &Opened<'_>) -> Result<Vec<String>, Trouble> {
+    let wrong = |why: String| Trouble::question(format!("the `{key}` of `serve` {why}"));
+    let bytes = secret(at, opened.path, &opened.overrides).map_err(wrong)?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong("is no text".into()))?;
+    let lines: Vec<String> =
+        text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(String::from).collect();
+    if lines.is_empty() { Err(wrong("is empty".into())) } else { Ok(lines) }
+}
+
+/// Certificate and key from beside the pipeline file.
+fn certificate(tls: &ServeTls, opened: &Opened<'_>) -> Result<Tls, Trouble> {
+    let read = |key: &str, path: &str| {
+        let at = SecretAt::File(path.into());
+        secret(&at, opened.path, &opened.overrides)
+            .map_err(|why| Trouble::question(format!("the `{key}` of `tls` of `serve`, `{path}`, {why}")))
+    };
+    let (certificate, key) = (read("cert", &tls.certificate)?, read("key", &tls.key)?);
+    Tls::new(&certificate, &key)
+        .map_err(|why| Trouble::question(format!("the `tls` of `serve` does not serve: {why}")))
 }
 
 impl Inboxes {
@@ -165,18 +188,25 @@ impl Inboxes {
             return Ok(None);
         }
         let settings = opened.pipeline.serve.clone().unwrap_or_default();
-        let token = settings.token.as_ref().map(|at| {
-            let bytes = secret(at, opened.path, &opened.overrides);
-            let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is no text".to_string()));
-            match text.map(|text| text.trim_end_matches(['\r', '\n']).to_string()) {
-                Ok(text) if text.is_empty() => Err(Trouble::question("the `token` of `serve` is empty")),
-                Ok(text) => Ok(text),
-                Err(why) => Err(Trouble::question(format!("the `token` of `serve` {why}"))),
+        let mut tokens = Tokens::none();
+        let kept = [
+            ("token", &settings.tokens.all, Role::Admin),
+            ("read_token", &settings.tokens.read, Role::Read),
+            ("ingest_token", &settings.tokens.ingest, Role::Ingest),
+        ];
+        for (key, at, role) in kept {
+            for token in
+                at.iter().map(|at| lines_of(at, key, opened)).collect::<Result<Vec<_>, _>>()?.concat()
+            {
+                tokens = tokens.with(token, role);
             }
-        });
+        }
+        let tls = settings.tls.as_ref().map(|tls| certificate(tls, opened)).transpose()?;
         Ok(Some(Listen {
             address: settings.listen,
-            token: token.transpose()?,
+            tokens,
+            tls,
+            base: settings.base,
             body_bytes_max: settings.body_bytes_max,
             ..Listen::default()
         }))
@@ -194,10 +224,13 @@ impl Inboxes {
         let sources: Vec<serve::Source> = self.0.iter().filter_map(source).collect();
         let store = state.map(|state| origins::store(opened, state)).transpose()?;
         let (store, measured) = store.unzip();
-        let reader = Some(Arc::clone(lives) as Arc<dyn Reader>);
-        let server = Server::start(listen.clone(), Behind { sources, origins: store, reader })
-            .map_err(Trouble::environment)?;
-        say(format_args!("listening on http://{}", server.address()));
+        let reader = Arc::clone(lives) as Arc<dyn Reader>;
+        let options = Options { views: opened.pipeline.views.clone(), ..Options::default() };
+        let database = Some(Database::new(Arc::clone(&reader), options));
+        let behind = Behind { sources, origins: store, reader: Some(reader), database };
+        let server = Server::start(listen.clone(), behind).map_err(Trouble::environment)?;
+        let scheme = if listen.tls.is_some() { "https" } else { "http" };
+        say(format_args!("listening on {scheme}://{}{}", server.address(), listen.base));
         server.set_ready(true);
         Ok(Door { server, listen, sources: self.names(), measured })
     }

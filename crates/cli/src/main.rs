@@ -84,6 +84,13 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    #[cfg(feature = "sabotage")]
+    if let Ok(bug) = std::env::var("STREAMGAUGE_SABOTAGE")
+        && !sabotage::begin(&bug)
+    {
+        say(format_args!("error: there is no bug called `{bug}`"));
+        return ExitCode::from(2);
+    }
     let cli = Cli::parse();
     let outcome = match cli.verb {
         Verb::Demo(args) => demo::demo(&args),

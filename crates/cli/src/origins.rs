@@ -11,6 +11,7 @@ use plan::{Override, Pipeline, Problems};
 use runtime::Finished;
 use runtime::checkpoint::{About, Manifest, PaneShelf};
 use runtime::origins::{OriginLimits, Origins, names, read};
+use sabotage::{Bug, planted};
 use sketch::Limits;
 use std::cell::RefCell;
 use std::path::Path;
@@ -126,6 +127,11 @@ impl Merged {
         for name in names(directory, &source.name) {
             match site(directory, &name, source, ours) {
                 Ok((site, state, shelf)) => {
+                    if planted(Bug::OriginAdded)
+                        && let Ok((_, again, _)) = self::site(directory, &name, source, ours)
+                    {
+                        let _ = merged.take(source, again);
+                    }
                     let mark = read_any(&state).then(|| state.watermark());
                     match merged.take(source, state) {
                         Ok(()) => {

@@ -19,7 +19,7 @@ impl Progress {
         }
         let total: Option<u64> = match input {
             Input::Files(files) => files.iter().map(|f| f.size_bytes).sum(),
-            Input::Follow(_) | Input::Received(_) => None,
+            Input::Follow(_) | Input::Received(_) | Input::Given(_) => None,
         };
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         let template = match total {

@@ -13,6 +13,7 @@ use crate::doubt::Misjudged;
 use crate::restore::WEIGHT_SUM_MAX;
 use crate::spec::{Later, Level, Source, TimeFrom, TimeSpec};
 use crate::time::{Span, TIME_MAX, Time};
+use sabotage::{Bug, planted};
 use sketch::{DecodeError, Reader};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -259,7 +260,8 @@ impl Intake {
         let mut partition = self.partitions.remove(&id).unwrap_or_default();
         // A file that has grown since it was read to its end.
         partition.finished = false;
-        let out = if partition.clock.is_some() {
+        // Without rows there is nothing that could wait for a clock.
+        let out = if partition.clock.is_some() || batch.rows == 0 {
             vec![self.judge(&time, id, &mut partition, batch)]
         } else if let Some(clock) = partition.first_clock(&time, &batch) {
             partition.held.push(batch);
@@ -411,6 +413,7 @@ impl Intake {
             .filter(|(other, p)| **other != id && !p.finished)
             .map(|(_, p)| p.clock.map(|c| c.minus(lateness)))
             .min()
+            .map(|others| if planted(Bug::WatermarkIsMaximum) { Some(Time(i64::MAX)) } else { others })
     }
 
     /// Raises the source's watermark as far as the other partitions allow, and marks the pane boundary it crosses.

@@ -38,6 +38,12 @@ pub trait Reader: Send + Sync {
     /// # Errors
     /// A sentence that says why there is none, and what to do.
     fn moment(&self, source: usize) -> Result<Arc<Moment>, String>;
+
+    /// Where the records of a source are that were set aside, for people; `None` where they are only counted.
+    fn quarantine(&self, source: usize) -> Option<String> {
+        let _ = source;
+        None
+    }
 }
 
 impl Moment {
@@ -51,7 +57,19 @@ impl Moment {
     ) -> Moment {
         let shards = frozen.into_iter().map(|shard| shard.thaw(&source)).collect();
         let verdicts = judge.verdicts(source.confidence);
-        Moment { shards, verdicts, sessions: judge.still_sessions(), tally, watermark, source }
+        Moment::of(source, shards, tally, verdicts, judge.still_sessions(), watermark)
+    }
+
+    /// The moment of machines that stand still.
+    pub(crate) fn of(
+        source: Arc<Source>,
+        shards: Vec<Shard>,
+        tally: Tally,
+        verdicts: Verdicts,
+        sessions: Vec<Sessions>,
+        watermark: Option<Time>,
+    ) -> Moment {
+        Moment { source, shards, tally, verdicts, sessions, watermark }
     }
 
     /// What it was measured by.

@@ -16,6 +16,7 @@ use crate::freezable::Freezable;
 use crate::groups::{Groups, OTHER};
 use crate::spec::{Kind, Level, Measure, Metric, Window};
 use crate::time::{Span, Time};
+use sabotage::{Bug, planted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -132,7 +133,10 @@ impl Series {
                 let pane = rung.panes.entry(start).or_default().here.get_mut();
                 pane.cells.fold(what, rows, range.clone());
                 if closed {
-                    for row in range.clone() {
+                    if planted(Bug::LateFoldedTwice) {
+                        pane.cells.fold(what, rows, range.clone());
+                    }
+                    for row in range.clone().filter(|_| !planted(Bug::RevisionNotRaised)) {
                         *pane.revisions.entry(rows.groups.map_or(OTHER, |g| g[row])).or_default() += 1;
                     }
                     if rung.held_from.is_some() {
@@ -171,14 +175,13 @@ impl Series {
                 }
             }
             rung.closed_to = rung.closed_to.max(Some(watermark));
-            while let Some((&start, _)) = rung.panes.first_key_value()
-                && !rung.level.retains(start, watermark)
-                && !rung.holds(start)
-            {
-                rung.panes.remove(&start);
-                rung.dropped += 1;
-            }
+            rung.drop_old(watermark);
         }
+    }
+
+    /// Drops what was kept at this watermark only because it had yet to leave.
+    pub(crate) fn let_go(&mut self, watermark: Time) {
+        self.ladder.iter_mut().for_each(|rung| rung.drop_old(watermark));
     }
 
     /// Moves the cells of groups that are no longer kept apart into the other group. Panes without any stay untouched, and so
@@ -430,6 +433,17 @@ impl Rung {
     fn holds(&self, start: Time) -> bool {
         self.held_from.is_some_and(|from| start.plus(self.level.size) > from)
             || self.corrected.contains(&start)
+    }
+
+    /// Drops the panes that are too old and have left, where they do.
+    fn drop_old(&mut self, watermark: Time) {
+        while let Some((&start, _)) = self.panes.first_key_value()
+            && !self.level.retains(start, watermark)
+            && !self.holds(start)
+        {
+            self.panes.remove(&start);
+            self.dropped += 1;
+        }
     }
 
     /// Whether the pane that starts here is a part of the next coarser one already.

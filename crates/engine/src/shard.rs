@@ -20,6 +20,7 @@ use crate::series::{Role, Series};
 use crate::spec::{Kind, Measure, Metric, Source};
 use crate::time::{Span, Time};
 use arrow_array::Array;
+use sabotage::{Bug, planted};
 use sketch::Token;
 use std::ops::Range;
 use std::sync::Arc;
@@ -276,6 +277,15 @@ impl Shard {
         }
     }
 
+    /// Drops panes that were kept only because they had yet to leave: what is left does not depend on when they did.
+    pub fn let_go(&mut self) {
+        let Some(watermark) = self.watermark else { return };
+        self.sets
+            .iter_mut()
+            .flat_map(|set| set.series.iter_mut())
+            .for_each(|series| series.let_go(watermark));
+    }
+
     /// What was corrected so far leaves with the copies that are frozen from now on.
     pub fn corrections_leave(&mut self) {
         self.sets.iter_mut().flat_map(|set| set.series.iter_mut()).for_each(Series::corrections_leave);
@@ -525,7 +535,10 @@ fn runs(times: &[Time], range: Range<usize>, size: Span) -> Vec<(Time, Range<usi
     let mut out = Vec::new();
     let mut row = range.start;
     while row < range.end {
-        let start = times[row].floor_to(size);
+        let mut start = times[row].floor_to(size);
+        if planted(Bug::PaneOffByOne) {
+            start = times[row].plus(Span(1_000_000)).floor_to(size).max(start);
+        }
         let end = start.plus(size);
         let first = row;
         while row < range.end && times[row] >= start && times[row] < end {

@@ -7,6 +7,7 @@ mod file;
 
 use crate::intake::Tally;
 use crate::judge::Judge;
+use crate::moment::Moment;
 use crate::outlet::Outlet;
 use crate::restore::{RestoreError, WEIGHT_SUM_MAX, read_section, write_section};
 use crate::series::{Role, Series, optional_time};
@@ -15,6 +16,7 @@ use crate::spec::{Measure, Source};
 use crate::time::Time;
 use sketch::{Limits, Reader};
 use std::fmt;
+use std::sync::Arc;
 
 pub use file::{FileError, MAGIC, Saved, StateFile};
 
@@ -95,6 +97,13 @@ impl State {
         Outlet::new(source, vec![self.shard], self.tally, self.watermark)
             .with_verdicts(verdicts)
             .with_sessions(sessions)
+    }
+
+    /// The state as a moment of its source, to be asked one metric at a time.
+    pub fn into_moment(mut self, source: Arc<Source>) -> Moment {
+        let sessions = self.judge.still_sessions();
+        let verdicts = self.judge.verdicts(source.confidence);
+        Moment::of(source, vec![self.shard], self.tally, verdicts, sessions, self.watermark)
     }
 
     /// What was read and how it was judged.

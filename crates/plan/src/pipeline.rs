@@ -10,11 +10,12 @@ use crate::file::overrides::Override;
 use crate::file::serve::Serve;
 use crate::file::source::SourceTable;
 use crate::file::values::unknown_name;
-use crate::file::{self, File, tree};
+use crate::file::{self, File, tree, view};
 use crate::input::{Input, InputKind};
 use crate::measure::{QUANTILES_DEFAULT, What};
 use crate::places::{About, Places, SourcePlaces};
 use crate::problem::{Placed, Problem, Problems, listed};
+use crate::query::View;
 use crate::secret::{self, Fetch};
 use crate::sink::{self, Sink};
 use engine::judge::recent::RecentSize;
@@ -37,6 +38,8 @@ pub struct Pipeline {
     pub inputs: Vec<Input>,
     /// Where closed panes go.
     pub sinks: Vec<Sink>,
+    /// Queries with a name.
+    pub views: Vec<View>,
     /// How a state is kept where one is.
     pub checkpoint: Checkpoint,
     /// What is done over HTTP; `None` when nothing is.
@@ -142,6 +145,7 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
     let inputs = inputs(&name, &file.sources, problems);
     // A metric that was not understood would be missed here once more.
     let sinks = if problems.is_empty() { sink::build(&file.sinks, &sources, problems) } else { Vec::new() };
+    let views = if problems.is_empty() { view::build(&file.views, &sources, problems) } else { Vec::new() };
     let spec = Spec { name, memory_bytes: file.memory_bytes, sources };
     let checkpoint = file.checkpoint;
     let takes = inputs.iter().any(|input| input.kind == InputKind::Http);
@@ -151,6 +155,7 @@ fn build(file: File, file_name: &str, problems: &mut Problems) -> Pipeline {
         programs,
         inputs,
         sinks,
+        views,
         checkpoint,
         serve,
         choices,

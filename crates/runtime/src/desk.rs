@@ -11,7 +11,7 @@ use engine::intake::{Intake, Judged};
 use engine::judge::Judge;
 use engine::spec::{BadPolicy, Later, Source};
 use std::sync::mpsc::SyncSender;
-use std::time::Instant;
+use std::time::Duration;
 
 /// What sees blocks one after the other.
 pub struct Desk {
@@ -25,7 +25,8 @@ pub struct Desk {
     pub head: Vec<u8>,
     /// To whom states go that are to be kept; none where nothing is kept, and after the last one.
     pub cuts: Option<SyncSender<Cut>>,
-    pub last_cut: Instant,
+    /// When the last state was handed on, by the clock of the run.
+    pub last_cut: Duration,
     /// Whether anything has changed since.
     pub changed: bool,
     /// How often it has.

@@ -4,6 +4,7 @@ use crate::checkpoint::{About, PaneShelf, Restored, StateDirectory};
 use crate::inbox::Inbox;
 use crate::input::InputFile;
 use crate::live::Live;
+use crate::reader::given::Begin;
 use crate::sink::Sink;
 use engine::annotate::{Annotator, Notes};
 use engine::batch::Bad;
@@ -61,6 +62,8 @@ pub enum Input {
     Follow(Follow),
     /// What an inbox takes in.
     Received(Received),
+    /// What a simulation gives.
+    Given(Begin),
 }
 
 /// What is followed.
@@ -107,6 +110,7 @@ impl fmt::Debug for Input {
             Input::Files(files) => f.debug_tuple("Files").field(files).finish(),
             Input::Follow(follow) => f.debug_tuple("Follow").field(&follow.watch).finish(),
             Input::Received(_) => f.debug_tuple("Received").finish(),
+            Input::Given(_) => f.debug_tuple("Given").finish(),
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::RunError;
 use crate::checkpoint::{PaneShelf, Position, Restored};
+use crate::disk::{Disk, Files};
 use crate::job::{Follow, Input, Job, Keep, Resumed};
 use crate::reader::follow::Follower;
+use crate::reader::given::Giver;
 use crate::reader::received::Receiver;
 use crate::reader::{BlockReader, Feed};
 use crate::resume::Plan;
@@ -73,7 +75,8 @@ impl Start {
         let shard_bytes = job.memory_bytes.saturating_sub(verdict_bytes) / shards as u64;
         let Some(Keep { restored: Some(restored), directory, limits, .. }) = &job.keep else {
             let (feed, positions) = feed(job, job.keep.is_some().then(Vec::new), 0, progress)?;
-            let sinks = Sinks::start(job.sinks.clone(), job.keep.is_some(), &[], false)?;
+            let disk = disk_of(job);
+            let sinks = Sinks::start(disk, job.sinks.clone(), job.keep.is_some(), &[], false)?;
             let mut fresh: Vec<Shard> = (0..shards).map(|_| Shard::new(job.kept, shard_bytes)).collect();
             let shelf = job.keep.as_ref().map(|keep| keep.directory.shelf());
             shelf.into_iter().for_each(|shelf| spill(&mut fresh, shelf));
@@ -107,7 +110,16 @@ impl Start {
             bytes => whole(bytes, |r| IdleGroups::restore(job.kept, r).map_err(|error| error.to_string()))
                 .map_err(another)?,
         };
-        let sinks = Sinks::start(job.sinks.clone(), true, &manifest.sinks, !restored.damaged.is_empty())?;
+        if !restored.damaged.is_empty() {
+            directory.set_aside_later(manifest.number)?;
+        }
+        let sinks = Sinks::start(
+            disk_of(job),
+            job.sinks.clone(),
+            true,
+            &manifest.sinks,
+            !restored.damaged.is_empty(),
+        )?;
         let mut kept = restored.shards(job.kept, shard_bytes, limits).map_err(another)?;
         if kept.len() != shards {
             // Cells merge: the others begin anew, as parts of the same sums.
@@ -144,6 +156,11 @@ fn spill(shards: &mut [Shard], shelf: &Arc<PaneShelf>) {
     shards.iter_mut().for_each(|shard| shard.spill_to(shelf.clone()));
 }
 
+/// What a run writes is on one disk: that of its state.
+pub(crate) fn disk_of(job: &Job<'_>) -> Arc<dyn Disk> {
+    job.keep.as_ref().map_or_else(Files::shared, |keep| keep.directory.disk().clone())
+}
+
 /// Where the input goes on, and how far it was read. `known` is what an earlier run has read, where there is a state.
 fn feed(
     job: &Job<'_>,
@@ -164,6 +181,11 @@ fn feed(
             let positions = known.unwrap_or_default();
             let receiver = Receiver::new(source, input, &positions, next_block, progress)?;
             return Ok((Feed::Received(Box::new(receiver)), positions));
+        }
+        Input::Given(begin) => {
+            let positions = known.unwrap_or_default();
+            let giver = Giver::new(source, begin, &positions, next_block);
+            return Ok((Feed::Given(Box::new(giver)), positions));
         }
     };
     let plan = match known {

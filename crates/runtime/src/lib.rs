@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
+mod clock;
 mod desk;
+pub mod disk;
 mod error;
 pub mod inbox;
 mod input;
@@ -19,6 +21,7 @@ mod quarantine;
 mod reader;
 mod resume;
 mod sink;
+mod steps;
 mod turn;
 
 pub use error::RunError;
@@ -29,4 +32,6 @@ pub use job::{
 };
 pub use live::{Live, Lives};
 pub use pump::run;
+pub use reader::given::{Begin, Piece, Pieces};
 pub use sink::{Sink, SinkTo};
+pub use steps::Steps;

@@ -6,10 +6,11 @@
 
 use crate::RunError;
 use crate::checkpoint::{About, Cut, PaneShelf, StateDirectory};
+use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::input::reads;
 use crate::job::{Annotate, Finished, HEAD_BYTES, Input, Job, Keep, Resumed, Status};
-use crate::keep::Start;
+use crate::keep::{Start, disk_of};
 use crate::live::Live;
 use crate::parquet::columns;
 use crate::quarantine::Quarantine;
@@ -26,95 +27,33 @@ use engine::rollup::Around;
 use engine::shard::Shard;
 use engine::spec::{BadPolicy, Later, Source};
 use engine::state::{Saved, State};
+use sabotage::{Bug, planted};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Reads a source to its end. `progress` is called after every block, from any worker.
 ///
 /// # Errors
 /// The first input that cannot be read, or the quarantine that cannot be written; no answer is given then.
 pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finished<'a>, RunError> {
-    // Only one shard has seen everything before an event.
-    let shards = if job.annotate.is_some() { 1 } else { job.shards.max(1) };
-    let source = job.source;
-    let bytes = Arc::new(AtomicU64::new(0));
-    let keeps = source.bad == BadPolicy::Quarantine
-        || source.time.as_ref().is_some_and(|t| t.later == Later::Quarantine);
-    if let Input::Files(files) = &job.input
-        && keeps
-        && reads(files, &job.quarantine)
-    {
-        return Err(RunError::QuarantineIsRead(job.quarantine.display().to_string()));
-    }
-    let start = Start::new(&job, shards, bytes.clone())?;
-    let quarantine = keeps.then(|| Quarantine::at(&job.quarantine, start.quarantine)).transpose()?;
+    let workers = job.workers;
     // None waits while another one is being written: each holds what has changed since.
-    let (sender, cuts) = sync_channel(0);
-    let (directory, about) = match job.keep {
-        Some(Keep { directory, about, restored, .. }) => {
-            drop(restored);
-            (Some(directory), about)
-        }
-        None => (None, About::default()),
-    };
-    let keep = directory.is_some();
-    let shelf = directory.as_ref().map(|directory| directory.shelf().clone());
-    let release = match &job.input {
-        Input::Received(input) => Some(Release::of(input.inbox.clone())),
-        Input::Files(_) | Input::Follow(_) => None,
-    };
-    let pump = Pump {
-        source,
-        kept: job.kept,
-        to_the_end: matches!(job.input, Input::Files(_)),
-        is_kept: keep,
-        reader: Mutex::new(start.feed),
-        read_turn: Turn::default(),
-        desk: Mutex::new(Desk {
-            intake: start.intake,
-            judge: start.judge,
-            quarantine,
-            positions: start.positions,
-            first_bad: None,
-            seen: start.seen,
-            head: Vec::new(),
-            cuts: keep.then_some(sender),
-            last_cut: Instant::now(),
-            changed: false,
-            changes: 0,
-            put_off: 0,
-            sinks: start.sinks,
-            idle: start.idle,
-        }),
-        intake_turn: Turn::default(),
-        every: job.every,
-        shelf,
-        shard_bytes: job.memory_bytes / shards as u64,
-        pressed: AtomicBool::new(false),
-        program: job.program,
-        annotate: job.annotate,
-        shards: start.shards.into_iter().map(Mutex::new).collect(),
-        save: job.save,
-        failure: Mutex::new(None),
-        bytes,
-        events: AtomicU64::new(0),
-        progress,
-    };
-    let workers = job.workers.clamp(1, shards) as u64;
-    match (directory, &job.live) {
+    let live = job.live.clone();
+    let (pump, writer, resumed) = Pump::begin(job, progress, Clock::real(), 0)?;
+    let workers = workers.clamp(1, pump.shards.len()) as u64;
+    match (writer, live) {
         (None, None) if workers == 1 => pump.work(0, 1),
-        (directory, live) => std::thread::scope(|scope| {
-            let (pump, about) = (&pump, &about);
-            let _end = live.as_deref().map(|live| {
-                scope.spawn(|| live.answer(&|changes| pump.show(live.source(), changes)));
+        (writer, live) => std::thread::scope(|scope| {
+            let (pump, live) = (&pump, live.as_deref());
+            let _end = live.map(|live| {
+                scope.spawn(move || live.answer(&|changes| pump.show(live.source(), changes)));
                 EndLive(live)
             });
             let hands: Vec<_> =
                 (1..workers).map(|hand| scope.spawn(move || pump.work(hand, workers))).collect();
-            let writer = directory
-                .map(|directory| scope.spawn(move || pump.write_commits(directory, about, cuts, release)));
+            let writer = writer.map(|writer| scope.spawn(move || pump.write_commits(writer)));
             pump.work(0, workers);
             // A panic in a worker is one of the run.
             hands
@@ -126,10 +65,33 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
             }
         }),
     }
-    pump.finish(start.resumed)
+    pump.finish(resumed)
 }
 
-struct Pump<'a, 'p> {
+/// What one worker has in hand.
+pub(crate) struct Hand {
+    turn: u64,
+    workers: u64,
+    decoder: Option<(u32, Decoder)>,
+    buffer: Vec<u8>,
+}
+
+impl Hand {
+    /// That of a worker of so many.
+    pub fn new(hand: u64, workers: u64) -> Hand {
+        Hand { turn: hand, workers, decoder: None, buffer: Vec::new() }
+    }
+}
+
+/// What who writes commits has in hand.
+pub(crate) struct Writer<'a> {
+    pub directory: &'a mut StateDirectory,
+    about: About,
+    pub cuts: Receiver<Cut>,
+    release: Option<Release>,
+}
+
+pub(crate) struct Pump<'a, 'p> {
     source: &'a Source,
     kept: &'a Source,
     program: Option<Arc<dyn Compute>>,
@@ -144,10 +106,11 @@ struct Pump<'a, 'p> {
     intake_turn: Turn,
     /// Time between two commits.
     every: Duration,
-    /// Where closed panes go that memory has no room for.
-    shelf: Option<Arc<PaneShelf>>,
+    clock: Clock,
     /// What a shard may take.
     shard_bytes: u64,
+    /// Where closed panes go that memory has no room for.
+    shelf: Option<Arc<PaneShelf>>,
     /// Raised when a shard is nearly full: panes that can leave should.
     pressed: AtomicBool,
     shards: Vec<Mutex<Shard>>,
@@ -158,48 +121,126 @@ struct Pump<'a, 'p> {
     progress: &'p (dyn Fn(Status) + Sync),
 }
 
-impl<'a> Pump<'a, '_> {
+impl<'a, 'p> Pump<'a, 'p> {
+    /// Everything that a run needs but threads. Of cuts, so many wait for who writes them.
+    pub fn begin(
+        job: Job<'a>,
+        progress: &'p (dyn Fn(Status) + Sync),
+        clock: Clock,
+        cuts_waiting: usize,
+    ) -> Result<(Pump<'a, 'p>, Option<Writer<'a>>, Option<Resumed>), RunError> {
+        // Only one shard has seen everything before an event.
+        let shards = if job.annotate.is_some() { 1 } else { job.shards.max(1) };
+        let source = job.source;
+        let bytes = Arc::new(AtomicU64::new(0));
+        let keeps = source.bad == BadPolicy::Quarantine
+            || source.time.as_ref().is_some_and(|t| t.later == Later::Quarantine);
+        if let Input::Files(files) = &job.input
+            && keeps
+            && reads(files, &job.quarantine)
+        {
+            return Err(RunError::QuarantineIsRead(job.quarantine.display().to_string()));
+        }
+        let start = Start::new(&job, shards, bytes.clone())?;
+        let at = |path| Quarantine::at(disk_of(&job), path, start.quarantine);
+        let quarantine = keeps.then(|| at(&job.quarantine)).transpose()?;
+        let (sender, cuts) = sync_channel(cuts_waiting);
+        let release = match &job.input {
+            Input::Received(input) => Some(Release::of(input.inbox.clone())),
+            Input::Files(_) | Input::Follow(_) | Input::Given(_) => None,
+        };
+        let writer = job.keep.map(|Keep { directory, about, .. }| Writer { directory, about, cuts, release });
+        let is_kept = writer.is_some();
+        let shelf = writer.as_ref().map(|writer| writer.directory.shelf().clone());
+        let desk = Desk {
+            intake: start.intake,
+            judge: start.judge,
+            quarantine,
+            positions: start.positions,
+            first_bad: None,
+            seen: start.seen,
+            head: Vec::new(),
+            cuts: is_kept.then_some(sender),
+            last_cut: clock.now(),
+            changed: false,
+            changes: 0,
+            put_off: 0,
+            sinks: start.sinks,
+            idle: start.idle,
+        };
+        let pump = Pump {
+            source,
+            kept: job.kept,
+            to_the_end: matches!(job.input, Input::Files(_)),
+            is_kept,
+            reader: Mutex::new(start.feed),
+            read_turn: Turn::default(),
+            desk: Mutex::new(desk),
+            intake_turn: Turn::default(),
+            every: job.every,
+            clock,
+            shard_bytes: job.memory_bytes / shards as u64,
+            shelf,
+            pressed: AtomicBool::new(false),
+            program: job.program,
+            annotate: job.annotate,
+            shards: start.shards.into_iter().map(Mutex::new).collect(),
+            save: job.save,
+            failure: Mutex::new(None),
+            bytes,
+            events: AtomicU64::new(0),
+            progress,
+        };
+        Ok((pump, writer, start.resumed))
+    }
+
     /// The life of one worker of so many.
     fn work(&self, hand: u64, workers: u64) {
         let _guard = BreakOnPanic(self);
-        let mut decoder: Option<(u32, Decoder)> = None;
-        let mut buffer = Vec::new();
-        let mut turn = hand;
-        loop {
-            if !self.read_turn.wait(turn) {
-                return;
-            }
-            let head = lock(&self.reader).next(&mut buffer);
-            self.read_turn.pass();
-            let head = match head {
-                Ok(Some(head)) => head,
-                Ok(None) => return,
-                Err(error) => return self.fail(error),
-            };
-            let batch = self.decode(&mut decoder, &head, &buffer);
-            if !self.intake_turn.wait(turn) {
-                return;
-            }
-            let own = match batch {
-                Ok(batch) => self.judge(&head, &buffer, batch),
-                Err(error) => {
-                    self.fail(error);
-                    None
-                }
-            };
-            // The shard is locked before the turn is passed on, so that it sees blocks in order.
-            let shard = own.map(|judged| (self.shard_of(head.number), judged));
-            self.intake_turn.pass();
-            if let Some((mut shard, judged)) = shard {
-                self.fold(&mut shard, &judged);
-                // Where closed panes can go to disk they need not leave the pipeline for it.
-                if self.shelf.is_none() && shard.looked_at_bytes() > self.shard_bytes / 4 * 3 {
-                    self.pressed.store(true, Ordering::Relaxed);
-                }
-                self.report(judged.batch.rows as u64, &shard);
-            }
-            turn += workers;
+        let mut hand = Hand::new(hand, workers);
+        while self.turn(&mut hand) {}
+    }
+
+    /// One block; false when there is none for this worker any more.
+    pub fn turn(&self, hand: &mut Hand) -> bool {
+        let Hand { turn, workers, decoder, buffer } = hand;
+        if !self.read_turn.wait(*turn) {
+            return false;
         }
+        let head = lock(&self.reader).next(buffer);
+        self.read_turn.pass();
+        let head = match head {
+            Ok(Some(head)) => head,
+            Ok(None) => return false,
+            Err(error) => {
+                self.fail(error);
+                return false;
+            }
+        };
+        let batch = self.decode(decoder, &head, buffer);
+        if !self.intake_turn.wait(*turn) {
+            return false;
+        }
+        let own = match batch {
+            Ok(batch) => self.judge(&head, buffer, batch),
+            Err(error) => {
+                self.fail(error);
+                None
+            }
+        };
+        // The shard is locked before the turn is passed on, so that it sees blocks in order.
+        let shard = own.map(|judged| (self.shard_of(head.number), judged));
+        self.intake_turn.pass();
+        if let Some((mut shard, judged)) = shard {
+            self.fold(&mut shard, &judged);
+            // Where closed panes can go to disk they need not leave the pipeline for it.
+            if self.shelf.is_none() && shard.looked_at_bytes() > self.shard_bytes / 4 * 3 {
+                self.pressed.store(true, Ordering::Relaxed);
+            }
+            self.report(judged.batch.rows as u64, &shard);
+        }
+        *turn += *workers;
+        true
     }
 
     /// Block n goes whole to shard n mod S.
@@ -249,9 +290,13 @@ impl<'a> Pump<'a, '_> {
 
     /// At the intake, in turn: judges a batch. Gives back this block's own; earlier ones that were held until now
     /// are folded here, under the turn, because their workers have gone on.
-    fn judge(&self, head: &BlockHead, bytes: &[u8], batch: Option<Batch>) -> Option<Judged> {
+    fn judge(&self, head: &BlockHead, bytes: &[u8], mut batch: Option<Batch>) -> Option<Judged> {
         let mut desk = lock(&self.desk);
         self.forget_idle(&mut desk);
+        let early = planted(Bug::PositionBeforeState) && desk.positions.len() > head.file.partition as usize;
+        if early && let Some(batch) = &mut batch {
+            desk.enter(head, bytes.last() == Some(&b'\n'), batch);
+        }
         self.cut_or_flush(&mut desk, head.number);
         for news in &head.news {
             self.hear(&mut desk, news);
@@ -269,7 +314,9 @@ impl<'a> Pump<'a, '_> {
         if desk.head.is_empty() {
             desk.head = bytes[..bytes.len().min(HEAD_BYTES)].to_vec();
         }
-        desk.enter(head, bytes.last() == Some(&b'\n'), &mut batch);
+        if !early {
+            desk.enter(head, bytes.last() == Some(&b'\n'), &mut batch);
+        }
         if let Err(error) = desk.set_bad_aside(self.source, &head.file, &batch) {
             self.fail(error);
             return None;
@@ -367,7 +414,7 @@ impl<'a> Pump<'a, '_> {
         if !kept && desk.sinks.is_empty() || desk.intake.holds_rows() {
             return;
         }
-        if desk.changed && desk.last_cut.elapsed() >= self.every {
+        if desk.changed && self.clock.now().saturating_sub(desk.last_cut) >= self.every {
             self.cut(desk, next_block);
         } else if desk.sinks.is_full(desk.intake.boundary()) || self.pressed.swap(false, Ordering::Relaxed) {
             self.flush(desk, false);
@@ -403,13 +450,14 @@ impl<'a> Pump<'a, '_> {
         if at_end {
             sinks.take_rest(&shards, &around);
         }
+        self.shards.iter().for_each(|shard| lock(shard).let_go());
     }
 
     /// Writes what leaves, where no commit does.
     fn deliver(&self, desk: &mut Desk) {
         let deliveries = desk.sinks.deliveries();
         desk.sinks.handed_on();
-        if let Err(error) = deliveries.iter().try_for_each(Delivery::deliver) {
+        if let Err(error) = deliveries.iter().try_for_each(|delivery| delivery.deliver(desk.sinks.disk())) {
             self.fail(error);
         }
     }
@@ -418,7 +466,7 @@ impl<'a> Pump<'a, '_> {
     /// shards, so all earlier ones are folded in. While rows wait for a clock there is no such state: the next block sees.
     fn cut(&self, desk: &mut Desk, next_block: u64) {
         self.flush(desk, false);
-        (desk.last_cut, desk.changed) = (Instant::now(), false);
+        (desk.last_cut, desk.changed) = (self.clock.now(), false);
         let Some(cuts) = desk.cuts.clone() else { return self.deliver(desk) };
         let quarantine = match desk.quarantine.as_mut().map_or(Ok((0, 0)), Quarantine::settle) {
             Ok(quarantine) => quarantine,
@@ -477,10 +525,10 @@ impl<'a> Pump<'a, '_> {
     }
 
     /// After the last block: what was read is kept once more, and nothing after it.
-    fn last_cut(&self) {
+    pub fn last_cut(&self) {
         let mut desk = lock(&self.desk);
         let Some(cuts) = desk.cuts.take() else { return };
-        let failed = lock(&self.failure).is_some();
+        let failed = lock(&self.failure).is_some() || planted(Bug::LastCommitSkipped) && !self.to_the_end;
         if failed || desk.intake.holds_rows() {
             return;
         }
@@ -501,28 +549,38 @@ impl<'a> Pump<'a, '_> {
         }
     }
 
-    /// The life of who writes commits: what leaves is written when its commit is durable.
-    fn write_commits(
-        &self,
-        directory: &mut StateDirectory,
-        about: &About,
-        cuts: Receiver<Cut>,
-        mut release: Option<Release>,
-    ) {
-        for mut cut in cuts {
-            let deliveries = std::mem::take(&mut cut.deliveries);
-            let positions = cut.positions.clone();
-            let done = directory.commit(about, self.kept, cut);
-            if let Err(error) = done.and_then(|()| deliveries.iter().try_for_each(Delivery::deliver)) {
-                return self.fail(error);
-            }
-            if let Some(release) = &mut release {
-                release.committed(&positions);
+    /// The life of who writes commits: until there will be no more, or one fails.
+    fn write_commits(&self, mut writer: Writer<'_>) {
+        while let Ok(cut) = writer.cuts.recv() {
+            if self.write_commit(&mut writer, cut).is_none() {
+                return;
             }
         }
     }
 
-    fn finish(self, resumed: Option<Resumed>) -> Result<Finished<'a>, RunError> {
+    /// Writes a commit; what leaves is written when it is durable. Its number, unless something failed.
+    pub fn write_commit(&self, writer: &mut Writer<'_>, mut cut: Cut) -> Option<u64> {
+        let Writer { directory, about, release, .. } = writer;
+        let deliveries = std::mem::take(&mut cut.deliveries);
+        let positions = cut.positions.clone();
+        if planted(Bug::SinkBeforeCommit) {
+            let disk = &**directory.disk();
+            let _ = deliveries.iter().try_for_each(|delivery| delivery.deliver(disk));
+            return directory.commit(about, self.kept, cut).ok().map(|()| 0);
+        }
+        let done = directory.commit(about, self.kept, cut);
+        let deliver = |delivery: &Delivery| delivery.deliver(&**directory.disk());
+        if let Err(error) = done.and_then(|()| deliveries.iter().try_for_each(deliver)) {
+            self.fail(error);
+            return None;
+        }
+        if let Some(release) = release {
+            release.committed(&positions);
+        }
+        directory.last().map(|commit| commit.number)
+    }
+
+    pub fn finish(self, resumed: Option<Resumed>) -> Result<Finished<'a>, RunError> {
         let mut desk = lock(&self.desk);
         let released = desk.intake.finish_all();
         self.fold_all(&mut desk, released);

@@ -1,37 +1,48 @@
 //! The quarantine: records that could not be used, as NDJSON with their raw bytes, reason and position.
 
 use crate::RunError;
+use crate::disk::{Disk, DiskFile, How, holder};
 use engine::batch::Raw;
+use sabotage::{Bug, planted};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Writes one line per record set aside. The file is made when the first one comes.
 #[derive(Debug)]
 pub struct Quarantine {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
-    writer: Option<BufWriter<File>>,
+    writer: Option<BufWriter<Box<dyn DiskFile>>>,
     written: u64,
+    /// Whether it was made since it was last settled: its name is not durable then.
+    is_new: bool,
 }
 
 impl Quarantine {
     /// A quarantine at this path.
-    pub fn new(path: &Path) -> Quarantine {
-        Quarantine { path: path.to_path_buf(), writer: None, written: 0 }
+    fn new(disk: Arc<dyn Disk>, path: &Path) -> Quarantine {
+        Quarantine { disk, path: path.to_path_buf(), writer: None, written: 0, is_new: false }
     }
 
     /// One that goes on behind so many bytes, which hold so many records: what an interrupted run wrote after them is cut
     /// off, as it will be written again.
-    pub fn at(path: &Path, (bytes, records): (u64, u64)) -> Result<Quarantine, RunError> {
-        let mut quarantine = Quarantine::new(path);
+    pub fn at(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        (bytes, records): (u64, u64),
+    ) -> Result<Quarantine, RunError> {
+        let mut quarantine = Quarantine::new(disk, path);
         if bytes > 0 {
-            let go_on = || -> io::Result<BufWriter<File>> {
-                let mut file = File::options().write(true).open(path)?;
-                if file.metadata()?.len() < bytes {
+            let go_on = || -> io::Result<BufWriter<Box<dyn DiskFile>>> {
+                let mut file = quarantine.disk.open(path, How::Change)?;
+                if file.length()? < bytes {
                     return Err(io::Error::other("it is shorter than the state says"));
                 }
-                file.set_len(bytes)?;
+                if !planted(Bug::QuarantineNotCut) {
+                    file.set_length(bytes)?;
+                }
                 file.seek(SeekFrom::End(0))?;
                 Ok(BufWriter::new(file))
             };
@@ -46,7 +57,11 @@ impl Quarantine {
         let Some(writer) = &mut self.writer else { return Ok((0, self.written)) };
         let mut settle = || -> io::Result<u64> {
             writer.flush()?;
-            writer.get_ref().sync_data()?;
+            writer.get_mut().sync_data()?;
+            if self.is_new {
+                self.disk.sync_directory(&holder(&self.path))?;
+                self.is_new = false;
+            }
             writer.stream_position()
         };
         match settle() {
@@ -85,7 +100,11 @@ impl Quarantine {
     ) -> io::Result<()> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
-            None => self.writer.insert(BufWriter::new(File::create(&self.path)?)),
+            None => {
+                let file = self.disk.open(&self.path, How::New)?;
+                self.is_new = true;
+                self.writer.insert(BufWriter::new(file))
+            }
         };
         serde_json::to_writer(&mut *writer, &Line { source, file, reason, field, raw })?;
         writer.write_all(b"\n")?;

@@ -7,15 +7,17 @@
 
 use crate::RunError;
 use crate::checkpoint::{count, read_bytes, read_text, write_bytes};
+use crate::disk::{Disk, DiskFile, How, holder};
 use engine::adopt::Adoption;
 use engine::rollup::{Around, Rollups};
 use engine::shard::Shard;
 use engine::time::{Span, TIME_MAX, Time};
+use sabotage::{Bug, planted};
 use sketch::codec::write_varint;
 use sketch::{DecodeError, Reader};
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Panes of the finest level that may close before they leave: more are held back in memory.
 const PANES_HELD_MAX: i64 = 64;
@@ -58,8 +60,9 @@ impl SinkTo {
 }
 
 /// All sinks of a source.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sinks {
+    disk: Arc<dyn Disk>,
     all: Vec<Outflow>,
     /// Whether a state is kept: then only what is committed is written.
     kept: bool,
@@ -94,7 +97,13 @@ impl Sinks {
     ///
     /// # Errors
     /// A file that is there already or is not what it was, or a journal that is none.
-    pub fn start(sinks: Vec<Sink>, kept: bool, journal: &[u8], fell_back: bool) -> Result<Sinks, RunError> {
+    pub fn start(
+        disk: Arc<dyn Disk>,
+        sinks: Vec<Sink>,
+        kept: bool,
+        journal: &[u8],
+        fell_back: bool,
+    ) -> Result<Sinks, RunError> {
         let damaged = |error: DecodeError| RunError::SinkJournal(error.to_string());
         let mut entries =
             if journal.is_empty() { Vec::new() } else { read_journal(journal).map_err(damaged)? };
@@ -107,19 +116,19 @@ impl Sinks {
                 named.or_else(|| entries.iter().position(|entry| !path.is_empty() && entry.path == path));
             let entry = at.map(|at| entries.remove(at));
             let Some(entry) = entry else {
-                all.push(Outflow::begin(sink)?);
+                all.push(Outflow::begin(&*disk, sink)?);
                 continue;
             };
             let rollups =
                 Rollups::restore(sink.levels.clone(), &mut Reader::new(&entry.rollups)).map_err(damaged)?;
-            entry.recover(fell_back)?;
+            entry.recover(&*disk, fell_back)?;
             let begun = entry.path == path;
-            let outflow = if begun { Outflow::at(sink, entry) } else { Outflow::begin(sink)? };
+            let outflow = if begun { Outflow::at(sink, entry) } else { Outflow::begin(&*disk, sink)? };
             all.push(Outflow { rollups, ..outflow });
         }
         // What was leaving through sinks that are no longer there had been promised.
-        entries.iter().try_for_each(|entry| entry.recover(fell_back))?;
-        Ok(Sinks { all, kept, asked_to: None })
+        entries.iter().try_for_each(|entry| entry.recover(&*disk, fell_back))?;
+        Ok(Sinks { disk, all, kept, asked_to: None })
     }
 
     /// Whether there is none.
@@ -178,6 +187,11 @@ impl Sinks {
         }
     }
 
+    /// Where it is written.
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
     /// What is leaving.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.all.iter().filter(|outflow| !outflow.pending.is_empty()).map(|o| o.delivery(self.kept)).collect()
@@ -211,11 +225,11 @@ pub fn adopt_journal(journal: &[u8], adoption: &Adoption) -> Result<Vec<u8>, Dec
 
 impl Outflow {
     /// Nothing has left.
-    fn begin(sink: Sink) -> Result<Outflow, RunError> {
+    fn begin(disk: &dyn Disk, sink: Sink) -> Result<Outflow, RunError> {
         let rollups = Rollups::new(sink.levels.clone());
         let outflow = Outflow { sink, rollups, number: 1, offset: 0, pending: Vec::new() };
         if let Some(path) = outflow.path()
-            && path.metadata().is_ok_and(|meta| meta.len() > 0)
+            && disk.length(&path).is_ok_and(|bytes| bytes > 0)
         {
             return Err(RunError::SinkExists(path.display().to_string()));
         }
@@ -241,7 +255,7 @@ impl Outflow {
             number: self.number,
             offset: self.offset,
             rollups,
-            pending: self.pending.clone(),
+            pending: if planted(Bug::JournalNotWritten) { Vec::new() } else { self.pending.clone() },
         }
     }
 
@@ -286,7 +300,7 @@ impl Delivery {
     ///
     /// # Errors
     /// A file that is not as long as it was left, or cannot be written.
-    pub fn deliver(&self) -> Result<(), RunError> {
+    pub fn deliver(&self, disk: &dyn Disk) -> Result<(), RunError> {
         let Some((path, offset)) = &self.file else {
             let mut out = io::stdout().lock();
             return out
@@ -294,25 +308,37 @@ impl Delivery {
                 .and_then(|()| out.flush())
                 .map_err(|source| RunError::Sink { path: "standard output".into(), source });
         };
-        self.put(path, *offset).map_err(|source| RunError::Sink { path: path.display().to_string(), source })
+        let wrong = |source| RunError::Sink { path: path.display().to_string(), source };
+        self.put(disk, path, *offset).map_err(wrong)
     }
 
-    fn put(&self, path: &Path, offset: u64) -> io::Result<()> {
-        let fresh = offset == 0;
-        let mut file = File::options().create(fresh).write(true).truncate(false).open(path)?;
-        if file.metadata()?.len() != offset {
+    fn put(&self, disk: &dyn Disk, path: &Path, offset: u64) -> io::Result<()> {
+        let mut file = disk.open(path, if offset == 0 { How::ChangeOrNew } else { How::Change })?;
+        if file.length()? != offset {
             return Err(io::Error::other("somebody else has written to it"));
         }
-        file.seek(SeekFrom::Start(offset))?;
-        file.write_all(&self.bytes)?;
-        if self.durable {
-            file.sync_data()?;
-            if fresh {
-                sync_folder(path)?;
-            }
-        }
-        Ok(())
+        put_at(disk, path, &mut *file, offset, &self.bytes, self.durable)
     }
+}
+
+/// Writes bytes at a place of a file.
+fn put_at(
+    disk: &dyn Disk,
+    path: &Path,
+    file: &mut dyn DiskFile,
+    offset: u64,
+    bytes: &[u8],
+    durable: bool,
+) -> io::Result<()> {
+    file.seek(SeekFrom::Start(offset))?;
+    file.write_all(bytes)?;
+    if durable {
+        file.sync_data()?;
+        if offset == 0 {
+            disk.sync_directory(&holder(path))?;
+        }
+    }
+    Ok(())
 }
 
 /// What a commit says of a sink.
@@ -341,36 +367,60 @@ impl Entry {
     /// Brings the file to what the commit says: what was leaving is there, and nothing behind it. What stands behind the
     /// place of the commit must be what was leaving, in part or whole, or else somebody else's; but after a fall back to an
     /// older commit it is what left later, in this file and in those after it.
-    fn recover(&self, fell_back: bool) -> Result<(), RunError> {
+    fn recover(&self, disk: &dyn Disk, fell_back: bool) -> Result<(), RunError> {
         if self.path.is_empty() {
-            return Delivery { file: None, bytes: self.pending.clone(), durable: true }.deliver();
+            return Delivery { file: None, bytes: self.pending.clone(), durable: true }.deliver(disk);
         }
         let path = numbered(Path::new(&self.path), self.rotates.then_some(self.number));
         let wrong = |source| RunError::Sink { path: path.display().to_string(), source };
-        if self.offset > 0 || path.exists() {
-            let mut file = File::options().read(true).write(true).open(&path).map_err(wrong)?;
-            if file.metadata().map_err(wrong)?.len() < self.offset {
-                return Err(wrong(io::Error::other("it is shorter than the state says")));
-            }
-            let mut behind = Vec::new();
-            file.seek(SeekFrom::Start(self.offset)).map_err(wrong)?;
-            (&file).take(self.pending.len() as u64 + 1).read_to_end(&mut behind).map_err(wrong)?;
-            if !fell_back && !self.pending.starts_with(&behind) {
-                return Err(RunError::SinkExists(path.display().to_string()));
-            }
-            file.set_len(self.offset).map_err(wrong)?;
+        if self.offset > 0 || !self.pending.is_empty() || disk.length(&path).is_ok() {
+            self.recover_file(disk, &path, fell_back)?;
         }
         if self.rotates && fell_back {
             let later = (self.number + 1..).map(|number| numbered(Path::new(&self.path), Some(number)));
-            for path in later.take_while(|path| path.exists()) {
-                std::fs::remove_file(&path).map_err(wrong)?;
+            let later: Vec<PathBuf> = later.take_while(|path| disk.length(path).is_ok()).collect();
+            // From the last one on, and one after the other: if the power is cut in between, those that are left are found again.
+            for path in later.iter().rev() {
+                disk.remove(path).and_then(|()| disk.sync_directory(&holder(path))).map_err(wrong)?;
             }
+        }
+        Ok(())
+    }
+
+    fn recover_file(&self, disk: &dyn Disk, path: &Path, fell_back: bool) -> Result<(), RunError> {
+        let wrong = |source| RunError::Sink { path: path.display().to_string(), source };
+        let how = if self.offset == 0 { How::ChangeOrNew } else { How::Change };
+        let mut file = disk.open(path, how).map_err(wrong)?;
+        let bytes = file.length().map_err(wrong)?;
+        if bytes < self.offset {
+            return Err(wrong(io::Error::other("it is shorter than the state says")));
+        }
+        let mut behind = Vec::new();
+        file.seek(SeekFrom::Start(self.offset)).map_err(wrong)?;
+        (&mut file).take(self.pending.len() as u64 + 1).read_to_end(&mut behind).map_err(wrong)?;
+        if !fell_back && !left_of(&behind, &self.pending) {
+            return Err(RunError::SinkExists(path.display().to_string()));
+        }
+        // What stands there already is not taken away, not even to be put back: somebody may be reading.
+        let there = behind.iter().zip(&self.pending).take_while(|(is, should)| is == should).count();
+        let there = if planted(Bug::LinesTakenBack) { 0 } else { there };
+        if bytes > self.offset + there as u64 {
+            file.set_length(self.offset + there as u64).map_err(wrong)?;
         }
         if self.pending.is_empty() {
             return Ok(());
         }
-        Delivery { file: Some((path, self.offset)), bytes: self.pending.clone(), durable: true }.deliver()
+        // But it is written over with the same bytes: after a sync that failed what is read need not be what is on the disk, and
+        // another sync would not bring it there.
+        put_at(disk, path, &mut *file, self.offset, &self.pending, true).map_err(wrong)
     }
+}
+
+/// Whether these bytes are what a crash can leave of some that were being written: the first of them, and where the power was cut
+/// zeros for what had not come to the disk.
+fn left_of(found: &[u8], written: &[u8]) -> bool {
+    found.len() <= written.len()
+        && found.iter().zip(written).all(|(ours, theirs)| ours == theirs || *ours == 0)
 }
 
 fn read_journal(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
@@ -409,8 +459,93 @@ fn path_text(to: &SinkTo) -> String {
     }
 }
 
-/// The name of a file is durable only with the directory that holds it.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Files;
+
+    /// What stands in the file when a run goes on, with `found` behind the place of the commit.
+    fn recovered(name: &str, found: &[u8]) -> Result<Vec<u8>, RunError> {
+        let path = std::env::temp_dir().join(format!("streamgauge-{}-{name}", std::process::id()));
+        std::fs::write(&path, [b"left before\n", found].concat()).unwrap();
+        let entry = Entry {
+            name: "panes".into(),
+            path: path.display().to_string(),
+            rotates: false,
+            number: 1,
+            offset: 12,
+            rollups: Vec::new(),
+            pending: b"leaving\nnow\n".to_vec(),
+        };
+        let done = entry.recover(&Files, false).map(|()| std::fs::read(&path).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        done
+    }
+
+    #[test]
+    fn what_a_power_cut_left_of_lines_that_were_leaving_is_written_anew() {
+        let all: &[u8] = b"left before\nleaving\nnow\n";
+        for (nth, found) in
+            [&b""[..], b"leav", b"leaving\nnow\n", b"\0\0\0\0\0\0\0\0\0ow", &[0; 12]].into_iter().enumerate()
+        {
+            assert_eq!(recovered(&format!("torn-{nth}"), found).unwrap(), all, "{found:?}");
+        }
+        for (nth, found) in [&b"someone"[..], b"leaving\nnow\nmore\n", &[0; 13]].into_iter().enumerate() {
+            let error = recovered(&format!("else-{nth}"), found).unwrap_err();
+            assert!(matches!(error, RunError::SinkExists(_)), "{found:?}: {error}");
+        }
+    }
+
+    /// What stands in a file after a commit of which `pending` was leaving at byte 3, and a kill that left `found`.
+    #[cfg(unix)]
+    fn check(pending: &str, found: &str, fell_back: bool, wanted: Option<&str>) {
+        use std::os::unix::fs::FileExt;
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("sink-{}-{number}.ndjson", std::process::id()));
+        std::fs::write(&path, found).expect("a file");
+        let entry = Entry {
+            name: "out".into(),
+            path: path.display().to_string(),
+            rotates: false,
+            number: 1,
+            offset: 3,
+            rollups: Vec::new(),
+            pending: pending.into(),
+        };
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        let file = std::fs::File::options().write(true).open(&path);
+        file.and_then(|file| file.set_modified(long_ago)).expect("a time");
+        assert_eq!(entry.recover(&Files, fell_back).is_ok(), wanted.is_some(), "{found}");
+        let modified = path.metadata().and_then(|meta| meta.modified()).expect("a time");
+        // What was leaving is written over even where it stands, as nobody knows whether it is durable.
+        let untouched = wanted.is_none_or(|wanted| wanted == found && pending.is_empty());
+        assert_eq!(modified == long_ago, untouched, "{found}");
+        let is = std::fs::read_to_string(&path).expect("a file");
+        assert_eq!(is, wanted.unwrap_or(found));
+        // Again, as after a kill in the midst of it: at every length that the file can have had.
+        for length in (3..=is.len()).filter(|_| wanted.is_some()) {
+            let file = std::fs::File::options().write(true).open(&path).expect("a file");
+            file.set_len(length as u64).and_then(|()| file.write_all_at(b"x\ny", 0)).expect("it is written");
+            entry.recover(&Files, fell_back).unwrap_or_else(|error| panic!("{length} of {found}: {error}"));
+            assert_eq!(std::fs::read_to_string(&path).expect("a file"), is, "{length} of {found}");
+        }
+        std::fs::remove_file(&path).expect("it is removed");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_was_leaving_is_brought_to_its_end_and_nothing_else_is_touched() {
+        check("a\nb\n", "x\ny", false, Some("x\nya\nb\n"));
+        check("a\nb\n", "x\nya\n", false, Some("x\nya\nb\n"));
+        check("a\nb\n", "x\nya\nb\n", false, Some("x\nya\nb\n"));
+        check("", "x\ny", false, Some("x\ny"));
+        // Somebody else's, but after a fall back what left later.
+        check("a\nb\n", "x\nya\nc\n", false, None);
+        check("a\nb\n", "x\nya\nc\n", true, Some("x\nya\nb\n"));
+        check("a\nb\n", "x\nya\nb\nc\n", true, Some("x\nya\nb\n"));
+        check("", "x\nya\n", true, Some("x\ny"));
+        check("a\n", "x\n", false, None);
+    }
 }

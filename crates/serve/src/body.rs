@@ -90,7 +90,7 @@ pub(crate) async fn receive(
         return Err(Problem::too_long(bytes_max));
     }
     let mut hold = Hold::new(house);
-    let all = timeout(house.listen.body_timeout, collect(body, bytes_max, &mut hold)).await;
+    let all = timeout(house.listen.body_timeout, collect(body, (length, bytes_max), &mut hold)).await;
     let packed = all.map_err(|_| slow(house))??;
     house.counters.received_bytes.fetch_add(packed.len() as u64, Relaxed);
     if encoding == Encoding::Plain {
@@ -101,7 +101,12 @@ pub(crate) async fn receive(
     unpacked.await.unwrap_or_else(|_| Err(Problem::stopping()))
 }
 
-async fn collect(body: &mut Body, bytes_max: usize, hold: &mut Hold) -> Result<Vec<u8>, Problem> {
+/// A body as it comes. It takes no more memory than it is long, once it is whole: it may wait for the disk.
+async fn collect(
+    body: &mut Body,
+    (length, bytes_max): (Option<u64>, usize),
+    hold: &mut Hold,
+) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
@@ -112,9 +117,20 @@ async fn collect(body: &mut Body, bytes_max: usize, hold: &mut Hold) -> Result<V
             return Err(Problem::too_long(bytes_max));
         }
         hold.grow(data.len())?;
+        make_room(&mut bytes, data.len(), length);
         bytes.extend_from_slice(data);
     }
+    bytes.shrink_to_fit();
     Ok(bytes)
+}
+
+/// Makes room for so many bytes more. It grows in steps, as what is announced need not come, but not beyond what is announced.
+fn make_room(bytes: &mut Vec<u8>, more: usize, length: Option<u64>) {
+    let needed = bytes.len() + more;
+    if needed > bytes.capacity() {
+        let announced = length.map_or(usize::MAX, |length| length as usize);
+        bytes.reserve_exact((2 * needed).min(announced).max(needed) - bytes.len());
+    }
 }
 
 fn slow(house: &House) -> Problem {
@@ -157,7 +173,10 @@ fn unpack(
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         let n = match reader.read(&mut chunk) {
-            Ok(0) => return Ok((bytes, hold)),
+            Ok(0) => {
+                bytes.shrink_to_fit();
+                return Ok((bytes, hold));
+            }
             Ok(n) => n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(corrupt(&error)),
@@ -179,4 +198,36 @@ fn zstd_reader(packed: &[u8]) -> io::Result<impl Read> {
 fn corrupt(error: &io::Error) -> Problem {
     let hint = "Content-Encoding must say how the whole body is compressed";
     Problem::bad(format!("the body cannot be decompressed: {error}"), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Receives `bytes` in pieces: the room that was made in the end, and how often.
+    fn check(bytes: usize, announced: Option<u64>) -> (usize, u32) {
+        let (mut body, mut times) = (Vec::new(), 0);
+        while body.len() < bytes {
+            let piece = vec![0; (bytes - body.len()).min(13_000)];
+            let before = body.capacity();
+            make_room(&mut body, piece.len(), announced);
+            times += u32::from(body.capacity() != before);
+            body.extend_from_slice(&piece);
+        }
+        (body.capacity(), times)
+    }
+
+    #[test]
+    fn a_body_has_no_more_room_than_was_announced_and_gets_it_in_few_steps() {
+        for bytes in [1, 13_000, 13_001, 1 << 20, (1 << 20) + 1, 5_000_000] {
+            let (room, times) = check(bytes, Some(bytes as u64));
+            assert_eq!(room, bytes);
+            assert!(times <= 10, "{times} steps to {bytes}");
+            let (room, times) = check(bytes, None);
+            assert!(room <= 2 * bytes.max(13_000) && times <= 10, "{room}, {times} steps to {bytes}");
+        }
+        // What is announced need not come.
+        let (room, _) = check(100_000, Some(1 << 40));
+        assert!(room <= 300_000, "{room}");
+    }
 }

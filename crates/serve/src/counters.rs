@@ -54,6 +54,8 @@ pub(crate) struct Counters {
     /// Bytes of bodies as they came.
     pub received_bytes: AtomicU64,
     pub connections: AtomicU64,
+    /// Connections that did not come to terms about TLS.
+    pub tls_failures: AtomicU64,
     /// Streams of answers that are open.
     pub streams: AtomicU64,
     /// Turned away because there were too many.

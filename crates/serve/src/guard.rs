@@ -1,8 +1,10 @@
-//! Who may ask: a token, and no web pages of others.
+//! Who may ask: a token with a role, and no web pages of others.
 
 use crate::body::drain;
 use crate::counters::Refused;
 use crate::reply::Problem;
+use crate::roles::{Need, Role};
+use crate::routes;
 use crate::server::House;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -10,18 +12,17 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 use std::time::Instant;
-use subtle::ConstantTimeEq;
 
-/// What load balancers may see without a token.
-const OPEN: [&str; 2] = ["/health", "/ready"];
+/// The cookie that holds the token of a browser.
+pub(crate) const COOKIE: &str = "streamgauge_token";
 
 /// Lets a request through or not, and counts what became of it.
 pub(crate) async fn guard(State(house): State<Arc<House>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     // The route, and not the path: there are as many as the server has.
-    let route =
-        request.extensions().get::<MatchedPath>().map_or("other".into(), |path| path.as_str().to_string());
-    let response = match problem(&house, &request) {
+    let pattern = request.extensions().get::<MatchedPath>().cloned();
+    let pattern = pattern.as_ref().map(MatchedPath::as_str);
+    let response = match problem(&house, pattern, &request) {
         None => next.run(request).await,
         Some(problem) => {
             let (parts, mut body) = request.into_parts();
@@ -31,36 +32,70 @@ pub(crate) async fn guard(State(house): State<Arc<House>>, request: Request, nex
         }
     };
     house.counters.answer(response.status());
-    house.latency.note(&route, begun.elapsed());
+    house.latency.note(pattern.unwrap_or("other"), begun.elapsed());
     response
 }
 
-fn problem(house: &House, request: &Request) -> Option<Problem> {
-    if OPEN.contains(&request.uri().path()) {
+fn problem(house: &House, pattern: Option<&str>, request: &Request) -> Option<Problem> {
+    let (tokens, headers) = (&house.listen.tokens, request.headers());
+    let need = routes::need(pattern, &house.listen.base);
+    if need == Need::Nothing {
         return None;
     }
-    match &house.listen.token {
-        Some(token) if bears(request.headers(), token) => None,
-        Some(_) => {
+    // Without tokens whoever is on this machine may; a cookie goes with whatever a browser sends.
+    let by_browser = tokens.is_empty() || headers.get(header::AUTHORIZATION).is_none();
+    if by_browser && !matches!(*request.method(), Method::GET | Method::HEAD) && foreign(headers) {
+        let error = "a web page of another origin may not do this";
+        let hint = "let the page's own server do it, with a token";
+        return Some(Problem::new(StatusCode::FORBIDDEN, Refused::Unauthorized, error, hint));
+    }
+    if tokens.is_empty() {
+        return None;
+    }
+    let given = bearer(headers).or_else(|| cookie(headers));
+    match given.and_then(|given| tokens.role_of(given)) {
+        Some(role) if need.allows(role) => None,
+        Some(role) => {
+            let error = format!("this token may not do this: it is for {}", word(role));
+            let hint = format!("send {}", need.what());
+            Some(Problem::new(StatusCode::FORBIDDEN, Refused::Unauthorized, error, hint))
+        }
+        None => {
             let hint = "send the header `Authorization: Bearer TOKEN`";
             let error = "this needs the token of the server";
             Some(Problem::new(StatusCode::UNAUTHORIZED, Refused::Unauthorized, error, hint))
         }
-        None if request.method() != Method::GET && foreign(request.headers()) => {
-            let error = "a web page of another origin may not send events here";
-            let hint = "set a `token` and let the page's own server send them";
-            Some(Problem::new(StatusCode::FORBIDDEN, Refused::Unauthorized, error, hint))
-        }
-        None => None,
     }
 }
 
-/// Whether the one `Authorization` is this token; takes as long whatever the difference.
-fn bears(headers: &HeaderMap, token: &str) -> bool {
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Ingest => "sending events",
+        Role::Read => "asking",
+        Role::Admin => "everything",
+    }
+}
+
+/// The token of the one `Authorization`.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let Some((scheme, given)) = value.as_bytes().split_first_chunk::<7>() else { return false };
-    scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(given.trim_ascii().ct_eq(token.as_bytes()))
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, given) = value.as_bytes().split_first_chunk::<7>()?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| given.trim_ascii())
+}
+
+/// The token that a browser keeps, where nothing else was sent.
+fn cookie(headers: &HeaderMap) -> Option<&[u8]> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let pairs =
+        headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    let mut found = pairs.filter_map(|pair| {
+        let pair = pair.trim_ascii();
+        pair.strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"=")
+    });
+    found.next()
 }
 
 /// Whether a browser sends this for a page that does not come from here: without a token, any page that somebody visits
@@ -68,8 +103,10 @@ fn bears(headers: &HeaderMap, token: &str) -> bool {
 fn foreign(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return false };
     let origin = origin.to_str().unwrap_or_default();
-    let host = origin.split_once("://").map(|(_, host)| host.as_bytes());
-    host.is_none() || host != headers.get(header::HOST).map(|host| host.as_bytes())
+    let Some((_, host)) = origin.split_once("://") else { return true };
+    // A gateway says whom the browser meant; a page of others cannot say so unasked.
+    let own = [headers.get("x-forwarded-host"), headers.get(header::HOST)];
+    !own.into_iter().flatten().any(|own| own.as_bytes() == host.as_bytes())
 }
 
 #[cfg(test)]
@@ -88,7 +125,7 @@ mod tests {
     fn a_token_is_borne_once_and_whole() {
         let check = |values: &[&str], expected: bool| {
             let pairs: Vec<_> = values.iter().map(|value| (header::AUTHORIZATION, *value)).collect();
-            assert_eq!(bears(&headers(&pairs), "secret"), expected, "{values:?}");
+            assert_eq!(bearer(&headers(&pairs)) == Some(b"secret"), expected, "{values:?}");
         };
         check(&["Bearer secret"], true);
         check(&["bearer  secret"], true);
@@ -99,6 +136,20 @@ mod tests {
         check(&["Bearer secrets"], false);
         check(&["Basic secret"], false);
         check(&["Bearer secret", "Bearer secret"], false);
+    }
+
+    #[test]
+    fn a_cookie_holds_a_token_where_nothing_else_was_sent() {
+        let check = |pairs: &[(header::HeaderName, &str)], expected: Option<&str>| {
+            assert_eq!(cookie(&headers(pairs)), expected.map(str::as_bytes), "{pairs:?}");
+        };
+        check(&[(header::COOKIE, "a=b; streamgauge_token=secret; c=d")], Some("secret"));
+        check(
+            &[(header::COOKIE, "streamgauge_token2=x"), (header::COOKIE, "streamgauge_token=y")],
+            Some("y"),
+        );
+        check(&[(header::COOKIE, "streamgauge_token=x"), (header::AUTHORIZATION, "Bearer y")], None);
+        check(&[], None);
     }
 
     #[test]

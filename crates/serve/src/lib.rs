@@ -7,7 +7,7 @@
 //! those use.
 //!
 //! HTTP/1.1 on an accept loop of its own, because every wait needs a limit: for a head, for a body, for a client that does
-//! not read its answer. Bodies are held in bounded memory; what does not fit is refused at once. No TLS: a proxy has it.
+//! not read its answer. Bodies are held in bounded memory; what does not fit is refused at once. TLS by rustls, where there is a certificate.
 #![forbid(unsafe_code)]
 
 mod answers;
@@ -24,10 +24,17 @@ mod metrics;
 mod origins;
 mod patient;
 mod reply;
+mod roles;
+mod routes;
 mod server;
+mod session;
+mod sql;
 mod status;
 mod stream;
+mod tls;
 mod ui;
 
 pub use client::{Answer, Client};
+pub use roles::{Role, Tokens};
 pub use server::{Behind, Listen, ServeError, Server, Source};
+pub use tls::Tls;

@@ -125,8 +125,14 @@ fn tell_answers(
     let counts =
         matches!(metric.measure, Measure::Count) && answers.iter().all(|(window, _)| window == "all");
     let (suffix, kind) = if counts { ("_total", "counter") } else { ("", "gauge") };
-    let histogram = matches!(metric.measure, Measure::Histogram { .. });
+    let (mut histogram, mut summary) = (false, false);
+    for (_, answer) in answers {
+        histogram |= matches!(answer.reading.list, List::Buckets(_));
+        summary |= matches!(answer.reading.list, List::Quantiles(_));
+    }
     let kind = if histogram { "histogram" } else { kind };
+    // Nothing else may have a label `quantile`.
+    let kind = if summary { "summary" } else { kind };
     if let Some(mut family) = out.family(&format!("metric_{name}{suffix}"), kind, &help) {
         for (window, answer) in answers {
             each_number(source, window, answer, &mut |suffix, labels, [value, _, _]| {
@@ -140,7 +146,8 @@ fn tell_answers(
     }
     for (at, end, help) in [(1, "_low", "The lower bound of "), (2, "_high", "The upper bound of ")] {
         let help = format!("{help}streamgauge_metric_{name}{suffix}.");
-        let Some(mut family) = out.family(&format!("metric_{name}{end}"), "gauge", &help) else { continue };
+        let kind = if summary { "summary" } else { "gauge" };
+        let Some(mut family) = out.family(&format!("metric_{name}{end}"), kind, &help) else { continue };
         for (window, answer) in answers {
             each_number(source, window, answer, &mut |_, labels, numbers| {
                 put(&mut family, "", labels, numbers[at]);

@@ -71,7 +71,7 @@ fn of_requests(house: &House, out: &mut Exposition) {
             family.put("", &[("reason", word)], counters.refused(reason) as f64);
         }
     }
-    let single: [(&str, &str, &str, &AtomicU64); 9] = [
+    let single: [(&str, &str, &str, &AtomicU64); 10] = [
         ("http_received_bytes_total", "counter", "Bytes of bodies, as they came.", &counters.received_bytes),
         ("http_connections", "gauge", "Connections that are open.", &counters.connections),
         ("http_streams", "gauge", "Streams of answers that are open.", &counters.streams),
@@ -86,6 +86,12 @@ fn of_requests(house: &House, out: &mut Exposition) {
             "counter",
             "Connections that the system could not hand over.",
             &counters.accept_errors,
+        ),
+        (
+            "http_tls_failures_total",
+            "counter",
+            "Connections that did not come to terms about TLS.",
+            &counters.tls_failures,
         ),
         ("http_receiving_bytes", "gauge", "Bytes of bodies that are being received.", &house.receiving_bytes),
         (

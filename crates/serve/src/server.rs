@@ -3,19 +3,17 @@
 use crate::counters::{Counters, SourceCounters};
 use crate::latency::Latency;
 use crate::patient::Patient;
-use crate::reply::Problem;
-use crate::{answers, counters::Refused, guard, ingest, metrics, origins, status, stream, ui};
+use crate::roles::Tokens;
+use crate::routes::routes;
+use crate::tls::Tls;
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
 use engine::inbox::{Inbox, Refusal};
 use engine::moment::Reader;
 use engine::origins::Origins;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use plan::query::Database;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -23,10 +21,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 /// Longest head of a request.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -34,6 +33,10 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 const WAITERS_MAX: usize = 4 + ASKING_MAX;
 /// Questions that are answered at the same time; others wait for their turn.
 const ASKING_MAX: usize = 2;
+/// Plans of queries are deep.
+const QUERY_STACK_BYTES: usize = 8 << 20;
+/// Queries in SQL that run at the same time.
+const QUERIES_MAX: usize = 2;
 /// How long to wait when the system has no connection to hand over, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TURN_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
@@ -46,8 +49,12 @@ const TURN_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\
 pub struct Listen {
     /// Where; port 0 takes any that is free.
     pub address: SocketAddr,
-    /// What clients must send as `Authorization: Bearer TOKEN`. Without one, only this machine is listened to.
-    pub token: Option<String>,
+    /// What clients must send as `Authorization: Bearer TOKEN`. Without any, only this machine is listened to.
+    pub tokens: Tokens,
+    /// The certificate; without one connections are not encrypted.
+    pub tls: Option<Tls>,
+    /// The path below which everything is, as `/gauge`; empty is none.
+    pub base: String,
     /// Longest body, both as it comes and decompressed.
     pub body_bytes_max: usize,
     /// Bytes of bodies that are being received, of all requests together; at least twice the longest body.
@@ -72,7 +79,9 @@ impl Default for Listen {
     fn default() -> Listen {
         Listen {
             address: SocketAddr::from(([127, 0, 0, 1], 8428)),
-            token: None,
+            tokens: Tokens::none(),
+            tls: None,
+            base: String::new(),
             body_bytes_max: 8 << 20,
             receiving_bytes_max: 64 << 20,
             connections_max: 1_024,
@@ -109,6 +118,8 @@ pub struct Behind {
     pub origins: Option<Arc<dyn Origins>>,
     /// What is measured, where it may be asked.
     pub reader: Option<Arc<dyn Reader>>,
+    /// The same in SQL.
+    pub database: Option<Database>,
 }
 
 /// A server that cannot be started.
@@ -132,6 +143,9 @@ pub enum ServeError {
     /// A token that no client could send.
     #[error("the token has other than visible ASCII characters, or none: no client could send it")]
     Token,
+    /// A base path that is none.
+    #[error("the base path `{0}` is none: it begins with / and ends without, as in /gauge")]
+    Base(String),
     /// No threads.
     #[error("cannot start the threads of the server: {0}")]
     Threads(io::Error),
@@ -145,6 +159,10 @@ pub(crate) struct House {
     pub latency: Latency,
     /// Room for questions that are being answered.
     pub asking: Semaphore,
+    /// Room for queries in SQL.
+    pub querying: Semaphore,
+    /// Where those run.
+    pub queries: Handle,
     pub receiving_bytes: AtomicU64,
     pub since: Instant,
     pub ready: AtomicBool,
@@ -169,6 +187,7 @@ pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     running: Option<(Runtime, JoinHandle<()>)>,
+    queries: Option<Runtime>,
 }
 
 impl Server {
@@ -189,6 +208,14 @@ impl Server {
             .enable_all()
             .build()
             .map_err(ServeError::Threads)?;
+        // One core at most: however heavy a query is, the others go on.
+        let queries = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("sql")
+            .thread_stack_size(QUERY_STACK_BYTES)
+            .enable_time()
+            .build()
+            .map_err(ServeError::Threads)?;
         let listener = {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(listener).map_err(wrong)?
@@ -199,6 +226,8 @@ impl Server {
             counters: Counters::default(),
             latency: Latency::default(),
             asking: Semaphore::new(ASKING_MAX),
+            querying: Semaphore::new(QUERIES_MAX),
+            queries: queries.handle().clone(),
             receiving_bytes: AtomicU64::new(0),
             since: Instant::now(),
             ready: AtomicBool::new(false),
@@ -207,7 +236,7 @@ impl Server {
         });
         let (stop, stopped) = watch::channel(false);
         let task = runtime.spawn(accept(listener, house.clone(), stopped));
-        Ok(Server { house, address, stop, running: Some((runtime, task)) })
+        Ok(Server { house, address, stop, running: Some((runtime, task)), queries: Some(queries) })
     }
 
     /// Where it listens.
@@ -237,51 +266,24 @@ impl Drop for Server {
         if let Some((runtime, _)) = self.running.take() {
             runtime.shutdown_background();
         }
+        if let Some(queries) = self.queries.take() {
+            queries.shutdown_background();
+        }
     }
 }
 
 fn check(listen: &Listen) -> Result<(), ServeError> {
-    match &listen.token {
-        None if !listen.address.ip().is_loopback() => Err(ServeError::Open(listen.address)),
-        Some(token) if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Err(ServeError::Token)
-        }
-        _ => Ok(()),
+    let base = listen.base.as_str();
+    if listen.tokens.is_empty() && !listen.address.ip().is_loopback() {
+        return Err(ServeError::Open(listen.address));
     }
-}
-
-fn routes(house: &Arc<House>) -> Router {
-    Router::new()
-        .route("/v1/events", post(ingest::events))
-        .route("/v1/events/{source}", post(ingest::events_of))
-        .route("/v1/origins/{origin}/{source}/commit", post(origins::commit))
-        .route("/v1/origins/{origin}/{source}/segments/{state}/{name}", put(origins::segment))
-        .route("/v1/metrics", get(answers::list))
-        .route("/v1/metrics/{name}", get(answers::of_metric))
-        .route("/", get(ui::index))
-        .route("/ui/{name}", get(ui::part))
-        .route("/v1/stream", get(stream::stream))
-        .route("/v1/status", get(status::status))
-        .route("/health", get(metrics::health))
-        .route("/ready", get(metrics::ready))
-        .route("/metrics", get(metrics::metrics))
-        .fallback(no_path)
-        .method_not_allowed_fallback(no_method)
-        .layer(axum::middleware::from_fn_with_state(house.clone(), guard::guard))
-        .with_state(house.clone())
-}
-
-async fn no_path(State(house): State<Arc<House>>) -> Response {
-    house.counters.refuse(Refused::NotFound);
-    let hint = "there are POST /v1/events, GET /v1/metrics, /v1/status, /health, /ready, /metrics, and /v1/origins for `push`";
-    Problem::new(StatusCode::NOT_FOUND, Refused::NotFound, "there is nothing here", hint).into_response()
-}
-
-async fn no_method(State(house): State<Arc<House>>) -> Response {
-    house.counters.refuse(Refused::NotFound);
-    let hint = "POST events to /v1/events; GET all else";
-    let error = "this method is not for this path";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, Refused::NotFound, error, hint).into_response()
+    if !listen.tokens.can_be_sent() {
+        return Err(ServeError::Token);
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+    let fits =
+        base.starts_with('/') && !base.ends_with('/') && !base.contains("//") && base.chars().all(plain);
+    if base.is_empty() || fits { Ok(()) } else { Err(ServeError::Base(base.into())) }
 }
 
 /// Accepts until it is told to stop; then waits for the connections.
@@ -326,7 +328,31 @@ async fn serve(
     house.counters.connections.fetch_add(1, Relaxed);
     // Answers are short: nothing is gained by waiting for more to send.
     let _ = stream.set_nodelay(true);
-    let stream = TokioIo::new(Patient::new(stream, house.listen.answer_timeout));
+    let stream = Patient::new(stream, house.listen.answer_timeout);
+    match &house.listen.tls {
+        None => talk(TokioIo::new(stream), routes, &house, &mut stopped).await,
+        Some(tls) => {
+            let acceptor = TlsAcceptor::from(tls.config());
+            // Who does not come to terms in time, or at all, is not spoken to.
+            match timeout(house.listen.head_timeout, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => talk(TokioIo::new(stream), routes, &house, &mut stopped).await,
+                Ok(Err(_)) | Err(_) => {
+                    house.counters.tls_failures.fetch_add(1, Relaxed);
+                }
+            }
+        }
+    }
+    house.counters.connections.fetch_sub(1, Relaxed);
+    drop(slot);
+}
+
+/// HTTP over a stream.
+async fn talk(
+    stream: impl hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    routes: Router,
+    house: &House,
+    stopped: &mut watch::Receiver<bool>,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(house.listen.head_timeout)
@@ -341,8 +367,6 @@ async fn serve(
         connection.as_mut().graceful_shutdown();
         let _ = connection.await;
     }
-    house.counters.connections.fetch_sub(1, Relaxed);
-    drop(slot);
 }
 
 async fn turn_away(mut stream: TcpStream) {
@@ -356,6 +380,7 @@ async fn turn_away(mut stream: TcpStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::roles::Role;
 
     #[test]
     fn who_is_turned_away_gets_a_whole_answer() {
@@ -369,7 +394,9 @@ mod tests {
         let check = |address: &str, token: Option<&str>, fine: bool| {
             let listen = Listen {
                 address: address.parse().unwrap(),
-                token: token.map(String::from),
+                tokens: token
+                    .into_iter()
+                    .fold(Tokens::none(), |tokens, token| tokens.with(token, Role::Admin)),
                 ..Listen::default()
             };
             assert_eq!(check(&listen).is_ok(), fine, "{address} {token:?}");
@@ -380,5 +407,21 @@ mod tests {
         check("0.0.0.0:0", Some("secret"), true);
         check("127.0.0.1:0", Some(""), false);
         check("127.0.0.1:0", Some("two words"), false);
+    }
+
+    #[test]
+    fn a_base_is_a_path() {
+        for (base, fine) in [
+            ("", true),
+            ("/gauge", true),
+            ("/a/b", true),
+            ("gauge", false),
+            ("/gauge/", false),
+            ("/{x}", false),
+            ("//", false),
+        ] {
+            let listen = Listen { base: base.into(), ..Listen::default() };
+            assert_eq!(check(&listen).is_ok(), fine, "{base}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 use crate::codec::{self, DecodeError, Limits, Reader};
 use crate::family::{Any, Kind, Question};
 use crate::frequent::Counters;
+use crate::hash::KeyId;
 use crate::hll::{Distinct, LgK};
 use crate::interchange::{Cpc, TDigest};
 use crate::kll::{Kll, Search};
@@ -165,6 +166,11 @@ impl Image {
         merged.map_err(Unmergeable::Parameters)
     }
 
+    /// A sketch that was made of this one: a snapshot, under the same key.
+    pub fn made_of(&self, sketch: Any) -> Image {
+        Image { form: Form::Snapshot, key: self.key, held: Held::Any(sketch) }
+    }
+
     /// Which bytes it came in.
     pub fn form(&self) -> Form {
         self.form
@@ -308,6 +314,13 @@ impl Family {
 
 /// Version of the head of a sketch under a key.
 const KEYED_VERSION: u8 = 1;
+
+/// What stands before a snapshot of values that were hashed under a key.
+pub fn keyed_head(key: KeyId) -> [u8; 10] {
+    let mut head = [codec::kind::KEYED, KEYED_VERSION, 0, 0, 0, 0, 0, 0, 0, 0];
+    head[2..].copy_from_slice(&key.0.to_le_bytes());
+    head
+}
 
 fn is_kind(byte: u8) -> bool {
     Kind::of(byte).is_some() || byte == codec::kind::KEYED

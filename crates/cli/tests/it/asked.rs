@@ -39,6 +39,22 @@ pub fn get(address: &str, path: &str) -> (u16, Value) {
     (status, serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
+/// The status and the answer of a query.
+fn sql(address: &str, query: &str) -> (u16, Value) {
+    let mut stream = TcpStream::connect(address).expect("somebody listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
+    let length = query.len();
+    write!(
+        stream,
+        "POST /v1/sql HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{query}"
+    )
+    .expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, serde_json::from_str(answer.split_once("\r\n\r\n").expect("a body").1).unwrap_or(Value::Null))
+}
+
 /// The value of the only row, once it is this.
 fn becomes(address: &str, path: &str, expected: u64) -> Value {
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -82,6 +98,13 @@ fn what_was_read_so_far_is_answered_and_what_joins_it() {
     // The window moves on with the clock of the events.
     let answer = becomes(&at, "/v1/metrics/hits?by=&window=10m", 580);
     assert_eq!(answer["rows"][0]["start"], "1970-01-01T00:57:00Z");
+    let (status, answer) = sql(&at, "select device, value from hits('10m', by => 'device') order by device");
+    assert_eq!((status, &answer["rows"]), (200, &json!([["d0", 290], ["d1", 290]])), "{answer}");
+    let (status, answer) = sql(&at, "drop table hits");
+    assert_eq!(status, 403, "{answer}");
+    let (status, answer) = sql(&at, "select device from hit");
+    assert_eq!(status, 400, "{answer}");
+    assert!(answer["hint"].as_str().is_some_and(|hint| hint.contains("hits")), "{answer}");
     let (_, status) = get(&at, "/v1/status");
     assert_eq!(status["sources"][0]["counters"]["accepted"], 4_000, "{status}");
 

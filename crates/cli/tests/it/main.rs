@@ -19,6 +19,7 @@ mod parquet;
 mod reload;
 mod resume;
 mod run;
+mod sabotage;
 mod schema;
 mod sessions;
 mod sinks;

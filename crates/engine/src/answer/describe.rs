@@ -6,6 +6,7 @@ use crate::doubt::Doubts;
 use crate::groups::read_value;
 use crate::judge::recent::Recent;
 use crate::spec::{Kind, Measure};
+use sabotage::{Bug, planted};
 use sketch::bloom::Seen;
 use sketch::countmin::Freq;
 use sketch::exact::Sum;
@@ -102,7 +103,10 @@ pub fn seen_recently(recent: &Recent, confidence: f64) -> Reading {
 }
 
 /// An estimate of a number of things.
-fn counted(e: Estimate, sketch: String) -> Reading {
+fn counted(mut e: Estimate, sketch: String) -> Reading {
+    if planted(Bug::BoundsTooNarrow) {
+        (e.low, e.high) = ((e.low + e.value) / 2.0, (e.high + e.value) / 2.0);
+    }
     Reading {
         value: Some(Number::Int(e.value.round() as i128)),
         low: Some(Number::Int(e.low.floor() as i128)),

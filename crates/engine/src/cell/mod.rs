@@ -14,6 +14,7 @@ pub use fold::{Rows, WEIGHT_MAX, What};
 
 use crate::groups::OTHER;
 use crate::spec::{Kind, Measure};
+use sabotage::{Bug, planted};
 use sketch::Health;
 use sketch::countmin::Freq;
 use sketch::exact::{Moments, Number, Parts};
@@ -240,7 +241,7 @@ impl Cells {
         let (page, at) = place(group);
         let page = self.pages.get_mut(page).and_then(Option::as_mut);
         let cell = page.map(|page| std::mem::take(&mut page[at])).unwrap_or_default();
-        if !matches!(cell, Cell::Empty) {
+        if !matches!(cell, Cell::Empty) && !planted(Bug::OtherDropped) {
             self.get_mut(OTHER).merge(&cell);
         }
     }

@@ -4,6 +4,7 @@ use super::Shard;
 use crate::adopt::Adoption;
 use crate::away::Table;
 use crate::spec::Source;
+use sabotage::{Bug, planted};
 use std::sync::Arc;
 
 impl Shard {
@@ -43,7 +44,9 @@ impl Shard {
                     }
                 };
                 taken = taken.or(Some(at));
-                series.adopt(old, map.as_ref(), set.groups.leavings());
+                if !planted(Bug::ReloadForgets) {
+                    series.adopt(old, map.as_ref(), set.groups.leavings());
+                }
             }
         }
         if adoption.metrics.iter().any(Option::is_some) {

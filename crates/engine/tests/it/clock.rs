@@ -197,3 +197,14 @@ fn a_record_may_happen_when_its_block_arrives() {
     assert_eq!(times, [7, 7, 9].map(|second| second * SECOND));
     assert_eq!((tally.on_time, tally.late), (3, 0));
 }
+
+#[test]
+fn records_that_are_all_bad_wait_for_no_clock() {
+    for ahead in [None, Some("1m")] {
+        let metrics = vec![metric("n", Measure::Count, vec![vec![]], "10s:1d")];
+        let mut intake = Intake::new(&source(time("0s", ahead), metrics));
+        let judged = intake.push(engine::batch::Batch::empty(0, 0));
+        assert_eq!(judged.len(), 1, "there is nothing in it that could be judged otherwise later");
+        assert!(!intake.holds_rows(), "so a state can be kept");
+    }
+}

@@ -199,3 +199,18 @@ fn only_the_grouping_set_that_is_asked_answers() {
     });
     assert_eq!(read, 2_700);
 }
+
+#[test]
+fn a_state_that_is_still_is_a_moment_too() {
+    let events = events();
+    let mut measured = Measured::new(counted());
+    measured.take(&events);
+    let (live, tally, watermark) = (measured.moment(), measured.intake.tally(), measured.intake.watermark());
+    let source = Arc::clone(&measured.source);
+    let state = engine::State::new(measured.shards, measured.judge, tally, watermark);
+    let still = state.into_moment(source);
+    for ask in [Ask::Of(Question::Total), Ask::Panes, Ask::Last(Span(5 * HOUR * SECOND))] {
+        assert_eq!(asked(&still, 0, ask), asked(&live, 0, ask));
+    }
+    assert_eq!((still.tally(), still.watermark()), (live.tally(), live.watermark()));
+}

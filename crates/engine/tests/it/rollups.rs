@@ -189,3 +189,36 @@ fn any_bytes_are_survived() {
     }
     drop(rollups);
 }
+
+#[test]
+fn what_is_left_of_panes_does_not_depend_on_when_they_left() {
+    let source = source("0s", "1m:2m");
+    let events: Vec<Event> = (0..600).map(|n| (1_000 + n, n as u64 % 3, 1)).collect();
+    let state = |often: usize| {
+        let levels = vec![Some(MINUTE); source.metrics.len()];
+        let (mut intake, mut shard) = (Intake::new(&source), Shard::new(&source, u64::MAX));
+        let mut rollups = Rollups::new(levels);
+        rollups.hold(&mut shard);
+        let blocks = events.len().div_ceil(37);
+        for (number, events) in events.chunks(37).enumerate() {
+            intake.push(batch(number as u64, events)).iter().for_each(|judged| shard.apply(judged));
+            if number % often > 0 && number + 1 < blocks {
+                continue;
+            }
+            let boundary = intake.boundary().expect("events with a time");
+            shard.advance(boundary);
+            let verdicts = Judge::new(&source, None, 0).verdicts(source.confidence);
+            let around =
+                Around { source: &source, tally: intake.tally(), verdicts, watermark: intake.watermark() };
+            let frozen = vec![shard.freeze().thaw(&source)];
+            rollups.take(frozen, boundary, around, &mut |_| {});
+            rollups.hold(&mut shard);
+            shard.let_go();
+        }
+        let mut bytes = Vec::new();
+        shard.snapshot(&source, &mut bytes);
+        bytes
+    };
+    let at_the_end = state(usize::MAX);
+    assert!(state(1) == at_the_end && state(3) == at_the_end, "panes stay that have left and are too old");
+}

@@ -139,8 +139,15 @@ pub(super) fn beside(old: &Pipeline, new: &Pipeline) -> Vec<Change> {
     note("checkpoint", checkpoint(old), checkpoint(new));
     let serve = |p: &Pipeline| {
         p.serve.as_ref().map_or("none".into(), |serve| {
-            let token = if serve.token.is_some() { ", token" } else { "" };
-            format!("{}{token}, bodies of {} bytes", serve.listen, serve.body_bytes_max)
+            let tokens = &serve.tokens;
+            let kept =
+                [("token", &tokens.all), ("read_token", &tokens.read), ("ingest_token", &tokens.ingest)];
+            let mut words: Vec<&str> =
+                kept.iter().filter(|(_, at)| at.is_some()).map(|(word, _)| *word).collect();
+            words.extend(serve.tls.as_ref().map(|_| "tls"));
+            words.extend((!serve.base.is_empty()).then_some(serve.base.as_str()));
+            let words: String = words.iter().map(|word| format!(", {word}")).collect();
+            format!("{}{words}, bodies of {} bytes", serve.listen, serve.body_bytes_max)
         })
     };
     note("serve", serve(old), serve(new));

@@ -17,6 +17,7 @@ pub(crate) mod source;
 pub(crate) mod time;
 pub(crate) mod tree;
 pub(crate) mod values;
+pub(crate) mod view;
 
 use crate::accuracy::Accuracy;
 use crate::problem::{Placed, Problem, Problems};
@@ -31,11 +32,12 @@ use sink::SinkTable;
 use sketch::hash::Hashing;
 use source::SourceTable;
 use tree::Table;
+use view::ViewText;
 
 /// State allowed when `memory` does not say: 256 MiB.
 const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
 /// Keys of the design that this version does not have.
-const UNBUILT: [&str; 5] = ["view", "rule", "test", "disk", "shards"];
+const UNBUILT: [&str; 4] = ["rule", "test", "disk", "shards"];
 
 /// A whole file.
 #[derive(Debug)]
@@ -50,6 +52,7 @@ pub(crate) struct File {
     pub sources: Vec<SourceTable>,
     pub metrics: Vec<MetricTable>,
     pub sinks: Vec<SinkTable>,
+    pub views: Vec<ViewText>,
 }
 
 /// The ladder when `panes` does not say: minutes for two days.
@@ -79,6 +82,7 @@ pub(crate) fn read(root: &Table, fetch: Fetch<'_>, problems: &mut Problems) -> F
     let sources = section.table("source", problems);
     let metrics = section.table("metric", problems);
     let sinks = section.table("sink", problems);
+    let views = section.table("view", problems);
     let is_empty = |table: &Table| table.entries.is_empty();
     if lacks_source || sources.is_some_and(is_empty) {
         let problem = Problem::of_file("there is no source");
@@ -100,6 +104,7 @@ pub(crate) fn read(root: &Table, fetch: Fetch<'_>, problems: &mut Problems) -> F
         sources: entries(sources).iter().filter_map(|entry| source::read(entry, problems)).collect(),
         metrics: entries(metrics).iter().map(|entry| metric::read(entry, problems)).collect(),
         sinks: entries(sinks).iter().filter_map(|entry| sink::read(entry, problems)).collect(),
+        views: entries(views).iter().filter_map(|entry| view::read(entry, problems)).collect(),
     }
 }
 

@@ -254,12 +254,16 @@ mod tests {
         let keyed = format!("hash = 'keyed'\nhash_key.env = 'SECRET'\n{}", texts[0]);
         crate::Pipeline::parse_with("p.toml", &keyed, &[], &|_| Ok(vec![7; 16]))
             .unwrap_or_else(|problems| panic!("{problems}"));
-        let serving = format!("serve.token.env = 'TOKEN'\n{}", texts[0]);
+        let tls = "serve.tls = { cert = 'c.pem', key = 'k.pem' }";
+        let serving = format!("serve.token.env = 'TOKEN'\n{tls}\n{}", texts[0]);
         crate::Pipeline::parse("p.toml", &serving, &[]).unwrap_or_else(|problems| panic!("{problems}"));
         let schema: Json = serde_json::from_str(crate::SCHEMA).expect("the schema is JSON");
         let asked = ASKED.with_borrow(Clone::clone);
         let tables: Vec<&str> = asked.keys().map(String::as_str).collect();
-        assert_eq!(tables, ["`hash_key`", "`serve`", "`time`", "`token`", "metric", "source", "the"]);
+        assert_eq!(
+            tables,
+            ["`hash_key`", "`serve`", "`time`", "`tls`", "`token`", "metric", "source", "the"]
+        );
         // These are asked for to say where they belong.
         let misplaced = ["where", "filter"];
         for (table, rule) in [
@@ -269,7 +273,8 @@ mod tests {
             ("`time`", &schema["$defs"]["time"]),
             ("`hash_key`", &schema["properties"]["hash_key"]),
             ("`serve`", &schema["properties"]["serve"]),
-            ("`token`", &schema["properties"]["serve"]["properties"]["token"]),
+            ("`token`", &schema["$defs"]["secret"]),
+            ("`tls`", &schema["properties"]["serve"]["properties"]["tls"]),
         ] {
             let asked =
                 asked[table].iter().copied().filter(|key| table != "metric" || !misplaced.contains(key));

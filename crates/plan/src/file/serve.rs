@@ -18,16 +18,48 @@ const BODY_BYTES_DEFAULT: usize = 8 << 20;
 pub struct Serve {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Where the token is kept that clients must send.
-    pub token: Option<SecretAt>,
+    /// Where the tokens are kept that clients must send: of those who may do everything, ask, and send events.
+    pub tokens: ServeTokens,
+    /// Certificate and key.
+    pub tls: Option<ServeTls>,
+    /// The path below which everything is; empty is none.
+    pub base: String,
     /// Longest body, as it comes and decompressed.
     pub body_bytes_max: usize,
+}
+
+/// Where tokens are kept; one that holds several lines holds several tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServeTokens {
+    /// Of those who may do everything.
+    pub all: Option<SecretAt>,
+    /// Of those who may ask.
+    pub read: Option<SecretAt>,
+    /// Of those who may send events.
+    pub ingest: Option<SecretAt>,
+}
+
+/// Where certificate and key are, as PEM; relative paths start at the pipeline file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServeTls {
+    /// The chain of certificates.
+    pub certificate: String,
+    /// The private key.
+    pub key: String,
+}
+
+impl ServeTokens {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        *self == ServeTokens::default()
+    }
 }
 
 impl Default for Serve {
     fn default() -> Self {
         let listen = LISTEN_DEFAULT.parse().expect("an address");
-        Serve { listen, token: None, body_bytes_max: BODY_BYTES_DEFAULT }
+        let (tokens, base) = (ServeTokens::default(), String::new());
+        Serve { listen, tokens, tls: None, base, body_bytes_max: BODY_BYTES_DEFAULT }
     }
 }
 
@@ -41,13 +73,15 @@ pub(super) fn read(entry: &Entry, problems: &mut Problems) -> Serve {
     };
     let mut section = Section::new("`serve`", &entry.key_place, table);
     let listen = section.parsed("listen", problems, address);
-    let token_entry = section.entry("token");
-    let token = token_entry.and_then(|entry| secret_at::read("token", entry, problems));
+    let tokens = tokens(&mut section, problems);
+    let none = TOKENS.iter().all(|key| table.get(key).is_none());
+    let tls = section.entry("tls").and_then(|entry| certificate(entry, problems));
+    let base = section.parsed("base", problems, base);
     let body_max = section
         .parsed("body_max", problems, |text| bytes_within(text, (1 << 10, "1KiB"), (64 << 20, "64MiB")));
     section.finish(&[], problems);
     if let Some(Placed { value, place }) =
-        listen.as_ref().filter(|listen| token_entry.is_none() && !listen.value.ip().is_loopback())
+        listen.as_ref().filter(|listen| none && !listen.value.ip().is_loopback())
     {
         let message = format!("listening on {value} without a token would take events from anybody");
         let hint = format!("add token = {{ env = \"NAME\" }}, or listen on {LISTEN_DEFAULT}");
@@ -55,9 +89,46 @@ pub(super) fn read(entry: &Entry, problems: &mut Problems) -> Serve {
     }
     Serve {
         listen: listen.map_or(default.listen, |listen| listen.value),
-        token: token.map(|token| token.value),
+        tokens,
+        tls,
+        base: base.map_or(default.base, |base| base.value),
         body_bytes_max: body_max.map_or(default.body_bytes_max, |size| size.value as usize),
     }
+}
+
+/// The keys that hold tokens.
+const TOKENS: [&str; 3] = ["token", "read_token", "ingest_token"];
+
+fn tokens(section: &mut Section<'_>, problems: &mut Problems) -> ServeTokens {
+    let [all, read, ingest] = TOKENS.map(|key| {
+        let entry = section.entry(key)?;
+        secret_at::read(key, entry, problems).map(|at| at.value)
+    });
+    ServeTokens { all, read, ingest }
+}
+
+fn certificate(entry: &Entry, problems: &mut Problems) -> Option<ServeTls> {
+    let hint = "as in tls = { cert = \"cert.pem\", key = \"key.pem\" }";
+    let Value::Table(table) = &entry.node.value else {
+        problems.push(wrong_type("tls", "a table", &entry.node).hint(hint));
+        return None;
+    };
+    let mut section = Section::new("`tls`", &entry.key_place, table);
+    let found = (section.string("cert", problems), section.string("key", problems));
+    section.finish(&[], problems);
+    let (Some(certificate), Some(key)) = found else {
+        problems.push(Problem::at(&entry.key_place, "`tls` needs `cert` and `key`").hint(hint));
+        return None;
+    };
+    Some(ServeTls { certificate: certificate.value.into(), key: key.value.into() })
+}
+
+fn base(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+    let fits =
+        text.starts_with('/') && !text.ends_with('/') && !text.contains("//") && text.chars().all(plain);
+    let wrong = || format!("`{text}` is no base path: it begins with / and ends without, as in \"/gauge\"");
+    if fits { Ok(text.into()) } else { Err(wrong()) }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

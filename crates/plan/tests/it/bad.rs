@@ -40,7 +40,7 @@ fn top_level_keys() {
     check_all(&[
         ("memory   =", "«memroy   =", "unknown key `memroy`", "did you mean `memory`?"),
         ("memory   =", "«colour =", "unknown key `colour`", "there are `accuracy`"),
-        ("memory   =", "«view =", "`view` is not supported by this version", ""),
+        ("memory   =", "«disk =", "`disk` is not supported by this version", ""),
         ("memory   =", "«\"\" =", "unknown key ``", ""),
         ("\"64MiB\"", "«64", "`memory` must be a string", "quotes"),
         ("\"64MiB\"", "«64.5", "`memory` must be a string", "quotes"),
@@ -57,7 +57,7 @@ fn top_level_keys() {
         ("\"shop\"", "«\"\"", "not a name for a pipeline", ""),
         ("\"shop\"", "«[\"shop\"]", "`name` must be a string", ""),
         ("[metric]\n", "[«rule.ddos]\nevery = \"1s\"\n[metric]\n", "`rule` is not supported", ""),
-        ("[metric]\n", "[«view]\n[metric]\n", "`view` is not supported", ""),
+        ("[metric]\n", "«view = 1\n[metric]\n", "`view` must be a table", ""),
         ("[metric.errors]", "[«metrics.errors]", "unknown key `metrics`", "did you mean `metric`?"),
     ]);
 }
@@ -542,14 +542,14 @@ fn all_problems_are_told_in_the_order_of_the_file() {
         .replace("memory ", "memroy ")
         .replace("count()\"\n", "cuont()\"\n")
         .replace("\"file\"", "\"fiel\"");
-    let problems = parse(&format!("{text}[view]\n"), &[]).unwrap_err();
+    let problems = parse(&format!("{text}[rule]\n"), &[]).unwrap_err();
     let told: Vec<_> =
         problems.iter().map(|p| (problems.position(p).unwrap().0, p.message.as_str())).collect();
     let expected = [
         (3, "unknown key `memroy`"),
         (8, "unknown kind `fiel`"),
         (21, "unknown measure `cuont`"),
-        (26, "`view` is not supported by this version"),
+        (26, "`rule` is not supported by this version"),
     ];
     assert_eq!(told, expected);
 }

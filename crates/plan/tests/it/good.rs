@@ -204,7 +204,9 @@ fn what_is_served() {
     assert_eq!(serve("serve = { listen = \"[::1]:80\" }", http).2, Some(listen("[::1]:80")));
     let all = "[serve]\nlisten = \"0.0.0.0:8428\"\ntoken = { env = \"TOKEN\" }\nbody_max = \"1MiB\"";
     let expected = Serve {
-        token: Some(SecretAt::Env("TOKEN".into())),
+        tokens: plan::ServeTokens { all: Some(SecretAt::Env("TOKEN".into())), ..Default::default() },
+        tls: None,
+        base: String::new(),
         body_bytes_max: 1 << 20,
         ..listen("0.0.0.0:8428")
     };

@@ -8,6 +8,7 @@ mod hostile;
 mod infer;
 mod language;
 mod lint;
+mod query;
 mod rendered;
 mod size;
 

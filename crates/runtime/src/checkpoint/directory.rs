@@ -8,19 +8,22 @@ use super::{
     About, Codec, JUDGE, KEPT, Manifest, PANES, Position, SEGMENT, SHARD, Segment, StateId, segments_of,
 };
 use crate::RunError;
+use crate::disk::{Disk, Entry, Files, How, Lock};
 use crate::sink::Delivery;
 use engine::judge::FrozenJudge;
 use engine::shard::Frozen;
 use engine::spec::Source;
-use std::fs::{self, File};
+use sabotage::{Bug, planted};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const MANIFEST: &str = "commit-";
 const LOCK: &str = "lock";
+/// Before the name of a commit that was damaged when a run went on from an older one.
+const DAMAGED: &str = "damaged-";
 /// Of a file that is not whole yet.
 const PART: &str = ".part";
 /// Segments of panes that are held open from the time on that a commit was read.
@@ -29,10 +32,11 @@ const OPEN_MAX: usize = 512;
 /// A directory of commits that nobody else writes to.
 #[derive(Debug)]
 pub struct StateDirectory {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     codec: Codec,
     /// Held as long as this lives; none where nothing is written.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
     /// The last commit.
     last: Option<Manifest>,
     /// The closed panes of it.
@@ -78,25 +82,28 @@ impl StateDirectory {
     /// # Errors
     /// When it cannot be made, or another program writes to it.
     pub fn open(path: &Path, codec: Codec) -> Result<StateDirectory, RunError> {
-        fs::create_dir_all(path).map_err(|source| wrong("make", path, source))?;
-        // The names on the way there are durable only with the directories that hold them.
-        for holder in path.ancestors().skip(1).filter(|holder| !holder.as_os_str().is_empty()).take(2) {
-            File::open(holder)
-                .and_then(|holder| holder.sync_all())
-                .map_err(|source| wrong("make", path, source))?;
+        StateDirectory::open_on(Files::shared(), path, codec)
+    }
+
+    /// The same on this disk. What else a run keeps is on it too: the quarantine, and what leaves through sinks.
+    ///
+    /// # Errors
+    /// As [`StateDirectory::open`].
+    pub fn open_on(disk: Arc<dyn Disk>, path: &Path, codec: Codec) -> Result<StateDirectory, RunError> {
+        disk.make_directory(path).map_err(|source| wrong("make", path, source))?;
+        // The names on the way there are durable only with the directories that hold them; so are those in it, if the program
+        // ended before it said so: what is read now must not be gone after the next power cut.
+        for holder in path.ancestors().filter(|holder| !holder.as_os_str().is_empty()).take(3) {
+            disk.sync_directory(holder).map_err(|source| wrong("make", path, source))?;
         }
-        let lock = path.join(LOCK);
-        let file = File::create(&lock).map_err(|source| wrong("write to", path, source))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                return Err(RunError::StateInUse(path.display().to_string()));
+        match disk.lock(&path.join(LOCK)).map_err(|source| wrong("lock", path, source))? {
+            None => Err(RunError::StateInUse(path.display().to_string())),
+            lock => {
+                let directory = StateDirectory { _lock: lock, ..StateDirectory::at_on(disk, path, codec) };
+                directory.shelf.sweep();
+                Ok(directory)
             }
-            Err(fs::TryLockError::Error(source)) => return Err(wrong("lock", path, source)),
         }
-        let directory = StateDirectory { _lock: Some(file), ..StateDirectory::at(path, codec) };
-        directory.shelf.sweep();
-        Ok(directory)
     }
 
     /// Reads the last commit of a directory without writing there, also while a run does.
@@ -104,13 +111,25 @@ impl StateDirectory {
     /// # Errors
     /// As [`StateDirectory::restore`].
     pub fn look(path: &Path) -> Result<Option<Restored>, RunError> {
-        StateDirectory::at(path, Codec::None).restore()
+        StateDirectory::look_on(Files::shared(), path)
+    }
+
+    /// The same on this disk.
+    ///
+    /// # Errors
+    /// As [`StateDirectory::restore`].
+    pub fn look_on(disk: Arc<dyn Disk>, path: &Path) -> Result<Option<Restored>, RunError> {
+        StateDirectory::at_on(disk, path, Codec::None).restore()
     }
 
     pub(super) fn at(path: &Path, codec: Codec) -> StateDirectory {
+        StateDirectory::at_on(Files::shared(), path, codec)
+    }
+
+    fn at_on(disk: Arc<dyn Disk>, path: &Path, codec: Codec) -> StateDirectory {
         let path = path.to_path_buf();
-        let shelf = Arc::new(PaneShelf::new(&path));
-        StateDirectory { path, codec, _lock: None, last: None, panes: Panes::default(), shelf }
+        let shelf = Arc::new(PaneShelf::new(Arc::clone(&disk), &path));
+        StateDirectory { disk, path, codec, _lock: None, last: None, panes: Panes::default(), shelf }
     }
 
     /// Reads the last commit; `None` when there has never been one.
@@ -126,6 +145,7 @@ impl StateDirectory {
                     if self._lock.is_some() {
                         self.shelf.is_durable(std::iter::empty(), panes.by_sum());
                     }
+                    damaged.extend(self.set_aside_before(*number)?);
                     (self.last, self.panes) = (Some(restored.manifest.clone()), panes);
                     return Ok(Some(Restored { damaged, ..restored }));
                 }
@@ -144,12 +164,41 @@ impl StateDirectory {
         Err(RunError::StateDamaged { path, why: damaged.join("; ") })
     }
 
+    /// Before a run goes on from an older commit: the damaged ones after it are called otherwise, for good. What the run takes back,
+    /// and writes under their numbers, would make them wrong even where they can be read again.
+    ///
+    /// # Errors
+    /// When a name cannot be changed.
+    pub(crate) fn set_aside_later(&self, commit: u64) -> Result<(), RunError> {
+        let (commits, _) = self.list()?;
+        let mut later = commits.into_iter().filter(|(number, _)| *number > commit);
+        let aside = |(_, name): (u64, String)| {
+            self.disk.rename(&self.path.join(&name), &self.path.join(format!("{DAMAGED}{name}")))
+        };
+        let done = later.try_for_each(aside);
+        done.and_then(|()| self.disk.sync_directory(&self.path))
+            .map_err(|source| wrong("write to", &self.path, source))
+    }
+
+    /// Commits after this one that an earlier run set aside, in sentences: it may not have lived to take back what came with them.
+    fn set_aside_before(&self, commit: u64) -> Result<Vec<String>, RunError> {
+        let entries = self.disk.list(&self.path).map_err(|source| wrong("read", &self.path, source))?;
+        let later = |Entry { name, .. }: Entry| {
+            let digits = name.strip_prefix(DAMAGED)?.strip_prefix(MANIFEST)?;
+            let number = u64::from_str_radix(digits, 16).ok().filter(|number| *number > commit)?;
+            Some((number, format!("`{name}` was set aside by a run that went on from an older commit")))
+        };
+        let mut later: Vec<_> = entries.into_iter().filter_map(later).collect();
+        later.sort_by(|a, b| b.cmp(a));
+        Ok(later.into_iter().map(|(_, why)| why).collect())
+    }
+
     /// The commits of a directory whose manifests can be read, with their bytes, the oldest first. Nothing else is read.
     pub(crate) fn manifests(path: &Path) -> Vec<(Manifest, Vec<u8>)> {
         let directory = StateDirectory::at(path, Codec::None);
         let commits = directory.list().map_or_else(|_| Vec::new(), |(commits, _)| commits);
         let read = |(number, name): (u64, String)| {
-            let bytes = fs::read(path.join(name)).ok()?;
+            let bytes = directory.disk.read(&path.join(name)).ok()?;
             Manifest::read(&bytes).ok().filter(|manifest| manifest.number == number).map(|m| (m, bytes))
         };
         commits.into_iter().filter_map(read).collect()
@@ -192,7 +241,7 @@ impl StateDirectory {
         let panes = self.panes.write(&cut.shards, &self.shelf, lost, |raw| {
             let file = format!("{}{PANES}-{}", segments_of(number), nth.next().unwrap_or(0));
             let segment = self.put(PANES, file, raw, checksum(raw))?;
-            let file = SegmentFile::new(&self.path, &segment);
+            let file = SegmentFile::new(&self.disk, &self.path, &segment);
             Ok((segment, file))
         })?;
         let mut segments = Vec::new();
@@ -265,13 +314,22 @@ impl StateDirectory {
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
         let (beside, place) = (self.path.join(format!("{name}{PART}")), self.path.join(name));
         let put = || -> io::Result<()> {
-            let mut file = File::create(&beside)?;
+            let mut file = self.disk.open(&beside, How::New)?;
             file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&beside, &place)?;
+            if !planted(Bug::SegmentNotSynced) || !name.starts_with(SEGMENT) {
+                file.sync_all()?;
+            }
+            self.disk.rename(&beside, &place)?;
+            if planted(Bug::NameNotSynced) {
+                return Ok(());
+            }
             // The name is durable only with the directory.
-            File::open(&self.path)?.sync_all()
+            self.disk.sync_directory(&self.path)
         };
+        if planted(Bug::ErrorSwallowed) {
+            let _ = put();
+            return Ok(());
+        }
         put().map_err(|source| wrong("write to", &self.path, source))
     }
 
@@ -289,7 +347,7 @@ impl StateDirectory {
         let old = commits[..commits.len() - kept.len()].iter().map(|(_, name)| name);
         let unneeded = segments.iter().map(|(_, name)| name).filter(|name| !needed.contains(*name));
         for name in old.chain(unneeded) {
-            let _ = fs::remove_file(self.path.join(name));
+            let _ = self.disk.remove(&self.path.join(name));
         }
     }
 
@@ -298,8 +356,7 @@ impl StateDirectory {
     fn list(&self) -> Result<(Vec<(u64, String)>, Vec<(u64, String)>), RunError> {
         let (mut commits, mut segments) = (Vec::new(), Vec::new());
         let read = |source| wrong("read", &self.path, source);
-        for entry in fs::read_dir(&self.path).map_err(read)? {
-            let name = entry.map_err(read)?.file_name().to_string_lossy().into_owned();
+        for Entry { name, .. } in self.disk.list(&self.path).map_err(read)? {
             if name.ends_with(PART) {
                 continue;
             }
@@ -316,8 +373,10 @@ impl StateDirectory {
     }
 
     fn read_manifest(&self, number: u64, name: &str) -> Result<Manifest, String> {
-        let bytes =
-            fs::read(self.path.join(name)).map_err(|error| format!("`{name}` cannot be read: {error}"))?;
+        let bytes = self
+            .disk
+            .read(&self.path.join(name))
+            .map_err(|error| format!("`{name}` cannot be read: {error}"))?;
         let manifest = Manifest::read(&bytes).map_err(|why| format!("`{name}` is damaged: {why}"))?;
         if manifest.number == number {
             Ok(manifest)
@@ -337,7 +396,7 @@ impl StateDirectory {
             match segment.part.as_str() {
                 JUDGE => judge = Some(raw),
                 PANES => {
-                    let file = SegmentFile::new(&self.path, segment);
+                    let file = SegmentFile::new(&self.disk, &self.path, segment);
                     // A run may remove the file while somebody looks; of very many some are opened when they are read.
                     if open < OPEN_MAX {
                         file.open().map_err(|why| format!("`{}` cannot be read: {why}", segment.file))?;
@@ -362,8 +421,10 @@ impl StateDirectory {
         if !name.starts_with(SEGMENT) || name.contains(['/', '\\']) {
             return Err(format!("a segment cannot be called `{name}`"));
         }
-        let bytes =
-            fs::read(self.path.join(name)).map_err(|error| format!("`{name}` cannot be read: {error}"))?;
+        let bytes = self
+            .disk
+            .read(&self.path.join(name))
+            .map_err(|error| format!("`{name}` cannot be read: {error}"))?;
         let changed =
             || format!("`{name}` is damaged: its checksum does not hold, so it was cut off or changed");
         if bytes.len() as u64 != segment.bytes || checksum(&bytes) != segment.checksum {
@@ -376,6 +437,11 @@ impl StateDirectory {
     /// Where closed panes lie that are not in memory.
     pub fn shelf(&self) -> &Arc<PaneShelf> {
         &self.shelf
+    }
+
+    /// The disk it is on.
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     /// Where it is.

@@ -83,6 +83,9 @@ impl StateDirectory {
         about.begun =
             manifest.about.begun.iter().filter(|b| stays(b, &migration.begins, to)).cloned().collect();
         about.begun.extend(migration.begins.iter().map(began));
+        if !restored.damaged.is_empty() {
+            self.set_aside_later(manifest.number)?;
+        }
         self.forget_panes();
         self.commit(&about, to, cut)?;
         let again = self.restore()?.ok_or_else(|| RunError::StateDamaged {

@@ -8,11 +8,11 @@ use super::Segment;
 use super::manifest::{CHECKSUM_BYTES, checksum};
 use super::segment::{Frame, frames, read_frame};
 use crate::RunError;
+use crate::disk::{Disk, DiskFile, How};
 use engine::Shelf;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +25,7 @@ const CACHE_BYTES_MAX: usize = 8 << 20;
 /// The panes of one directory that are not in memory.
 #[derive(Debug)]
 pub struct PaneShelf {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     inside: Mutex<Inside>,
     cache: Mutex<Cache>,
@@ -62,18 +63,26 @@ type BySum = BTreeMap<[u8; CHECKSUM_BYTES], (Arc<SegmentFile>, Range<u64>)>;
 /// A file of panes that are in no segment yet.
 #[derive(Debug)]
 struct Scratch {
-    file: Arc<Mutex<File>>,
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    file: Arc<Mutex<Box<dyn DiskFile>>>,
     bytes: u64,
     panes: u64,
 }
 
 impl Scratch {
-    fn begin(directory: &Path, number: u64) -> std::io::Result<Scratch> {
+    fn begin(disk: &Arc<dyn Disk>, directory: &Path, number: u64) -> io::Result<Scratch> {
         let path = directory.join(format!("{SPILL}{number:016x}"));
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
-        // Nobody finds it by its name; where an open file cannot be removed, the next run does.
-        let _ = fs::remove_file(&path);
-        Ok(Scratch { file: Arc::new(Mutex::new(file)), bytes: 0, panes: 0 })
+        disk.open(&path, How::New)?;
+        let file = Arc::new(Mutex::new(disk.open(&path, How::Change)?));
+        Ok(Scratch { disk: Arc::clone(disk), path, file, bytes: 0, panes: 0 })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now is by the next run.
+        let _ = self.disk.remove(&self.path);
     }
 }
 
@@ -86,18 +95,20 @@ enum Place {
 /// A segment that panes are read from.
 #[derive(Debug)]
 pub(super) struct SegmentFile {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
     pub name: String,
     bytes: u64,
     raw_bytes: u64,
     raw_sum: [u8; CHECKSUM_BYTES],
     /// Opened when it is read first, unless it was before. Open files can be read when they are gone.
-    open: Mutex<Option<(File, Vec<Frame>)>>,
+    open: Mutex<Option<(Box<dyn DiskFile>, Vec<Frame>)>>,
 }
 
 impl SegmentFile {
-    pub fn new(directory: &Path, segment: &Segment) -> SegmentFile {
+    pub fn new(disk: &Arc<dyn Disk>, directory: &Path, segment: &Segment) -> SegmentFile {
         SegmentFile {
+            disk: Arc::clone(disk),
             path: directory.join(&segment.file),
             name: segment.file.clone(),
             bytes: segment.bytes,
@@ -112,10 +123,13 @@ impl SegmentFile {
         self.with(|_, _| Ok(()))
     }
 
-    fn with<T>(&self, read: impl FnOnce(&mut File, &[Frame]) -> Result<T, String>) -> Result<T, String> {
+    fn with<T>(
+        &self,
+        read: impl FnOnce(&mut Box<dyn DiskFile>, &[Frame]) -> Result<T, String>,
+    ) -> Result<T, String> {
         let mut open = lock(&self.open);
         if open.is_none() {
-            let mut file = File::open(&self.path).map_err(|error| error.to_string())?;
+            let mut file = self.disk.open(&self.path, How::Read).map_err(|error| error.to_string())?;
             let frames = frames(&mut file, self.bytes, self.raw_bytes)?;
             *open = Some((file, frames));
         }
@@ -198,15 +212,15 @@ impl Cache {
 
 impl PaneShelf {
     /// Nothing lies there yet.
-    pub(super) fn new(path: &Path) -> PaneShelf {
-        PaneShelf { path: path.to_path_buf(), inside: Mutex::default(), cache: Mutex::default() }
+    pub(super) fn new(disk: Arc<dyn Disk>, path: &Path) -> PaneShelf {
+        PaneShelf { disk, path: path.to_path_buf(), inside: Mutex::default(), cache: Mutex::default() }
     }
 
     /// Removes what a run has left behind that was ended.
     pub(super) fn sweep(&self) {
-        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(SPILL)) {
-            let _ = fs::remove_file(entry.path());
+        let entries = self.disk.list(&self.path).unwrap_or_default();
+        for entry in entries.iter().filter(|entry| entry.name.starts_with(SPILL)) {
+            let _ = self.disk.remove(&self.path.join(&entry.name));
         }
     }
 
@@ -312,14 +326,15 @@ impl Inside {
 
     fn append(
         &mut self,
+        disk: &Arc<dyn Disk>,
         directory: &Path,
         record: &[u8],
         sum: [u8; CHECKSUM_BYTES],
-    ) -> std::io::Result<Place> {
+    ) -> io::Result<Place> {
         let number = self.writing;
         let scratch = match self.files.entry(number) {
             Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(none) => none.insert(Scratch::begin(directory, number)?),
+            Entry::Vacant(none) => none.insert(Scratch::begin(disk, directory, number)?),
         };
         let range = scratch.bytes..scratch.bytes + record.len() as u64;
         let mut file = lock(&scratch.file);
@@ -341,7 +356,7 @@ impl Shelf for PaneShelf {
         if let Some((segment, range)) = inside.durable.get(&sum).cloned() {
             return Some(inside.enter(Place::Segment { segment, range }));
         }
-        match inside.append(&self.path, record, sum) {
+        match inside.append(&self.disk, &self.path, record, sum) {
             Ok(place) => {
                 inside.moved.written += 1;
                 inside.moved.written_bytes += record.len() as u64;
@@ -401,7 +416,7 @@ impl Shelf for PaneShelf {
     }
 }
 
-fn read_at(file: &Mutex<File>, range: Range<u64>) -> Option<Vec<u8>> {
+fn read_at(file: &Mutex<Box<dyn DiskFile>>, range: Range<u64>) -> Option<Vec<u8>> {
     let mut file = lock(file);
     file.seek(SeekFrom::Start(range.start)).ok()?;
     let mut record = Vec::new();

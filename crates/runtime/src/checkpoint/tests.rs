@@ -356,3 +356,26 @@ fn a_pane_whose_segment_is_damaged_while_it_is_needed_is_named() {
     let error = stream.directory.shelf().lost().expect("a pane cannot be read").to_string();
     assert!(files.iter().any(|file| error.contains(file.as_str())), "{error}");
 }
+
+#[test]
+fn a_run_that_went_on_from_an_older_commit_never_meets_the_damaged_one_again() {
+    let mut stream = Stream::new("set-aside");
+    stream.block(1_000_000, 100);
+    stream.commit();
+    stream.block(1_000_100, 100);
+    let last = stream.commit();
+    let place = stream.path.join(StateDirectory::manifest_name(last.number));
+    let whole = std::fs::read(&place).unwrap();
+    std::fs::write(&place, &whole[..whole.len() - 1]).unwrap();
+    let restored = stream.directory.restore().unwrap().unwrap();
+    assert_eq!((restored.manifest.number, restored.damaged.len()), (last.number - 1, 1));
+    stream.directory.set_aside_later(restored.manifest.number).unwrap();
+    let (aside, files) = (format!("damaged-commit-{:016x}", last.number), stream.files());
+    assert!(files.contains(&aside) && !place.exists(), "{files:?}");
+    // Until the number is given anew, a run knows that it goes on from an older commit: it takes back what left later.
+    let restored = stream.directory.restore().unwrap().unwrap();
+    assert_eq!(restored.manifest.number, last.number - 1);
+    assert!(restored.damaged.len() == 1 && restored.damaged[0].contains(&aside), "{:?}", restored.damaged);
+    assert_eq!(stream.commit().number, last.number);
+    stream.check();
+}

@@ -1,19 +1,21 @@
-//! The few things that the log asks of a disk, so that tests can give it one that fails or forgets.
+//! What the log does with the files it writes, so that tests can give it ones that fail or forget.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use crate::disk::{self, DiskFile, How, holder};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Of a file that is not whole yet.
 pub(super) const PART: &str = "part";
 
-pub(super) trait Disk: Send {
+pub(super) trait Segments: Send {
     /// Makes a segment that begins with these bytes: after this it is durable in whole, with its name; a segment that
     /// had the name is gone. After an error either nothing has changed or that.
     fn create(&self, path: &Path, head: &[u8]) -> io::Result<Box<dyn SegmentFile>>;
 
-    /// Cuts a segment behind so many bytes, makes what is left durable, and goes on there.
-    fn reopen(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn SegmentFile>>;
+    /// Cuts a segment behind so many bytes, makes what is left durable, and goes on there. What stands from `unsure` on is written
+    /// anew for that.
+    fn reopen(&self, path: &Path, unsure: u64, bytes: u64) -> io::Result<Box<dyn SegmentFile>>;
 }
 
 pub(super) trait SegmentFile: Send {
@@ -27,51 +29,50 @@ pub(super) trait SegmentFile: Send {
     fn give_back(&mut self, bytes: u64);
 }
 
-/// Files of the system.
-pub(super) struct Files;
+/// Files of a disk.
+pub(super) struct Files(pub Arc<dyn disk::Disk>);
 
-impl Disk for Files {
+impl Segments for Files {
     fn create(&self, path: &Path, head: &[u8]) -> io::Result<Box<dyn SegmentFile>> {
-        let beside = path.with_extension(PART);
-        let put = || -> io::Result<File> {
-            let mut file = File::create(&beside)?;
+        let (beside, disk) = (path.with_extension(PART), &*self.0);
+        let put = || -> io::Result<Box<dyn DiskFile>> {
+            let mut file = disk.open(&beside, How::New)?;
             file.write_all(head)?;
             file.sync_all()?;
-            fs::rename(&beside, path)?;
-            sync_directory(path)?;
+            disk.rename(&beside, path)?;
+            disk.sync_directory(&holder(path))?;
             Ok(file)
         };
         let file = put().inspect_err(|_| {
             // It may hold the last bytes of a full disk.
-            let _ = fs::remove_file(&beside);
+            let _ = disk.remove(&beside);
         })?;
         Ok(Box::new(file))
     }
 
-    fn reopen(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
-        let file = OpenOptions::new().append(true).open(path)?;
-        file.set_len(bytes)?;
+    fn reopen(&self, path: &Path, unsure: u64, bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
+        let mut file = self.0.open(path, How::Change)?;
+        file.set_length(bytes)?;
+        let mut again = Vec::new();
+        file.seek(SeekFrom::Start(unsure))?;
+        file.read_to_end(&mut again)?;
+        file.seek(SeekFrom::Start(unsure))?;
+        file.write_all(&again)?;
         file.sync_all()?;
         Ok(Box::new(file))
     }
 }
 
-impl SegmentFile for File {
+impl SegmentFile for Box<dyn DiskFile> {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.write_all(bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
+        (**self).sync_data()
     }
 
     fn give_back(&mut self, bytes: u64) {
-        let _ = self.set_len(bytes);
+        let _ = self.set_length(bytes);
     }
-}
-
-/// Makes the name of a file durable.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    let holder = path.parent().filter(|holder| !holder.as_os_str().is_empty());
-    File::open(holder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -21,20 +21,23 @@ mod frame;
 mod producers;
 mod read;
 mod segment;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use producers::WINDOW;
 pub use read::{Got, InboxReader, Waker};
+pub use steps::InboxHand;
 
-use disk::{Disk, Files};
-use engine::inbox::{Answer, Delivery, Load, Refusal, Stamp};
+use crate::disk::{self as base, Disk, Lock, holder};
+use disk::{Files, Segments};
+use engine::inbox::{Accepted, Answer, Delivery, Load, Refusal, Stamp};
 use memchr::memchr_iter;
 use producers::Producers;
+use sabotage::{Bug, planted};
 use segment::{Found, Frames, Segment};
 use std::collections::VecDeque;
-use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -137,7 +140,7 @@ pub struct Inbox {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
     torn: Option<Torn>,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// What was cut off when an inbox was opened: none of it was acknowledged.
@@ -158,30 +161,18 @@ impl Inbox {
     /// When the directory cannot be written to, another program has it open, or the last segment is damaged where it was
     /// acknowledged.
     pub fn open(directory: &Path, settings: Settings) -> Result<Inbox, InboxError> {
-        Inbox::open_on(directory, settings, Box::new(Files))
+        let files = base::Files::shared();
+        Inbox::open_on(directory, settings, files.clone(), Box::new(Files(files)))
     }
 
-    fn open_on(directory: &Path, settings: Settings, disk: Box<dyn Disk>) -> Result<Inbox, InboxError> {
-        let lock = lock(directory)?;
-        let mut segments = segment::list(directory)?;
-        let mut writer = Writer {
-            disk,
-            directory: directory.to_path_buf(),
-            segment_bytes: settings.segment_bytes,
-            salt: RandomState::new().hash_one(directory),
-            producers: Producers::new(settings.producers_max, settings.horizon_ms),
-            open: None,
-            end: 0,
-            next_generation: segments.len() as u64,
-            buffer: Vec::new(),
-        };
-        let torn = match segments.last_mut() {
-            Some(last) => recover(&mut writer, last, &settings)?,
-            None => None,
-        };
-        let shared = Arc::new(Shared::new(settings, segments, &writer));
-        let begun = if writer.open.is_none() { writer.make_room(&shared) } else { Ok(()) };
-        begun.map_err(|source| wrong("write to", directory, source))?;
+    /// Writes segments by `segments`, all else as `disk` does.
+    fn open_on(
+        directory: &Path,
+        settings: Settings,
+        disk: Arc<dyn Disk>,
+        segments: Box<dyn Segments>,
+    ) -> Result<Inbox, InboxError> {
+        let (shared, writer, torn, lock) = begin(directory, settings, disk, segments)?;
         let theirs = shared.clone();
         let thread = std::thread::Builder::new().name("inbox".into()).spawn(move || writer.run(&theirs));
         let thread = thread.map_err(|source| wrong("begin to write to", directory, source))?;
@@ -220,7 +211,7 @@ impl Inbox {
         drop(state);
         for segment in unneeded {
             // What cannot be removed now is found, and can be released, at the next start.
-            let _ = fs::remove_file(segment.path);
+            let _ = self.shared.disk.remove(&segment.path);
         }
     }
 
@@ -244,6 +235,11 @@ impl engine::inbox::Inbox for Inbox {
         }
         let records = records(&body);
         if let Err((refusal, item)) = self.shared.enqueue(Item { body, stamp, now_ms, records, answer }) {
+            let every_eighth = item.stamp.as_ref().is_some_and(|stamp| stamp.sequence() % 8 == 0);
+            if planted(Bug::DroppedOnFullQueue) && matches!(refusal, Refusal::Busy) && every_eighth {
+                let bytes = item.body.len() as u64;
+                return (item.answer)(Ok(Accepted { offset: 0, bytes, records, duplicate: false }));
+            }
             (item.answer)(Err(refusal));
         }
     }
@@ -279,6 +275,7 @@ struct Item {
 /// What those who hand in, the writer and the readers have in common.
 struct Shared {
     settings: Settings,
+    disk: Arc<dyn Disk>,
     state: Mutex<State>,
     /// Something waits to be written, or nothing more will come.
     work: Condvar,
@@ -307,7 +304,7 @@ impl State {
 }
 
 impl Shared {
-    fn new(settings: Settings, segments: Vec<Segment>, writer: &Writer) -> Shared {
+    fn new(settings: Settings, disk: Arc<dyn Disk>, segments: Vec<Segment>, writer: &Writer) -> Shared {
         let state = State {
             queue: VecDeque::new(),
             queue_bytes: 0,
@@ -320,7 +317,7 @@ impl Shared {
             ended: false,
             wakes: 0,
         };
-        Shared { settings, state: Mutex::new(state), work: Condvar::new(), moved: Condvar::new() }
+        Shared { settings, disk, state: Mutex::new(state), work: Condvar::new(), moved: Condvar::new() }
     }
 
     /// A panic elsewhere leaves the state whole: every change of it is one step.
@@ -416,32 +413,75 @@ impl Shared {
     }
 }
 
+/// What an inbox begins with, but for the thread: everything is read, and there is a segment to go on in.
+fn begin(
+    directory: &Path,
+    settings: Settings,
+    disk: Arc<dyn Disk>,
+    segments: Box<dyn Segments>,
+) -> Result<(Arc<Shared>, Writer, Option<Torn>, Lock), InboxError> {
+    let lock = lock(&*disk, directory)?;
+    let mut there = segment::list(&*disk, directory)?;
+    let mut writer = Writer {
+        disk: segments,
+        directory: directory.to_path_buf(),
+        segment_bytes: settings.segment_bytes,
+        salt: RandomState::new().hash_one(directory),
+        producers: Producers::new(settings.producers_max, settings.horizon_ms),
+        open: None,
+        end: 0,
+        next_generation: there.len() as u64,
+        buffer: Vec::new(),
+    };
+    let torn = match there.last_mut() {
+        Some(last) => recover(&mut writer, &*disk, last, &settings)?,
+        None => None,
+    };
+    let shared = Arc::new(Shared::new(settings, disk, there, &writer));
+    let begun = if writer.open.is_none() { writer.make_room(&shared) } else { Ok(()) };
+    begun.map_err(|source| wrong("write to", directory, source))?;
+    Ok((shared, writer, torn, lock))
+}
+
 /// Takes the directory for this program alone.
-fn lock(directory: &Path) -> Result<File, InboxError> {
-    fs::create_dir_all(directory).map_err(|source| wrong("make", directory, source))?;
-    // The names on the way there are durable only with the directories that hold them.
+fn lock(disk: &dyn Disk, directory: &Path) -> Result<Lock, InboxError> {
+    disk.make_directory(directory).map_err(|source| wrong("make", directory, source))?;
+    // The names on the way there are durable only with the directories that hold them; and that of a segment may be one which the
+    // program before did not live to make durable.
+    let durable = disk.sync_directory(directory);
+    durable.map_err(|source| wrong("make", directory, source))?;
     for made in directory.ancestors().filter(|made| !made.as_os_str().is_empty()).take(2) {
-        disk::sync_directory(made).map_err(|source| wrong("make", directory, source))?;
+        disk.sync_directory(&holder(made)).map_err(|source| wrong("make", directory, source))?;
     }
-    let file = File::create(directory.join(LOCK)).map_err(|source| wrong("write to", directory, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(InboxError::InUse(directory.display().to_string())),
-        Err(fs::TryLockError::Error(source)) => Err(wrong("lock", directory, source)),
-    }
+    let lock = disk.lock(&directory.join(LOCK)).map_err(|source| wrong("lock", directory, source))?;
+    lock.ok_or_else(|| InboxError::InUse(directory.display().to_string()))
 }
 
 /// Reads the last segment, cuts what was torn off, and goes on there.
-fn recover(writer: &mut Writer, last: &mut Segment, settings: &Settings) -> Result<Option<Torn>, InboxError> {
-    let (head, mut frames) = Frames::open(&last.path, last.base, settings.producers_max)?;
+fn recover(
+    writer: &mut Writer,
+    disk: &dyn Disk,
+    last: &mut Segment,
+    settings: &Settings,
+) -> Result<Option<Torn>, InboxError> {
+    let (head, mut frames) = Frames::open(disk, &last.path, last.base, settings.producers_max)?;
     let head_bytes = frames.position;
     let mut producers = head.producers.bounded(settings.producers_max, settings.horizon_ms);
     let (mut body, mut sealed) = (Vec::new(), false);
+    // What no frame calls durable, by position and offset. It is written anew: had its sync failed, it could be read until the
+    // next power cut, and another sync would not bring it to the disk.
+    let (mut unsure, mut position) = (VecDeque::new(), head_bytes);
     loop {
         match frames.next(&mut body)? {
             Found::Frame(frame) => {
                 sealed = frame.seal;
-                frame.stamp.iter().for_each(|stamp| producers.note(stamp, frame.arrival_ms));
+                unsure.push_back((std::mem::replace(&mut position, frames.position), frame.offset));
+                while unsure.front().is_some_and(|(_, offset)| *offset < frame.durable) {
+                    unsure.pop_front();
+                }
+                if !planted(Bug::ProducersNotRecovered) {
+                    frame.stamp.iter().for_each(|stamp| producers.note(stamp, frame.arrival_ms));
+                }
             }
             Found::End => break,
             Found::Bad if frames.was_durable()? => {
@@ -451,7 +491,7 @@ fn recover(writer: &mut Writer, last: &mut Segment, settings: &Settings) -> Resu
         }
     }
     let bytes = frames.position;
-    let file = writer.disk.reopen(&last.path, bytes);
+    let file = writer.disk.reopen(&last.path, unsure.front().map_or(bytes, |(position, _)| *position), bytes);
     let file = file.map_err(|source| wrong("write to", &last.path, source))?;
     let torn = last.file_bytes.saturating_sub(bytes);
     last.file_bytes = bytes;

@@ -161,7 +161,7 @@ impl InboxReader {
         loop {
             let segment = self.segment()?;
             if self.open.as_ref().is_none_or(|open| open.generation != segment.generation) {
-                let (_, frames) = Frames::open(&segment.path, segment.base, 0)?;
+                let (_, frames) = Frames::open(&*self.shared.disk, &segment.path, segment.base, 0)?;
                 self.open = Some(Open { frames, generation: segment.generation });
             }
             let Some(Open { frames, .. }) = &mut self.open else { continue };

@@ -4,8 +4,8 @@
 
 use super::InboxError;
 use super::frame::{FRAME_BYTES, Frame, Head, MARK, PRELUDE_BYTES, body_sum};
+use crate::disk::{Disk, DiskFile, Entry, How};
 use memchr::memmem;
-use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -30,16 +30,14 @@ pub(super) fn path_of(directory: &Path, base: u64) -> PathBuf {
 }
 
 /// The segments of a directory, by offset.
-pub(super) fn list(directory: &Path) -> Result<Vec<Segment>, InboxError> {
+pub(super) fn list(disk: &dyn Disk, directory: &Path) -> Result<Vec<Segment>, InboxError> {
     let wrong = |source| InboxError::Io { doing: "read", path: directory.display().to_string(), source };
     let mut segments = Vec::new();
-    for entry in fs::read_dir(directory).map_err(wrong)? {
-        let entry = entry.map_err(wrong)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
+    for Entry { name, bytes } in disk.list(directory).map_err(wrong)? {
         let digits = name.strip_prefix(SEGMENT).filter(|digits| digits.len() == 16);
         if let Some(base) = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
-            let file_bytes = entry.metadata().map_err(wrong)?.len();
-            segments.push(Segment { base, path: entry.path(), generation: base, file_bytes });
+            let path = directory.join(&name);
+            segments.push(Segment { base, path, generation: base, file_bytes: bytes });
         }
     }
     segments.sort_by_key(|segment| segment.base);
@@ -51,7 +49,7 @@ pub(super) fn list(directory: &Path) -> Result<Vec<Segment>, InboxError> {
 /// Reads the frames of a segment one after the other.
 pub(super) struct Frames {
     path: PathBuf,
-    file: BufReader<File>,
+    file: BufReader<Box<dyn DiskFile>>,
     salt: u64,
     /// Position in the file, behind the last good frame.
     pub position: u64,
@@ -70,9 +68,14 @@ pub(super) enum Found {
 
 impl Frames {
     /// Opens a segment and reads its head.
-    pub fn open(path: &Path, base: u64, producers_max: usize) -> Result<(Head, Frames), InboxError> {
+    pub fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        base: u64,
+        producers_max: usize,
+    ) -> Result<(Head, Frames), InboxError> {
         let mut head = Vec::new();
-        let file = read_head(path, &mut head).map_err(|source| wrong(path, source))?;
+        let file = read_head(disk, path, &mut head).map_err(|source| wrong(path, source))?;
         let read = Head::read(&head, producers_max).map_err(|why| damaged(path, 0, why))?;
         if read.base != base {
             let why = format!("its head says that it begins at offset {}, its name {base}", read.base);
@@ -132,8 +135,8 @@ impl Frames {
 }
 
 /// Reads as many bytes as the head of a segment should have.
-fn read_head(path: &Path, head: &mut Vec<u8>) -> io::Result<BufReader<File>> {
-    let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
+fn read_head(disk: &dyn Disk, path: &Path, head: &mut Vec<u8>) -> io::Result<BufReader<Box<dyn DiskFile>>> {
+    let mut file = BufReader::with_capacity(BUFFER_BYTES, disk.open(path, How::Read)?);
     file.by_ref().take(PRELUDE_BYTES as u64).read_to_end(head)?;
     if let Ok(length) = Head::length(head) {
         file.by_ref().take((length - PRELUDE_BYTES) as u64).read_to_end(head)?;

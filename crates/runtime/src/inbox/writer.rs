@@ -3,12 +3,13 @@
 //! A file to which a write or a sync has failed is never written again: the next segment begins where the durable bytes end,
 //! so what the failure left behind is never read. As long as no next segment can be made, bodies are refused.
 
-use super::disk::{Disk, SegmentFile};
+use super::disk::{SegmentFile, Segments};
 use super::frame::{Frame, Head};
 use super::producers::{Producers, Seen, after, repeats};
 use super::segment::{Segment, path_of};
 use super::{Item, Shared};
 use engine::inbox::{Accepted, Refusal};
+use sabotage::{Bug, planted};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
 pub(super) struct Writer {
-    pub disk: Box<dyn Disk>,
+    pub disk: Box<dyn Segments>,
     pub directory: PathBuf,
     pub segment_bytes: u64,
     pub salt: u64,
@@ -53,14 +54,19 @@ impl Writer {
     pub fn run(mut self, shared: &Shared) {
         let guard = Ends(shared);
         while let Some(group) = shared.take_group() {
-            let lots = self.sort(&group);
-            let written = self.write(shared, &group, &lots);
-            let producers = self.producers.len() as u64;
-            shared.written(self.end, self.open.as_ref().map(|open| open.file_bytes), producers, &group);
-            self.answer(group, &lots, written);
+            self.take_in(shared, group);
         }
         self.seal(shared);
         drop(guard);
+    }
+
+    /// Makes a group durable, and answers.
+    pub fn take_in(&mut self, shared: &Shared, group: Vec<Item>) {
+        let lots = self.sort(&group);
+        let written = self.write(shared, &group, &lots);
+        let producers = self.producers.len() as u64;
+        shared.written(self.end, self.open.as_ref().map(|open| open.file_bytes), producers, &group);
+        self.answer(group, &lots, written);
     }
 
     /// Which bodies have come before.
@@ -113,7 +119,7 @@ impl Writer {
             return Err(refusal(&error));
         }
         self.end = offset;
-        for item in wanted() {
+        for item in wanted().filter(|_| !planted(Bug::ProducerForgotten)) {
             item.stamp.iter().for_each(|stamp| self.producers.note(stamp, item.now_ms));
         }
         Ok(())
@@ -127,7 +133,9 @@ impl Writer {
             self.open = None;
             return Err(error);
         }
-        if let Err(error) = open.file.sync() {
+        if planted(Bug::AckedBeforeDurable) {
+            // As if the sync could wait.
+        } else if let Err(error) = open.file.sync() {
             self.open = None;
             return Err(error);
         }
@@ -170,7 +178,7 @@ impl Writer {
     }
 
     /// Notes that everything is durable, so that damage of the last bodies can be told from a torn tail.
-    fn seal(&mut self, shared: &Shared) {
+    pub fn seal(&mut self, shared: &Shared) {
         if self.open.as_ref().is_none_or(|open| !open.used || open.sealed) {
             return;
         }

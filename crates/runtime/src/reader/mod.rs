@@ -2,6 +2,7 @@
 //! other to their ends ([`BlockReader`]) or as they grow ([`follow::Follower`]), or what an inbox takes in ([`received::Receiver`]).
 
 pub mod follow;
+pub mod given;
 mod heads;
 mod open;
 pub mod received;
@@ -30,6 +31,8 @@ pub enum Feed {
     Follow(Box<follow::Follower>),
     /// What an inbox takes in.
     Received(Box<received::Receiver>),
+    /// What a simulation gives.
+    Given(Box<given::Giver>),
 }
 
 impl Feed {
@@ -40,6 +43,7 @@ impl Feed {
             Feed::Files(files) => files.next(buffer),
             Feed::Follow(follower) => follower.next(buffer),
             Feed::Received(receiver) => receiver.next(buffer),
+            Feed::Given(giver) => Ok(giver.next(buffer)),
         }
     }
 
@@ -49,6 +53,7 @@ impl Feed {
             Feed::Files(files) => files.heads.next_number(),
             Feed::Follow(follower) => follower.next_number(),
             Feed::Received(receiver) => receiver.next_number(),
+            Feed::Given(giver) => giver.next_number(),
         }
     }
 
@@ -58,6 +63,7 @@ impl Feed {
             Feed::Files(files) => files.ended = true,
             Feed::Follow(follower) => follower.stop(),
             Feed::Received(receiver) => receiver.stop(),
+            Feed::Given(giver) => giver.stop(),
         }
     }
 }

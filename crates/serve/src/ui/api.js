@@ -4,6 +4,7 @@
 export class Refused extends Error {
   constructor(status, problem) {
     super(problem.detail ?? `the server says ${status}`);
+    this.status = status;
     this.hint = problem.hint ?? "";
   }
 }
@@ -12,6 +13,12 @@ async function json(response) {
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Refused(response.status, body);
   return body;
+}
+
+/** Shows the server a token, which the browser keeps as a cookie that scripts cannot read. */
+export async function show(token) {
+  const response = await fetch("v1/session", { method: "POST", headers: { authorization: `Bearer ${token}` } });
+  if (!response.ok) throw new Refused(response.status, await response.json().catch(() => ({})));
 }
 
 export const metrics = async () => (await json(await fetch("v1/metrics"))).metrics;
@@ -25,14 +32,11 @@ export const sql = async (query) =>
     body: JSON.stringify({ query }),
   }));
 
-/** Views of the pipeline file; none where the server answers no SQL. */
+/** Views of the pipeline file; null where the server answers no SQL. */
 export async function views() {
-  try {
-    const answer = await sql("select name, sql from sg.views order by name");
-    return answer.rows.map(([name]) => name);
-  } catch {
-    return null;
-  }
+  if (!(await status()).sql) return null;
+  const answer = await sql("select name from sg.views order by name");
+  return answer.rows.map(([name]) => name);
 }
 
 /** Asks many questions over one connection until it is closed; `on.answer(ask, answer)` is told what changes. */

@@ -1,7 +1,7 @@
 // The page: sources on top, a card per metric, one stream of answers, a window to choose, a box for SQL.
 
-import { metrics, sql, status, stream, views } from "./api.js";
-import { card, complain, el, questions, show } from "./cards.js";
+import { metrics, show as showToken, sql, status, stream, views } from "./api.js";
+import { card, clear, complain, el, questions, show } from "./cards.js";
 import { resize } from "./charts.js";
 import { bytes, clock, seconds, shown } from "./words.js";
 
@@ -53,7 +53,9 @@ function follow(window) {
   const asked = new Map();
   for (const metric of known) {
     const node = document.querySelector(`[data-metric="${CSS.escape(metric.metric)}"]`);
-    for (const question of questions(metric, window)) asked.set(question.ask, { metric, question, node });
+    const wanted = questions(metric, window);
+    clear(node, new Set(wanted.map(({ use }) => use)));
+    for (const question of wanted) asked.set(question.ask, { metric, question, node });
   }
   const at = (ask, use) => { const found = asked.get(ask); if (found) use(found); };
   // A stream has at most 64 questions, a browser few connections to one server.
@@ -145,6 +147,25 @@ async function run() {
   }
 }
 
+/** Asks for a token, once: the browser keeps it. */
+function login(problem) {
+  const input = el("input", { type: "password", id: "token", autocomplete: "current-password", required: true });
+  const form = el("form", { class: "card" }, el("h2", {}, "This server asks for a token"),
+    el("label", { for: "token" }, "Token"), input, el("button", { type: "submit" }, "Show it"),
+    el("p", { class: "problem", role: "alert" }, problem.status === 403 ? problem.message : ""));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      await showToken(input.value);
+      location.reload();
+    } catch (refused) {
+      form.querySelector(".problem").textContent = refused.message;
+    }
+  });
+  $("metrics").replaceChildren(form);
+  input.focus();
+}
+
 function keys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA)$/.test(event.target.tagName) && event.target.type !== "radio") return;
   if (event.key === "d") $("theme").click();
@@ -167,6 +188,7 @@ async function begin() {
   try {
     known = await metrics();
   } catch (problem) {
+    if (problem.status === 401 || problem.status === 403) return login(problem);
     $("metrics").replaceChildren(el("p", { class: "problem", role: "alert" }, `${problem.message} ${problem.hint ?? ""}`));
     return;
   }

@@ -37,10 +37,10 @@ export function questions(metric, window) {
     ask: `${metric.metric}?${[now, `by=${by.map(encodeURIComponent).join(",")}`, "limit=1000"].filter(Boolean).join("&")}`,
   }));
   if (paned) {
-    const length = window === "all" ? seconds(metric.panes.at(-1).split(":")[1]) : seconds(window);
+    const coarsest = seconds(metric.panes.at(-1).split(":")[0]);
     const over = (by, use, count) => {
-      const every = step(metric, length, count);
-      if (!every || length / every < 2) return;
+      const every = window === "all" ? coarsest : step(metric, seconds(window), count);
+      if (!every || seconds(window) / every < 2) return;
       const since = window === "all" ? "" : `&since=${window}`;
       asks.push({ use, by, ask: `${metric.metric}?every=${span(every)}${since}&by=${by.map(encodeURIComponent).join(",")}&limit=20000` });
     };
@@ -66,6 +66,13 @@ export function card(metric) {
 }
 
 const part = (node, name) => node.querySelector(`[data-part="${name}"]`);
+
+/** Empties the parts of a card that are asked for no more, and what is to be drawn anew. */
+export function clear(node, uses) {
+  for (const name of ["total", "history", "groups", "heat"]) {
+    if (!uses.has(name) || name === "history") part(node, name).replaceChildren();
+  }
+}
 
 export function complain(node, detail, hint) {
   const place = node.querySelector(".problem");
@@ -120,7 +127,7 @@ function list(entries, caption) {
     el("tr", {}, el("th", { scope: "row" }, name),
       el("td", { class: "number", "data-value": e.value ?? "" }, shown(e.value)),
       el("td", { class: "number bounds" }, e.low === undefined || e.low === e.high ? "exact" : `${shown(e.low)} … ${shown(e.high)}`),
-      el("td", { "aria-hidden": "true" }, el("meter", { min: 0, max: most || 1, value: number(e.value) ?? 0 }))));
+      el("td", { class: "bar", "aria-hidden": "true" }, el("meter", { min: 0, max: most || 1, value: number(e.value) ?? 0 }))));
   const more = entries.length > GROUPS_MAX ? `, ${entries.length - GROUPS_MAX} more` : "";
   return el("table", {}, el("caption", {}, caption + more), el("tbody", {}, ...body));
 }

@@ -2,9 +2,23 @@
 
 const hue = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** Draws into `place`, or redraws what is there. `lines` are { label, values } over `times` in seconds; `low` and `high` are optional. */
-export function line(place, times, lines, band) {
-  const data = [times, ...lines.map((l) => l.values)];
+const two = (n) => String(n).padStart(2, "0");
+
+/** Ticks of the time axis, in UTC: clock times, and the day where it changes. */
+const times = (_, ticks) => {
+  let day = null;
+  return ticks.map((tick) => {
+    const at = new Date(tick * 1000);
+    const [date, clock] = [`${two(at.getUTCMonth() + 1)}-${two(at.getUTCDate())}`, `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`];
+    const text = clock === "00:00" ? date : day === null || day === date ? clock : `${date} ${clock}`;
+    day = date;
+    return text;
+  });
+};
+
+/** Draws into `place`, or redraws what is there. `lines` are { label, values } over the times `at`, in seconds; `low` and `high` are optional. */
+export function line(place, at, lines, band) {
+  const data = [at, ...lines.map((l) => l.values)];
   if (band) data.push(band.high, band.low);
   const theme = document.documentElement.className;
   const shape = `${lines.map((l) => l.label).join()}|${Boolean(band)}|${theme}`;
@@ -15,8 +29,8 @@ export function line(place, times, lines, band) {
   place.plot?.destroy();
   const axis = { stroke: hue("--soft"), grid: { stroke: hue("--line"), width: 1 }, ticks: { show: false } };
   const series = [{}];
-  lines.forEach((l, at) =>
-    series.push({ label: l.label, stroke: hue("--hue"), width: 2, dash: at ? [3 * at, 3] : undefined, points: { show: times.length < 2 } }));
+  lines.forEach((l, number) =>
+    series.push({ label: l.label, stroke: hue("--hue"), width: 2, dash: number ? [3 * number, 3] : undefined, points: { show: at.length < 2 } }));
   const bands = [];
   if (band) {
     const invisible = { stroke: "transparent", width: 0, points: { show: false } };
@@ -31,7 +45,7 @@ export function line(place, times, lines, band) {
     legend: { show: false },
     cursor: { y: false },
     scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 1) === 0 ? 1 : (high ?? 1) * 1.05] } },
-    axes: [axis, { ...axis, size: 52, values: (_, ticks) => ticks.map((v) => v.toLocaleString("en", { notation: "compact" })) }],
+    axes: [{ ...axis, values: times }, { ...axis, size: 52, values: (_, ticks) => ticks.map((v) => v.toLocaleString("en", { notation: "compact" })) }],
     series,
     bands,
   }, data, place);

@@ -1,6 +1,7 @@
 //! The server as clients meet it: over real sockets of this machine, with an inbox that does what the test says.
 
 mod abuse;
+mod access;
 mod asked;
 mod bodies;
 mod client;

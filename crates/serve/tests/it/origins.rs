@@ -2,7 +2,7 @@
 
 use crate::client::{Client, listen, metric, request};
 use engine::origins::{Incoming, No, Offered, Origins, SegmentOf};
-use serve::{Behind, Listen, Server};
+use serve::{Behind, Listen, Role, Server, Tokens};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -132,7 +132,7 @@ fn a_segment_that_stops_coming_is_told_so() {
 fn without_a_store_and_without_the_token_nothing_is_taken() {
     let none = Server::start(listen(), Behind::default()).unwrap();
     Client::new(&none).post(COMMIT, &[], "taken").assert_refused(404, "no states of other nodes");
-    let (server, store) = start(Listen { token: Some("sesame".into()), ..listen() });
+    let (server, store) = start(Listen { tokens: Tokens::none().with("sesame", Role::Ingest), ..listen() });
     Client::new(&server).post(COMMIT, &[], "taken").assert_refused(401, "token");
     let mut client = Client::new(&server);
     client.send(put(SEGMENT, b"x"));
@@ -144,7 +144,7 @@ fn without_a_store_and_without_the_token_nothing_is_taken() {
 
 #[test]
 fn the_client_says_what_it_was_answered() {
-    let (server, store) = start(Listen { token: Some("sesame".into()), ..listen() });
+    let (server, store) = start(Listen { tokens: Tokens::none().with("sesame", Role::Ingest), ..listen() });
     let url = format!("http://{}", server.address());
     let client = serve::Client::new(&url, Some("sesame".into())).unwrap();
     let long = vec![9; 3_000_000];

@@ -313,9 +313,10 @@ impl Counters {
         }
     }
 
-    /// Bytes held, by capacity.
+    /// Bytes held; the same after a snapshot was read.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Counters>() + self.table.memory_bytes()
+        // A table that has once been full keeps its room.
+        size_of::<Counters>() + self.table.memory_bytes((!self.is_exact()).then_some(self.slots))
     }
 
     pub(crate) fn entry_of(&self, token: Token) -> Option<Entry<'_>> {

@@ -261,12 +261,19 @@ impl Table {
         rows.into_iter().map(|(_, row)| self.entry(row)).collect()
     }
 
-    /// Accounted bytes: a function of the slots, the rows and their names, so that a table that was read back costs what it
-    /// did. Room for a purge is counted before there was one.
-    pub fn memory_bytes(&self) -> usize {
-        let room = |len: usize| if len == 0 { 0 } else { len.next_power_of_two().max(4) };
-        let row = size_of::<Hot>() + size_of::<Extra>() + size_of::<u64>();
-        self.index.len() * 8 + room(self.live()) * row + room(self.names.len())
+    /// Bytes held, as buffers grow: a function of what is there, not of how it came to be, as what gives way to memory must not
+    /// depend on whether a state was written and read in between. `slots_in_use`: the slots of a table that has been full.
+    pub fn memory_bytes(&self, slots_in_use: Option<usize>) -> usize {
+        let names = self.names.len().next_power_of_two();
+        if let Some(slots) = slots_in_use {
+            return slots * SLOT_BYTES + names;
+        }
+        let mut slots = SLOTS_AT_FIRST;
+        while self.live() > slots / 4 * 3 {
+            slots *= 2;
+        }
+        let rows = self.live().next_power_of_two();
+        slots * 8 + rows * (size_of::<Hot>() + size_of::<Extra>()) + names
     }
 
     /// What must hold between any two calls; for tests.

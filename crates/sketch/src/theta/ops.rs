@@ -54,4 +54,32 @@ impl Theta {
         let (low, high) = interval::share(both as u32, sample.len() as u32, possible(confidence));
         Estimate::probabilistic(share, low.min(share), high.max(share), confidence)
     }
+
+    /// Which part of `whole` is in this set too: |A∩W| / |W|; `None` of an empty set. Exact when both are.
+    ///
+    /// What is known of `whole` below the smaller θ is a uniform sample of it, of which some are in this set: the interval
+    /// is that of [`Theta::jaccard`]. Unlike the quotient of two estimates it stays between 0 and 1, and what one sample has
+    /// too many of, it has too many of in both. O(K).
+    pub fn share_of(&self, whole: &Theta, confidence: f64) -> Option<Estimate<f64>> {
+        let ((ours, theta), (theirs, limit)) = (self.smallest(), whole.smallest());
+        let ours = Table::of(&ours, theta);
+        let theta = theta.min(limit);
+        let sample = theirs.iter().filter(|&&hash| hash < theta);
+        let (all, both) =
+            sample.fold((0u32, 0u32), |(all, both), &hash| (all + 1, both + u32::from(ours.contains(hash))));
+        if theta == THETA_MAX {
+            return (all > 0).then(|| Estimate::exact(f64::from(both) / f64::from(all)));
+        }
+        if all == 0 {
+            return (!whole.is_empty()).then(|| Estimate::probabilistic(0.0, 0.0, 1.0, confidence));
+        }
+        let share = f64::from(both) / f64::from(all);
+        let (low, high) = interval::share(both, all, possible(confidence));
+        Some(Estimate::probabilistic(share, low.min(share), high.max(share), confidence))
+    }
+
+    /// How many hashes are kept: what an estimate of the set is made of.
+    pub fn retained(&self) -> usize {
+        self.table.len().min(self.k())
+    }
 }

@@ -102,7 +102,7 @@ fn nothing_acknowledged_is_lost_and_nothing_doubled_over_crashes_and_failures() 
                 _ => Fate::Works,
             });
             // At first there may be no segment to begin with.
-            let Ok(inbox) = Inbox::open_on(&folder.0, settings(), Box::new(disk.clone())) else { continue };
+            let Ok(inbox) = open_on(&folder.0, settings(), Box::new(disk.clone())) else { continue };
             for _ in 0..dice.below(12) {
                 clients.send(&inbox, &mut dice);
             }
@@ -123,7 +123,7 @@ fn nothing_acknowledged_is_lost_and_nothing_doubled_over_crashes_and_failures() 
 fn any_single_failing_operation_is_answered_and_survived() {
     let bodies: Vec<String> = (0..12).map(|i| format!("a body with the number {i}\n").repeat(3)).collect();
     let run = |disk: &TestDisk, folder: &Folder| -> Option<u64> {
-        let inbox = Inbox::open_on(&folder.0, settings(), Box::new(disk.clone())).ok()?;
+        let inbox = open_on(&folder.0, settings(), Box::new(disk.clone())).ok()?;
         let mut failures = 0;
         for (i, body) in bodies.iter().enumerate() {
             let stamp = Some(("p", i as u64));
@@ -162,7 +162,7 @@ fn a_full_disk_is_told_as_such_and_does_not_fill_with_segments() {
         "append" if is_full.load(Ordering::SeqCst) => Fate::Fails(io::ErrorKind::StorageFull, 7),
         _ => Fate::Works,
     });
-    let inbox = Inbox::open_on(&folder.0, Settings::default(), Box::new(disk)).unwrap();
+    let inbox = open_on(&folder.0, Settings::default(), Box::new(disk)).unwrap();
     append(&inbox, "before\n", Some(("p", 1))).unwrap();
     full.store(true, Ordering::SeqCst);
     for _ in 0..50 {
@@ -189,7 +189,7 @@ fn a_reader_sees_nothing_of_what_failed() {
             Fate::Works
         }
     });
-    let inbox = Inbox::open_on(&folder.0, Settings::default(), Box::new(disk)).unwrap();
+    let inbox = open_on(&folder.0, Settings::default(), Box::new(disk)).unwrap();
     let (mut reader, mut buffer) = (inbox.reader(0).unwrap(), Vec::new());
     for i in 0..20 {
         let body = format!("{i}\n");
@@ -206,5 +206,26 @@ fn a_reader_sees_nothing_of_what_failed() {
         };
         assert_eq!(reader.next(&mut buffer, Duration::ZERO).unwrap(), got, "body {i}");
         assert!(got == Got::Nothing || buffer == body.as_bytes());
+    }
+}
+
+#[test]
+fn what_nobody_called_durable_is_written_anew_before_it_counts() {
+    for sealed in [false, true] {
+        let (folder, disk) = (Folder::new(), TestDisk::good());
+        let inbox = open_on(&folder.0, Settings::default(), Box::new(disk.clone())).unwrap();
+        let bodies = ["first\n", "second\n", "third\n"];
+        bodies.iter().for_each(|body| assert!(append(&inbox, body, None).is_ok()));
+        if !sealed {
+            disk.kill();
+        }
+        drop(inbox);
+        let bytes = folder.files()[0].1.len() as u64;
+        let disk = TestDisk::good();
+        let inbox = open_on(&folder.0, Settings::default(), Box::new(disk.clone())).unwrap();
+        // The last body, which was a group of its own: the frame after the second one says that up to there all was durable.
+        let last = frame::FRAME_BYTES as u64 + if sealed { 0 } else { bodies[2].len() as u64 };
+        assert_eq!(disk.again(), Some((bytes - last, bytes)), "sealed: {sealed}");
+        assert_eq!(read_all(&inbox), bodies);
     }
 }

@@ -18,7 +18,7 @@ fn killed(sealed: bool) -> Killed {
 fn killed_in(sealed: bool, segment_bytes: u64) -> Killed {
     let (folder, disk) = (Folder::new(), TestDisk::good());
     let settings = Settings { segment_bytes, ..small() };
-    let inbox = Inbox::open_on(&folder.0, settings, Box::new(disk.clone())).unwrap();
+    let inbox = open_on(&folder.0, settings, Box::new(disk.clone())).unwrap();
     let bodies: Vec<String> = (0..8).map(|i| format!("body {i}\n").repeat(1 + i % 2)).collect();
     for (i, body) in bodies.iter().enumerate() {
         append(&inbox, body, (i % 3 != 0).then_some(("p", i as u64))).unwrap();
@@ -56,8 +56,8 @@ impl Killed {
 
     /// Where the frames of a segment begin, and the end of the last one, seals left out.
     fn frames(&self, of: usize) -> Vec<u64> {
-        let base = segment::list(&self.folder.0).unwrap()[of].base;
-        let (_, mut frames) = Frames::open(&self.files[of].0, base, 10).unwrap();
+        let base = segment::list(&base::Files, &self.folder.0).unwrap()[of].base;
+        let (_, mut frames) = Frames::open(&base::Files, &self.files[of].0, base, 10).unwrap();
         let (mut starts, mut body) = (vec![frames.position], Vec::new());
         while let Ok(Found::Frame(frame)) = frames.next(&mut body) {
             if !frame.seal {
@@ -160,7 +160,7 @@ fn a_segment_that_is_gone_or_cut_is_noticed() {
 #[test]
 fn a_body_that_holds_a_frame_is_not_taken_for_one() {
     let (folder, disk) = (Folder::new(), TestDisk::good());
-    let inbox = Inbox::open_on(&folder.0, Settings::default(), Box::new(disk.clone())).unwrap();
+    let inbox = open_on(&folder.0, Settings::default(), Box::new(disk.clone())).unwrap();
     // What an attacker can make who knows the format, but not the salt.
     let mut forged = Vec::new();
     frame::Frame::of(1 << 40, 1 << 40, 0, None, b"").write(0, &mut forged);

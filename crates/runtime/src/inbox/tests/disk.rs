@@ -1,6 +1,7 @@
 //! A disk that fails when it is told to, waits when it is told to, and knows what it would have lost.
 
-use crate::inbox::disk::{Disk, Files, SegmentFile};
+use crate::disk;
+use crate::inbox::disk::{Files, SegmentFile, Segments};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ struct State {
     /// Whether everything fails, as after the end of the program.
     dead: bool,
     held: bool,
+    /// What was written anew when a segment was reopened last.
+    again: Option<(u64, u64)>,
 }
 
 #[derive(Clone)]
@@ -35,7 +38,7 @@ pub struct TestDisk(Arc<(Mutex<State>, Condvar)>);
 impl TestDisk {
     pub fn new(script: impl FnMut(&'static str, u64) -> Fate + Send + 'static) -> TestDisk {
         let (durable, script) = (HashMap::new(), Box::new(script));
-        let state = State { script, operations: 0, syncs: 0, durable, dead: false, held: false };
+        let state = State { script, operations: 0, syncs: 0, durable, dead: false, held: false, again: None };
         TestDisk(Arc::new((Mutex::new(state), Condvar::new())))
     }
 
@@ -52,6 +55,11 @@ impl TestDisk {
     /// Lets syncs wait, or go on.
     pub fn hold(&self, held: bool) {
         self.change(|state| state.held = held);
+    }
+
+    /// What was written anew when a segment was reopened last.
+    pub fn again(&self) -> Option<(u64, u64)> {
+        self.0.0.lock().unwrap().again
     }
 
     pub fn syncs(&self) -> u64 {
@@ -94,24 +102,29 @@ impl TestDisk {
     }
 }
 
-impl Disk for TestDisk {
+impl Segments for TestDisk {
     fn create(&self, path: &Path, head: &[u8]) -> io::Result<Box<dyn SegmentFile>> {
         match self.fate("create") {
-            Fate::Works => Ok(self.wrap(path, Files.create(path, head)?, head.len() as u64)),
+            Fate::Works => Ok(self.wrap(path, files().create(path, head)?, head.len() as u64)),
             Fate::Fails(kind, _) => Err(kind.into()),
             Fate::FailsLate(kind) => {
-                self.wrap(path, Files.create(path, head)?, head.len() as u64);
+                self.wrap(path, files().create(path, head)?, head.len() as u64);
                 Err(kind.into())
             }
         }
     }
 
-    fn reopen(&self, path: &Path, bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
+    fn reopen(&self, path: &Path, unsure: u64, bytes: u64) -> io::Result<Box<dyn SegmentFile>> {
+        self.change(|state| state.again = Some((unsure, bytes)));
         match self.fate("reopen") {
-            Fate::Works => Ok(self.wrap(path, Files.reopen(path, bytes)?, bytes)),
+            Fate::Works => Ok(self.wrap(path, files().reopen(path, unsure, bytes)?, bytes)),
             Fate::Fails(kind, _) | Fate::FailsLate(kind) => Err(kind.into()),
         }
     }
+}
+
+fn files() -> Files {
+    Files(disk::Files::shared())
 }
 
 struct TestFile {

@@ -9,6 +9,7 @@ mod order;
 use super::*;
 use disk::TestDisk;
 use engine::inbox::{Accepted, Inbox as _};
+use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -31,7 +32,7 @@ impl Folder {
 
     /// The segments, by name, with their bytes.
     fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        let segments = segment::list(&self.0).unwrap();
+        let segments = segment::list(&base::Files, &self.0).unwrap();
         segments.into_iter().map(|segment| (segment.path.clone(), fs::read(&segment.path).unwrap())).collect()
     }
 }
@@ -48,6 +49,10 @@ fn small() -> Settings {
 
 fn open(folder: &Folder, settings: Settings) -> Inbox {
     Inbox::open(&folder.0, settings).unwrap()
+}
+
+fn open_on(path: &Path, settings: Settings, segments: Box<dyn Segments>) -> Result<Inbox, InboxError> {
+    Inbox::open_on(path, settings, base::Files::shared(), segments)
 }
 
 type Told = Receiver<Result<Accepted, Refusal>>;

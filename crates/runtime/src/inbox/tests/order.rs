@@ -145,7 +145,7 @@ fn producers_are_known_after_their_segments_have_gone() {
 #[test]
 fn what_waits_is_written_together() {
     let (folder, disk) = (Folder::new(), TestDisk::good());
-    let inbox = Inbox::open_on(&folder.0, Settings::default(), Box::new(disk.clone())).unwrap();
+    let inbox = open_on(&folder.0, Settings::default(), Box::new(disk.clone())).unwrap();
     disk.hold(true);
     // The first one may go to the disk alone; all others wait for it.
     let mut told: Vec<Told> = (0..500).map(|i| hand_in(&inbox, &format!("{i}\n"), Some(("p", i)))).collect();
@@ -163,7 +163,7 @@ fn what_waits_is_written_together() {
 fn a_full_queue_is_told_at_once() {
     let settings = Settings { queue_bytes_max: 100, queue_bodies_max: 5, ..small() };
     let (folder, disk) = (Folder::new(), TestDisk::good());
-    let inbox = Inbox::open_on(&folder.0, settings, Box::new(disk.clone())).unwrap();
+    let inbox = open_on(&folder.0, settings, Box::new(disk.clone())).unwrap();
     assert_eq!(append(&inbox, &"x".repeat(100), None), Err(Refusal::TooLong { bytes_max: 100 }));
     disk.hold(true);
     let told: Vec<Told> = (0..5).map(|_| hand_in(&inbox, "x\n", None)).collect();

@@ -1,0 +1,245 @@
+//! A session: DataFusion's state with our catalogue and functions, fresh for everybody who connects.
+
+use super::answered::Answered;
+use super::ask::{Calls, SERIES};
+use super::catalog::{self, CATALOG, Catalog, Current, Names, SCHEMA};
+use super::deep::{deep, deeply};
+use super::error::QueryError;
+use super::lint::{self, Lint, Notes};
+use super::moments::Moments;
+use super::{Options, functions, statement};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::datasource::ViewTable;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use engine::moment::Reader;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::time::Instant;
+
+/// A session of one client. Statements of one session go one after the other.
+pub struct Session {
+    reader: Arc<dyn Reader>,
+    options: Arc<Options>,
+    names: Current,
+    runtime: Arc<RuntimeEnv>,
+    context: SessionContext,
+    notes: Arc<Notes>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// A statement that was understood.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// As DataFusion means it.
+    pub plan: LogicalPlan,
+    /// What is doubtful about it.
+    pub lints: Vec<Lint>,
+}
+
+impl Planned {
+    /// The columns of its answer.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::new(self.plan.schema().as_arrow().clone())
+    }
+}
+
+impl Session {
+    pub(crate) fn new(reader: Arc<dyn Reader>, options: Arc<Options>) -> Result<Session, QueryError> {
+        let names: Current = Arc::new(RwLock::new(Arc::new(Names::new(&reader, &options.views))));
+        let nowhere = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+        let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(nowhere).build_arc();
+        let runtime = runtime.map_err(|error| QueryError::of(&error))?;
+        let config = SessionConfig::new()
+            .with_default_catalog_and_schema(CATALOG, SCHEMA)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(true)
+            // One query has one core, and leaves the others to what is measured.
+            .with_target_partitions(1);
+        let state = SessionStateBuilder::new()
+            .with_default_features()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&runtime))
+            .with_relation_planners(vec![Arc::new(Calls(Arc::clone(&names)))])
+            .build();
+        let context = SessionContext::new_with_state(state);
+        context.register_catalog(CATALOG, Arc::new(Catalog(Arc::clone(&names))));
+        let notes = Arc::new(Notes::default());
+        functions::register(&context, &catalog::now(&names), &notes);
+        Ok(Session { reader, options, names, runtime, context, notes })
+    }
+
+    /// Answers a statement.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to ask instead. What goes wrong later is told by [`Answered::next`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time enabled.
+    pub async fn query(&self, sql: &str) -> Result<Answered, QueryError> {
+        let until = Instant::now() + self.options.deadline;
+        let planned = self.plan(sql).await?;
+        self.execute_until(planned, until).await
+    }
+
+    /// Understands a statement.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to ask instead.
+    pub async fn plan(&self, sql: &str) -> Result<Planned, QueryError> {
+        let names = self.names();
+        let statement = statement::read(sql, &names)?;
+        let state = self.context.state();
+        let plan = deep(planned(&state, &names, statement, &mut Vec::new())).await?;
+        let lints = deeply(|| lint::of(&plan));
+        Ok(Planned { plan, lints })
+    }
+
+    /// Answers a statement that was understood before, of the moment now.
+    ///
+    /// # Errors
+    /// As [`Session::query`].
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn execute(&self, planned: Planned) -> Result<Answered, QueryError> {
+        self.execute_until(planned, Instant::now() + self.options.deadline).await
+    }
+
+    /// Understands a view by its name.
+    pub(crate) async fn check_view(&self, name: &str) -> Result<(), QueryError> {
+        let (state, names) = (self.context.state(), self.names());
+        deep(prepare(&state, &names, name, &mut Vec::new())).await
+    }
+
+    /// The state of DataFusion behind it, for who speaks to clients in its terms.
+    pub fn state(&self) -> SessionState {
+        self.context.state()
+    }
+
+    async fn execute_until(&self, planned: Planned, until: Instant) -> Result<Answered, QueryError> {
+        let state = self.context.state();
+        let physical = deep(state.create_physical_plan(&planned.plan)).await;
+        let physical = physical.and_then(yielding).map_err(|error| QueryError::of(&error))?;
+        self.notes.clear();
+        let config = state.config().clone().with_extension(Arc::new(Moments::new(&self.reader)));
+        let pool = Arc::new(GreedyMemoryPool::new(self.options.memory_bytes));
+        let runtime = RuntimeEnv { memory_pool: pool, ..(*self.runtime).clone() };
+        let task = TaskContext::from(&state).with_session_config(config).with_runtime(Arc::new(runtime));
+        let stream = execute_stream(physical, Arc::new(task)).map_err(|error| QueryError::of(&error))?;
+        let notes = Arc::clone(&self.notes);
+        Ok(Answered::run(stream.schema(), stream, planned.lints, notes, until, Arc::clone(&self.options)))
+    }
+
+    /// The names that are good now: others once another pipeline has taken the place of the one there was.
+    fn names(&self) -> Arc<Names> {
+        let known = catalog::now(&self.names);
+        if known.are_of(&self.reader.sources()) {
+            return known;
+        }
+        let fresh = Arc::new(Names::new(&self.reader, &self.options.views));
+        functions::register(&self.context, &fresh, &self.notes);
+        *self.names.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
+        fresh
+    }
+}
+
+/// A plan each of whose operators lets others run after a number of batches: only then can it be stopped.
+fn yielding(plan: Arc<dyn ExecutionPlan>) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+    let wrap = |node: Arc<dyn ExecutionPlan>| {
+        Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>))
+    };
+    Ok(plan.transform_up(wrap)?.data)
+}
+
+/// Plans a statement, after the views that it uses. `above` are the views that it stands in.
+async fn planned(
+    state: &SessionState,
+    names: &Names,
+    statement: Statement,
+    above: &mut Vec<String>,
+) -> Result<LogicalPlan, QueryError> {
+    let of = |error| QueryError::of(&error);
+    for reference in state.resolve_table_references(&statement).map_err(of)? {
+        let (schema, table) = (reference.schema(), reference.table());
+        if schema == Some("information_schema") || is_listing(&statement) {
+            for view in &names.views {
+                // One that is wrong was said to be so by `check`; here it is not listed.
+                let _ = Box::pin(prepare(state, names, &view.view.name, above)).await;
+            }
+            continue;
+        }
+        if schema.is_none_or(|schema| schema == SCHEMA)
+            && names.views.iter().any(|view| view.view.name == table)
+        {
+            Box::pin(prepare(state, names, table, above)).await?;
+        }
+        if !exists(state, &reference) && !SERIES.contains(&table) {
+            return Err(QueryError::no_table(&reference.to_string(), names));
+        }
+    }
+    let plan = state.statement_to_plan(statement).await.map_err(of)?;
+    let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    reads.verify_plan(&plan).map_err(|error| {
+        QueryError::refused(format!(
+            "only statements that read are answered here: {}",
+            QueryError::of(&error).message
+        ))
+    })?;
+    Ok(plan)
+}
+
+/// SHOW and DESCRIBE.
+fn is_listing(statement: &Statement) -> bool {
+    use datafusion_sql::sqlparser::ast::Statement as Ast;
+    matches!(statement, Statement::Statement(ast) if !matches!(&**ast, Ast::Query(_) | Ast::Explain { .. }))
+}
+
+fn exists(state: &SessionState, reference: &datafusion::common::TableReference) -> bool {
+    let schema = state.schema_for_ref(reference.clone());
+    schema.is_ok_and(|schema| schema.table_exist(reference.table()))
+}
+
+/// Makes the table of a view, if it is not there yet.
+async fn prepare(
+    state: &SessionState,
+    names: &Names,
+    name: &str,
+    above: &mut Vec<String>,
+) -> Result<(), QueryError> {
+    let Some(view) = names.views.iter().find(|view| view.view.name == name) else { return Ok(()) };
+    if view.table.get().is_some() {
+        return Ok(());
+    }
+    if above.iter().any(|above| above == name) {
+        return Err(QueryError::wrong(format!("the view `{name}` uses itself")));
+    }
+    above.push(name.to_string());
+    let statement = statement::read(&view.view.sql, names);
+    let plan = match statement {
+        Ok(statement) if is_listing(&statement) => Err(QueryError::wrong("a view is a SELECT")),
+        Ok(statement) => planned(state, names, statement, above).await,
+        Err(error) => Err(error),
+    };
+    above.pop();
+    let plan =
+        plan.map_err(|error| QueryError { message: format!("view `{name}`: {}", error.message), ..error })?;
+    let table: Arc<dyn TableProvider> = Arc::new(ViewTable::new(plan, Some(view.view.sql.clone())));
+    let _ = view.table.set(table);
+    Ok(())
+}
