@@ -92,6 +92,9 @@ enum Place {
     Segment { segment: Arc<SegmentFile>, range: Range<u64> },
 }
 
+/// An open segment, and where its frames are.
+type Opened = (Box<dyn DiskFile>, Vec<Frame>);
+
 /// A segment that panes are read from.
 #[derive(Debug)]
 pub(super) struct SegmentFile {
@@ -102,7 +105,7 @@ pub(super) struct SegmentFile {
     raw_bytes: u64,
     raw_sum: [u8; CHECKSUM_BYTES],
     /// Opened when it is read first, unless it was before. Open files can be read when they are gone.
-    open: Mutex<Option<(Box<dyn DiskFile>, Vec<Frame>)>>,
+    open: Mutex<Option<Opened>>,
 }
 
 impl SegmentFile {

@@ -358,6 +358,26 @@ fn a_pane_whose_segment_is_damaged_while_it_is_needed_is_named() {
 }
 
 #[test]
+fn what_the_disk_does_not_give_is_no_damage() {
+    let mut stream = Stream::new("not-given");
+    stream.block(1_000_000, 100);
+    stream.commit();
+    stream.block(1_000_100, 100);
+    let last = stream.commit();
+    let place = stream.path.join(StateDirectory::manifest_name(last.number));
+    // A directory in its place cannot be read as a file is: an error of the system, other than that nothing is there.
+    let aside = stream.path.join("aside");
+    std::fs::rename(&place, &aside).unwrap();
+    std::fs::create_dir(&place).unwrap();
+    let error = stream.directory.restore().unwrap_err().to_string();
+    assert!(error.contains(&*place.display().to_string()), "{error}");
+    std::fs::remove_dir(&place).unwrap();
+    std::fs::rename(&aside, &place).unwrap();
+    let restored = stream.directory.restore().unwrap().unwrap();
+    assert_eq!((restored.manifest.number, restored.damaged), (last.number, Vec::new()));
+}
+
+#[test]
 fn a_run_that_went_on_from_an_older_commit_never_meets_the_damaged_one_again() {
     let mut stream = Stream::new("set-aside");
     stream.block(1_000_000, 100);
