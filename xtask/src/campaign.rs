@@ -113,7 +113,46 @@ const CAMPAIGNS: &[Campaign] = &[
         &["python3", "strace"],
         (16, 60),
     ),
+    processes(
+        "malformed",
+        "a bad record is counted once under its reason, its neighbours are unharmed, and memory is bounded",
+        &["python3", "gzip", "zstd"],
+        (1, 10),
+    ),
+    processes(
+        "disk-full",
+        "a disk that is full loses nothing that was acknowledged, and a run goes on when it has room again",
+        &["python3", "mount", ROOT],
+        (10, 100),
+    ),
+    processes(
+        "nth-fault",
+        "any system call that fails gives a clean error or a clean end, and the next run is as if nothing had been",
+        &["python3", "strace"],
+        (60, 4_500),
+    ),
+    processes(
+        "time-abuse",
+        "a source that lies about time moves nobody's watermark, and every window of the others is right",
+        &["python3"],
+        (1, 10),
+    ),
+    processes(
+        "clocks",
+        "a clock on the wall that jumps or stands still, and a process that is stopped, change nothing in event time",
+        &["faketime"],
+        (80, 1_000),
+    ),
+    processes(
+        "cardinality-bomb",
+        "10^8 distinct keys, a restart in their midst, stay within 256 MiB and a quarter, with exact totals",
+        &[],
+        (1, 100),
+    ),
 ];
+
+/// No program, but the right to mount a disk.
+const ROOT: &str = "root";
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -258,6 +297,9 @@ pub fn commit(root: &Path) -> Result<String> {
 
 /// Whether a program of this name lies on the path.
 fn there_is(tool: &str) -> bool {
+    if tool == ROOT {
+        return Command::new("id").arg("-u").output().is_ok_and(|told| told.stdout.trim_ascii() == b"0");
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|folder: PathBuf| folder.join(tool)).any(|file| file.is_file())
 }

@@ -88,13 +88,9 @@ fn tell(
     format: Format,
 ) -> Result<(Vec<Answer>, bool), Trouble> {
     let wrong = |why: String| Trouble::environment(format!("`{}` cannot be read: {why}", path.display()));
-    let about = match &restored {
-        Some(restored) => restored.manifest.about.clone(),
-        None => about_of_others(directory, path)?,
-    };
-    let ours = ours(path, &about)?;
-    let source = ours.pipeline.spec.sources.iter().find(|source| source.name == about.source);
-    let source = source.ok_or_else(|| wrong(format!("its pipeline has no source `{}`", about.source)))?;
+    let (ours, name) = ours_of(directory, path, restored.as_ref())?;
+    let source = ours.pipeline.spec.sources.iter().find(|source| source.name == name);
+    let source = source.ok_or_else(|| wrong(format!("its pipeline has no source `{name}`")))?;
     let own = restored.as_ref().map(|restored| restored.state(source, &Limits::bytes(usize::MAX)));
     let own = own.transpose().map_err(wrong)?;
     let own_tally = own.as_ref().map(State::tally);
@@ -121,6 +117,19 @@ fn tell(
     }
     state.outlet(source).each_answer(Question::Total, &mut |answer| report.put(answer));
     Ok((told, whole))
+}
+
+/// The pipeline behind the directory of a source, and the name of that.
+pub fn ours_of(
+    directory: &Path,
+    path: &Path,
+    restored: Option<&Restored>,
+) -> Result<(Ours, String), Trouble> {
+    let about = match restored {
+        Some(restored) => restored.manifest.about.clone(),
+        None => about_of_others(directory, path)?,
+    };
+    Ok((ours(path, &about)?, about.source))
 }
 
 /// The pipeline that a state was made by.

@@ -21,6 +21,7 @@ mod origins;
 mod output;
 mod progress;
 mod push;
+mod query;
 mod reload;
 mod run;
 mod save;
@@ -72,6 +73,9 @@ enum Verb {
     /// Tells what a state directory holds: commit, read positions, late and bad counts, sizes, metrics.
     #[command(after_help = inspect::EXAMPLES)]
     Inspect(inspect::InspectArgs),
+    /// Asks a state directory, or a file of events, in SQL.
+    #[command(after_help = query::EXAMPLES)]
+    Query(query::QueryArgs),
     /// Sends what a state directory has committed to another node, which reports over all that are sent to it.
     #[command(after_help = push::EXAMPLES)]
     Push(push::PushArgs),
@@ -101,6 +105,7 @@ fn main() -> ExitCode {
         Verb::Merge(args) => merge::merge(&args),
         Verb::Sketch(args) => sketches::sketch(&args),
         Verb::Inspect(args) => inspect::inspect(&args),
+        Verb::Query(args) => query::query(&args),
         Verb::Push(args) => push::push(&args),
         Verb::Completions(args) => manual::completions(&args, Cli::command()),
         Verb::Man(args) => manual::man(&args, Cli::command()),

@@ -402,10 +402,8 @@ impl Entry {
             return Err(RunError::SinkExists(path.display().to_string()));
         }
         // What stands there already is not taken away, not even to be put back: somebody may be reading.
-        let mut there = behind.iter().zip(&self.pending).take_while(|(is, should)| is == should).count();
-        if planted(Bug::LinesTakenBack) {
-            there = 0;
-        }
+        let there = behind.iter().zip(&self.pending).take_while(|(is, should)| is == should).count();
+        let there = if planted(Bug::LinesTakenBack) { 0 } else { there };
         if bytes > self.offset + there as u64 {
             file.set_length(self.offset + there as u64).map_err(wrong)?;
         }
@@ -465,7 +463,6 @@ fn path_text(to: &SinkTo) -> String {
 mod tests {
     use super::*;
     use crate::disk::Files;
-    use std::fs::File;
 
     /// What stands in the file when a run goes on, with `found` behind the place of the commit.
     fn recovered(name: &str, found: &[u8]) -> Result<Vec<u8>, RunError> {
@@ -518,7 +515,8 @@ mod tests {
             pending: pending.into(),
         };
         let long_ago = std::time::SystemTime::UNIX_EPOCH;
-        File::options().write(true).open(&path).and_then(|file| file.set_modified(long_ago)).expect("a time");
+        let file = std::fs::File::options().write(true).open(&path);
+        file.and_then(|file| file.set_modified(long_ago)).expect("a time");
         assert_eq!(entry.recover(&Files, fell_back).is_ok(), wanted.is_some(), "{found}");
         let modified = path.metadata().and_then(|meta| meta.modified()).expect("a time");
         // What was leaving is written over even where it stands, as nobody knows whether it is durable.

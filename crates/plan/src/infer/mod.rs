@@ -18,7 +18,7 @@ mod metrics;
 mod order;
 mod panes;
 mod profile;
-mod quote;
+pub(crate) mod quote;
 mod rehearse;
 mod role;
 mod show;
@@ -223,6 +223,23 @@ impl Guess {
     /// The pipeline file: the same guess and names give the same text.
     pub fn to_toml(&self, naming: &Naming) -> String {
         write::pipeline(self, naming)
+    }
+
+    /// The source alone, as the pipeline file would have it, without event time: what is counted once needs none.
+    pub(crate) fn source_toml(mut self, path: &str) -> String {
+        (self.time, self.ladder, self.metrics) = (None, None, Vec::new());
+        let naming = Naming { name: String::new(), path: path.to_string(), pipeline: String::new() };
+        write::source_alone(&self, &naming)
+    }
+
+    /// The paths of all fields that were seen.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|(profile, _)| profile.path.as_str())
+    }
+
+    /// Whether there are no more records, and no more fields, than were looked at.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.looked.whole && !self.looked.paths_left_out
     }
 
     /// What was looked at and found, in one line.

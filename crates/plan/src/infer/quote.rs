@@ -1,7 +1,7 @@
 //! Names and values as TOML and measures write them.
 
 /// A TOML string on one line: literal where that saves escapes, basic otherwise.
-pub(super) fn string(text: &str) -> String {
+pub(crate) fn string(text: &str) -> String {
     let literal = text.contains(['"', '\\']) && !text.contains('\'') && !text.contains(char::is_control);
     if literal {
         return format!("'{text}'");
@@ -20,14 +20,14 @@ pub(super) fn string(text: &str) -> String {
 }
 
 /// A TOML key: bare where it can be. A path is one key, so its dots are quoted.
-pub(super) fn key(text: &str) -> String {
+pub(crate) fn key(text: &str) -> String {
     let bare =
         !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
     if bare { text.to_string() } else { string(text) }
 }
 
 /// An array of strings.
-pub(super) fn strings<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
+pub(crate) fn strings<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
     format!("[{}]", texts.into_iter().map(string).collect::<Vec<_>>().join(", "))
 }
 

@@ -19,6 +19,11 @@ pub(super) fn pipeline(guess: &Guess, naming: &Naming) -> String {
     out
 }
 
+/// What the events are, without anything that is measured of them.
+pub(super) fn source_alone(guess: &Guess, naming: &Naming) -> String {
+    source(guess, naming) + &fields(guess)
+}
+
 fn head(guess: &Guess, naming: &Naming) -> String {
     let file = if naming.path == "-" { "standard input" } else { &naming.path };
     let looked = &guess.looked;

@@ -14,6 +14,7 @@ mod ask;
 mod catalog;
 mod deep;
 mod error;
+pub mod file;
 mod functions;
 pub mod json;
 mod lint;

@@ -30,11 +30,16 @@ const REMOVED: [&str; 9] = [
     "generate_series",
 ];
 
-/// Makes the functions known to a session.
-pub(super) fn register(session: &SessionContext, names: &Names, notes: &Arc<Notes>) {
+/// Takes away what one call can use up memory with.
+pub(super) fn remove(session: &SessionContext) {
     for name in REMOVED {
         session.deregister_udf(name);
     }
+}
+
+/// Makes the functions known to a session.
+pub(super) fn register(session: &SessionContext, names: &Names, notes: &Arc<Notes>) {
+    remove(session);
     let source = names.sources.first();
     let context = Arc::new(Context {
         confidence: source.map_or(0.95, |source| source.confidence),

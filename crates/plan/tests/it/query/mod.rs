@@ -1,5 +1,6 @@
 //! SQL over what an engine has measured, beside the same counted by hand.
 
+mod files;
 mod functions;
 mod hostile;
 mod limits;
@@ -7,6 +8,7 @@ mod lints;
 mod tables;
 mod views;
 
+use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use engine::batch::Block;
 use engine::moment::{Moment, Reader};
@@ -172,18 +174,7 @@ pub fn ask(database: &Database, sql: &str) -> Result<Told, QueryError> {
     runtime.block_on(async {
         let mut answered = database.session()?.query(sql).await?;
         let columns = answered.schema.fields().iter().map(|field| field.name().clone()).collect();
-        let mut rows = Vec::new();
-        let options = FormatOptions::default().with_null("null");
-        for batch in answered.collect().await? {
-            let cells: Vec<ArrayFormatter<'_>> = batch
-                .columns()
-                .iter()
-                .map(|column| ArrayFormatter::try_new(column, &options).expect("a column that can be shown"))
-                .collect();
-            rows.extend(
-                (0..batch.num_rows()).map(|row| cells.iter().map(|c| c.value(row).to_string()).collect()),
-            );
-        }
+        let rows = answered.collect().await?.iter().flat_map(shown).collect();
         Ok(Told { columns, rows, lints: answered.lints() })
     })
 }
@@ -201,4 +192,12 @@ pub fn refused(database: &Database, sql: &str) -> QueryError {
         Err(error) => error,
         Ok(told) => panic!("{sql} was answered: {told:?}"),
     }
+}
+
+/// The values of a batch as text.
+pub fn shown(batch: &RecordBatch) -> Vec<Vec<String>> {
+    let options = FormatOptions::default().with_null("null");
+    let of = |column| ArrayFormatter::try_new(column, &options).expect("a column that can be shown");
+    let cells: Vec<ArrayFormatter<'_>> = batch.columns().iter().map(|column| of(column.as_ref())).collect();
+    (0..batch.num_rows()).map(|row| cells.iter().map(|cell| cell.value(row).to_string()).collect()).collect()
 }
