@@ -228,10 +228,8 @@ impl<'a, 'p> Pump<'a, 'p> {
                 None
             }
         };
-        // The shard is locked before the turn is passed on, so that it sees blocks in order.
-        let shard = own.map(|judged| (self.shard_of(head.number), judged));
         self.intake_turn.pass();
-        if let Some((mut shard, judged)) = shard {
+        if let Some((mut shard, judged)) = own {
             self.fold(&mut shard, &judged);
             // Where closed panes can go to disk they need not leave the pipeline for it.
             if self.shelf.is_none() && shard.looked_at_bytes() > self.shard_bytes / 4 * 3 {
@@ -289,8 +287,14 @@ impl<'a, 'p> Pump<'a, 'p> {
     }
 
     /// At the intake, in turn: judges a batch. Gives back this block's own; earlier ones that were held until now
-    /// are folded here, under the turn, because their workers have gone on.
-    fn judge(&self, head: &BlockHead, bytes: &[u8], mut batch: Option<Batch>) -> Option<Judged> {
+    /// are folded here, under the turn, because their workers have gone on. Its shard comes with it, locked before the turn is
+    /// passed on, so that it sees blocks in order, and before the desk is left, so that whoever takes the desk next finds it folded in.
+    fn judge(
+        &self,
+        head: &BlockHead,
+        bytes: &[u8],
+        mut batch: Option<Batch>,
+    ) -> Option<(MutexGuard<'_, Shard>, Judged)> {
         let mut desk = lock(&self.desk);
         self.forget_idle(&mut desk);
         let early = planted(Bug::PositionBeforeState) && desk.positions.len() > head.file.partition as usize;
@@ -324,7 +328,8 @@ impl<'a, 'p> Pump<'a, 'p> {
         let mut ready = desk.intake.push(batch);
         let own = ready.pop_if(|judged| judged.batch.number == head.number);
         self.fold_all(&mut desk, ready);
-        own.map(|judged| self.verdicts(&mut desk, judged))
+        let judged = self.verdicts(&mut desk, own?);
+        Some((self.shard_of(head.number), judged))
     }
 
     /// Notes what has become of a file. Rows that waited for the clock of a partition that has ended are folded in.
