@@ -5,6 +5,7 @@ It shares no code with the engine, and knows of its output only what docs/answer
 
 import datetime
 import json
+import os
 import sys
 
 PANE_SECONDS = 10
@@ -73,6 +74,8 @@ def sink(verdict, path):
     """What was told last of every cell: {(metric, start, group): value}. Revisions must grow: what is told twice fails."""
     last = {}
     lines = 0
+    if not os.path.exists(path):
+        return {}  # nothing has left
     with open(path, encoding="utf-8") as file:
         for line in file:
             lines += 1

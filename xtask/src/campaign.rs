@@ -41,6 +41,13 @@ const fn processes(
     Campaign { name, promise, package: PROCESSES.0, binary: PROCESSES.1, tools, rounds }
 }
 
+/// Played in one process, on a disk that is simulated.
+const SIMULATED: (&str, &str) = ("streamgauge-simulate", "streamgauge-simulate");
+
+const fn simulated(name: &'static str, promise: &'static str, rounds: (u64, u64)) -> Campaign {
+    Campaign { name, promise, package: SIMULATED.0, binary: SIMULATED.1, tools: &[], rounds }
+}
+
 const CAMPAIGNS: &[Campaign] = &[
     processes(
         "kill-file",
@@ -78,6 +85,16 @@ const CAMPAIGNS: &[Campaign] = &[
         &["python3", "strace"],
         (6, 60),
     ),
+    simulated(
+        "simulate",
+        "no order of crashes, power cuts and faults of the disk loses or doubles an event, or leaves other bytes than an undisturbed run",
+        (5_000, 100_000),
+    ),
+    simulated(
+        "bit-rot",
+        "what is kept and was damaged is named, or answers as one of its commits did, said aloud",
+        (20_000, 100_000),
+    ),
     processes(
         "partitions",
         "the slower of two files holds the watermark back: every cell leaves once, whole",
@@ -96,7 +113,46 @@ const CAMPAIGNS: &[Campaign] = &[
         &["python3", "strace"],
         (16, 60),
     ),
+    processes(
+        "malformed",
+        "a bad record is counted once under its reason, its neighbours are unharmed, and memory is bounded",
+        &["python3", "gzip", "zstd"],
+        (1, 10),
+    ),
+    processes(
+        "disk-full",
+        "a disk that is full loses nothing that was acknowledged, and a run goes on when it has room again",
+        &["python3", "mount", ROOT],
+        (10, 100),
+    ),
+    processes(
+        "nth-fault",
+        "any system call that fails gives a clean error or a clean end, and the next run is as if nothing had been",
+        &["python3", "strace"],
+        (60, 4_500),
+    ),
+    processes(
+        "time-abuse",
+        "a source that lies about time moves nobody's watermark, and every window of the others is right",
+        &["python3"],
+        (1, 10),
+    ),
+    processes(
+        "clocks",
+        "a clock on the wall that jumps or stands still, and a process that is stopped, change nothing in event time",
+        &["faketime"],
+        (80, 1_000),
+    ),
+    processes(
+        "cardinality-bomb",
+        "10^8 distinct keys, a restart in their midst, stay within 256 MiB and a quarter, with exact totals",
+        &[],
+        (1, 100),
+    ),
 ];
+
+/// No program, but the right to mount a disk.
+const ROOT: &str = "root";
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -241,6 +297,9 @@ pub fn commit(root: &Path) -> Result<String> {
 
 /// Whether a program of this name lies on the path.
 fn there_is(tool: &str) -> bool {
+    if tool == ROOT {
+        return Command::new("id").arg("-u").output().is_ok_and(|told| told.stdout.trim_ascii() == b"0");
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|folder: PathBuf| folder.join(tool)).any(|file| file.is_file())
 }

@@ -34,7 +34,7 @@ const HOUSE: &[Room] = &[
     Room { package: ENGINE, may_know: &[SABOTAGE, SKETCH], pure: true, free_tests: false },
     Room { package: PLAN, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
     Room { package: RUNTIME, may_know: &[ENGINE, SABOTAGE, SKETCH], pure: false, free_tests: false },
-    Room { package: SERVE, may_know: &[ENGINE, SKETCH], pure: false, free_tests: false },
+    Room { package: SERVE, may_know: &[ENGINE, PLAN, SKETCH], pure: false, free_tests: false },
     Room {
         package: "streamgauge",
         may_know: &[SKETCH, SHOP, SABOTAGE, ENGINE, PLAN, RUNTIME, SERVE],
@@ -45,6 +45,12 @@ const HOUSE: &[Room] = &[
     Room {
         package: "streamgauge-bench",
         may_know: &[SKETCH, SHOP, ENGINE, PLAN, RUNTIME, TIMING],
+        pure: false,
+        free_tests: false,
+    },
+    Room {
+        package: "streamgauge-simulate",
+        may_know: &[SKETCH, ENGINE, RUNTIME],
         pure: false,
         free_tests: false,
     },

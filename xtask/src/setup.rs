@@ -1,6 +1,6 @@
 //! `cargo xtask setup`: installs what the test suites and the bench need on a new machine, and says what it did.
 //!
-//! The test suites need Python 3 (its standard library) and the `zstd` program, campaigns also `strace`, the test against Spark
+//! The test suites need Python 3 (its standard library) and the `zstd` program, campaigns also `strace` and `faketime`, the test against Spark
 //! (`interop`) also Java 17 and a virtual environment with the pinned Spark, the suite of the dashboard Chromium, promtool and the
 //! pinned Playwright; the bench needs the pinned peers in the same environment. What is there already is left alone, so it may be
 //! run again at any time.
@@ -30,7 +30,7 @@ pub fn run(root: &Path, tests_only: bool) -> Result<()> {
     if !shell::exists("python3") {
         bail!("python3 is missing: install Python 3.9 or newer, then run this again");
     }
-    for program in ["zstd", "strace"] {
+    for program in ["zstd", "strace", "faketime"] {
         if shell::exists(program) {
             eprintln!("setup: {program} is there");
         } else {

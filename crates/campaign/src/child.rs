@@ -101,6 +101,42 @@ impl Child {
         }
     }
 
+    /// Waits for its end however long it works, and tells the most memory it has had resident; an end within a look is told as 0.
+    ///
+    /// # Errors
+    /// When it hangs: it takes no processor time between two watchdogs.
+    pub fn end_with_peak(&mut self) -> Result<(ExitStatus, u64)> {
+        let (mut peak, mut worked, mut since) = (0, 0, Instant::now());
+        loop {
+            if let Some(status) = self.wait(Duration::from_millis(5))? {
+                return Ok((status, peak));
+            }
+            // It may have ended since.
+            peak = peak.max(self.peak_bytes().unwrap_or(0));
+            if since.elapsed() > WATCHDOG {
+                let now = self.cpu_ticks().unwrap_or(u64::MAX);
+                if now == worked {
+                    self.kill()?;
+                    bail!("it hung for {WATCHDOG:?} and was killed; it had said: {}", self.said());
+                }
+                (worked, since) = (now, Instant::now());
+            }
+        }
+    }
+
+    /// Processor time that it has taken, in hundredths of a second.
+    ///
+    /// # Errors
+    /// When the system does not tell (Linux does).
+    pub fn cpu_ticks(&self) -> Result<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
+        // Behind the name, which may hold anything: fields 14 and 15 are user and system time.
+        let (_, behind) = stat.rsplit_once(") ").context("no name")?;
+        let fields: Vec<&str> = behind.split(' ').collect();
+        let of = |field: usize| fields.get(field).and_then(|text| text.parse::<u64>().ok());
+        Ok(of(11).context("no user time")? + of(12).context("no system time")?)
+    }
+
     /// Waits until it has come to its end well.
     ///
     /// # Errors

@@ -122,7 +122,7 @@ fn disturb(stage: &Stage, folder: &Path, random: &mut Random, verdict: &mut Verd
         copy(&image, &tried)?;
         let mut seen = Seen::of(&tried);
         for level in 1..=1 + random.below(LEVELS) {
-            let at = choose(&first.places, random);
+            let at = choose(&first.places, (trial, level), random);
             let traced = trace(stage, &tried, Some(&at))?;
             if traced.ended {
                 break;
@@ -153,14 +153,21 @@ fn disturb(stage: &Stage, folder: &Path, random: &mut Random, verdict: &mut Verd
     Ok(())
 }
 
-/// Any place; every other time one that changes something, or the one behind it.
-fn choose(places: &[Place], random: &mut Random) -> Place {
-    let changes = |place: &Place| !matches!(place.0.as_str(), "openat" | "clone3");
-    let changing: Vec<usize> = (0..places.len()).filter(|&at| changes(&places[at])).collect();
-    let at = if changing.is_empty() || random.percent(50) {
+/// Where the first recovery from a directory dies: behind what changes something, by trials in turn, those that change most
+/// first. Later ones die anywhere.
+fn choose(places: &[Place], (trial, level): (u64, u64), random: &mut Random) -> Place {
+    let weight = |at: &usize| match places[*at].0.as_str() {
+        "ftruncate" => 0,
+        "unlink" | "rename" | "write" => 1,
+        "fsync" | "fdatasync" | "mkdir" => 2,
+        _ => 3,
+    };
+    let mut changing: Vec<usize> = (0..places.len()).filter(|at| weight(at) < 3).collect();
+    changing.sort_by_key(weight);
+    let at = if level > 1 || changing.is_empty() {
         random.below(places.len() as u64) as usize
     } else {
-        changing[random.below(changing.len() as u64) as usize] + random.below(2) as usize
+        changing[trial as usize % changing.len()] + 1
     };
     places[at.min(places.len() - 1)].clone()
 }

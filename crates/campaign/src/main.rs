@@ -5,13 +5,18 @@
 //! object of JSON on standard output. This crate imports nothing of the house: it knows the program as a user does.
 #![forbid(unsafe_code)]
 
+mod cardinality_bomb;
 mod child;
 mod client;
+mod clocks;
 mod crowd;
+mod disk_full;
 mod double_crash;
 mod events;
 mod kill_file;
 mod kill_http;
+mod malformed;
+mod nth_fault;
 mod oracle;
 mod overload;
 mod partitions;
@@ -22,6 +27,7 @@ mod shutdown;
 mod sites;
 mod stage;
 mod sync_order;
+mod time_abuse;
 mod verdict;
 
 use anyhow::{Result, anyhow};
@@ -70,6 +76,12 @@ const CAMPAIGNS: &[(&str, Run)] = &[
     ("partitions", partitions::run),
     ("sites", sites::run),
     ("sync-order", sync_order::run),
+    ("malformed", malformed::run),
+    ("disk-full", disk_full::run),
+    ("nth-fault", nth_fault::run),
+    ("time-abuse", time_abuse::run),
+    ("clocks", clocks::run),
+    ("cardinality-bomb", cardinality_bomb::run),
 ];
 
 fn main() -> ExitCode {

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 /// A campaign that proves nothing, for want of what judges it.
 #[derive(Debug)]
-pub struct Untried(String);
+pub struct Untried(pub String);
 
 impl fmt::Display for Untried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

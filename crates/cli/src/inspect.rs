@@ -9,6 +9,7 @@ use crate::{Trouble, say};
 use clap::Args;
 use engine::answer::Answer;
 use engine::intake::Tally;
+use engine::shard::{Away, Spilled};
 use engine::spec::{Question, Source};
 use engine::state::State;
 use engine::time::{SECOND, Time};
@@ -94,6 +95,7 @@ fn tell(
     let own = restored.as_ref().map(|restored| restored.state(source, &Limits::bytes(usize::MAX)));
     let own = own.transpose().map_err(wrong)?;
     let own_tally = own.as_ref().map(State::tally);
+    let spilled = own.as_ref().map(|own| (own.spilled(), own.away()));
     let merged = Merged::new(own, source, &ours, directory);
     restored
         .iter()
@@ -107,15 +109,21 @@ fn tell(
     if format == Format::Table {
         if let (Some(restored), Some(tally)) = (&restored, &own_tally) {
             head(report, path, &restored.manifest, tally);
+            spilled.into_iter().for_each(|(spilled, away)| spilled_line(report, spilled, away));
         }
         sites.iter().for_each(|site| site_line(report, site));
     }
     let mut told = tell_holdings(report, source, &state, format);
     if format != Format::Table {
         told.extend(restored.iter().flat_map(|restored| facts(&restored.manifest)));
+        told.extend(spilled.into_iter().flat_map(|(spilled, away)| spilled_facts(source, spilled, away)));
         told.extend(sites.iter().flat_map(|site| site_facts(source, site)));
     }
     state.outlet(source).each_answer(Question::Total, &mut |answer| report.put(answer));
+    let shelves = restored.iter().map(|restored| restored.panes.shelf()).chain(&merged.shelves);
+    if let Some(error) = shelves.filter_map(|shelf| shelf.lost()).next() {
+        return Err(Trouble::environment(error));
+    }
     Ok((told, whole))
 }
 
@@ -174,6 +182,32 @@ fn site_line(report: &mut Report, site: &Site) {
         grouped(age_s(&site.manifest)),
         human(Sizes::of(&site.manifest).disk)
     ));
+}
+
+fn spilled_line(report: &mut Report, spilled: Spilled, away: Away) {
+    if spilled.panes == 0 {
+        return;
+    }
+    report.line(&format!(
+        "  spilled    {} closed panes ({}) so far, {} of them once more with late events; {} ({}) are on disk alone now",
+        grouped(spilled.panes),
+        human(spilled.bytes),
+        grouped(spilled.again),
+        grouped(away.panes),
+        human(away.bytes)
+    ));
+}
+
+fn spilled_facts(source: &Source, spilled: Spilled, away: Away) -> Vec<Answer> {
+    let who = [("source", source.name.clone())];
+    let numbers = [
+        ("spilled_panes", spilled.panes),
+        ("spilled_bytes", spilled.bytes),
+        ("spilled_again", spilled.again),
+        ("away_panes", away.panes),
+        ("away_bytes", away.bytes),
+    ];
+    numbers.into_iter().map(|(what, n)| fact("sg.state", &who, what, n as f64, None)).collect()
 }
 
 fn site_facts(source: &Source, site: &Site) -> Vec<Answer> {

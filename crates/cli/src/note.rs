@@ -5,6 +5,7 @@ use crate::say;
 use engine::batch::{Bad, Reason};
 use engine::intake::Tally;
 use engine::spec::{BadPolicy, Format, Source, TimeFormat};
+use plan::size::{grouped, human};
 use plan::{About, Pipeline, did_you_mean};
 use runtime::{Finished, RunError};
 use std::path::Path;
@@ -150,6 +151,7 @@ fn state(source: &Source, finished: &Finished<'_>) {
     if !steps.is_empty() {
         say(format_args!("note: to stay within `memory`, `{}` had its {}", source.name, steps.join(", ")));
     }
+    spilled(source, finished);
     for (metric, from) in finished.outlet.kept_from() {
         say(format_args!(
             "warning: windows of `{metric}` before {from} were dropped to stay within `memory`; raise it"
@@ -170,6 +172,26 @@ fn state(source: &Source, finished: &Finished<'_>) {
             finished.outlet.memory_bytes() / 1024
         ));
     }
+}
+
+/// Closed panes that went to disk.
+fn spilled(source: &Source, finished: &Finished<'_>) {
+    let (spilled, away) = (finished.outlet.spilled(), finished.outlet.away());
+    if spilled.panes == 0 {
+        return;
+    }
+    let moved = finished.shelf.as_ref().map(|shelf| shelf.moved()).unwrap_or_default();
+    say(format_args!(
+        "note: closed panes of `{}` went to disk, as `memory` had no room: {} ({}) so far, {} ({}) are there now; this run read {} \
+         back ({})",
+        source.name,
+        grouped(spilled.panes),
+        human(spilled.bytes),
+        grouped(away.panes),
+        human(away.bytes),
+        grouped(moved.read),
+        human(moved.read_bytes)
+    ));
 }
 
 /// Sessions that may be others than they should be.
@@ -315,6 +337,7 @@ pub fn misfit(pipeline: &Pipeline, index: usize, error: &RunError) -> Option<Str
         | RunError::State { .. }
         | RunError::StateInUse(_)
         | RunError::StateDamaged { .. }
+        | RunError::Spilled { .. }
         | RunError::StateOfAnother { .. }
         | RunError::Changed { .. }
         | RunError::Inbox(_)

@@ -9,7 +9,7 @@ use engine::state::{Saved, State, Unmergeable};
 use engine::time::Time;
 use plan::{Override, Pipeline, Problems};
 use runtime::Finished;
-use runtime::checkpoint::{About, Manifest};
+use runtime::checkpoint::{About, Manifest, PaneShelf};
 use runtime::origins::{OriginLimits, Origins, names, read};
 use sabotage::{Bug, planted};
 use sketch::Limits;
@@ -111,12 +111,14 @@ pub struct Merged {
     pub sites: Vec<Site>,
     /// Origins that it lacks, and why.
     pub left_out: Vec<String>,
+    /// What the panes of origins are read from that are not in memory.
+    pub shelves: Vec<Arc<PaneShelf>>,
 }
 
 impl Merged {
     /// Merges the states that other nodes have sent with that of a source. It is complete up to where the slowest is.
     pub fn new(own: Option<State>, source: &Source, ours: &Ours, directory: &Path) -> Merged {
-        let mut merged = Merged { state: None, sites: Vec::new(), left_out: Vec::new() };
+        let mut merged = Merged { state: None, sites: Vec::new(), left_out: Vec::new(), shelves: Vec::new() };
         // Who has read nothing holds nobody back.
         let read_any = |state: &State| state.tally().read > 0;
         let mut marks: Vec<Option<Time>> =
@@ -124,9 +126,9 @@ impl Merged {
         merged.state = own;
         for name in names(directory, &source.name) {
             match site(directory, &name, source, ours) {
-                Ok((site, state)) => {
+                Ok((site, state, shelf)) => {
                     if planted(Bug::OriginAdded)
-                        && let Ok((_, again)) = self::site(directory, &name, source, ours)
+                        && let Ok((_, again, _)) = self::site(directory, &name, source, ours)
                     {
                         let _ = merged.take(source, again);
                     }
@@ -135,6 +137,7 @@ impl Merged {
                         Ok(()) => {
                             marks.extend(mark);
                             merged.sites.push(site);
+                            merged.shelves.push(shelf);
                         }
                         Err(why) => merged.left_out.push(format!("origin `{name}`: {why}")),
                     }
@@ -175,7 +178,10 @@ impl Merged {
     }
 }
 
-fn site(directory: &Path, name: &str, source: &Source, ours: &Ours) -> Result<(Site, State), String> {
+/// A state with what the panes are read from that it does not hold in memory.
+type Read = (Site, State, Arc<PaneShelf>);
+
+fn site(directory: &Path, name: &str, source: &Source, ours: &Ours) -> Result<Read, String> {
     let copied = read(directory, name, &source.name).map_err(|error| error.to_string())?;
     let restored = copied.ok_or("it is gone")?.restored;
     let theirs = ours.same(&restored.manifest.about)?;
@@ -188,8 +194,9 @@ fn site(directory: &Path, name: &str, source: &Source, ours: &Ours) -> Result<(S
     // Another node says how large it is: no more than it may have sent is built.
     let limits = Limits::bytes(usize::try_from(OriginLimits::default().raw_bytes_max).unwrap_or(usize::MAX));
     let state = restored.state(theirs, &limits)?;
+    let shelf = restored.panes.shelf().clone();
     let (manifest, damaged) = (restored.manifest, restored.damaged);
-    Ok((Site { name: name.into(), watermark: state.watermark(), manifest, damaged }, state))
+    Ok((Site { name: name.into(), watermark: state.watermark(), manifest, damaged }, state, shelf))
 }
 
 /// Merges what other nodes have sent into what a run has measured, whose state was asked for as bytes; whether all of it
@@ -210,6 +217,9 @@ pub fn join<'a>(
         say(format_args!("source `{}` is reported with origins: {}", source.name, sites.join(", ")));
         finished.tally = state.tally();
         finished.saved = Some(Saved::of(&state, source));
+        if let Some(error) = merged.shelves.iter().find_map(|shelf| shelf.lost()) {
+            return Err(Trouble::environment(error));
+        }
         finished.outlet = state.outlet(source);
     }
     Ok(merged.left_out.is_empty())

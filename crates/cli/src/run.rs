@@ -256,6 +256,11 @@ impl Told<'_> {
         // What was measured is told, saved or not.
         saved?;
         reported?;
+        // A pane that cannot be read is not in the report.
+        let shelves = self.measured.iter().filter_map(|finished| finished.shelf.as_ref());
+        if let Some(error) = shelves.filter_map(|shelf| shelf.lost()).next() {
+            return Err(Trouble::environment(error));
+        }
         Ok(ExitCode::from(match (self.whole, self.nothing) {
             (false, _) => NOT_WHOLE,
             (true, true) => NOTHING_MEASURED,

@@ -35,6 +35,10 @@ pub struct Groups {
     folded: u64,
     /// The most that any key outside can weigh.
     offset: u64,
+    /// By number: the leaving at which it was let go last, 0 if never. Empty where nobody asks.
+    left: Vec<u64>,
+    /// How often groups were let go since that is asked; `None` where nobody asks.
+    leavings: Option<u64>,
     scratch: Vec<u8>,
 }
 
@@ -73,6 +77,8 @@ impl Groups {
             live: 0,
             folded: 0,
             offset: 0,
+            left: Vec::new(),
+            leavings: None,
             scratch: Vec::new(),
         }
     }
@@ -168,6 +174,11 @@ impl Groups {
 
     /// Frees the numbers of these groups, which ascend.
     fn let_go(&mut self, leaving: &[u32]) {
+        if let Some(leavings) = self.leavings.as_mut().filter(|_| !leaving.is_empty()) {
+            *leavings += 1;
+            self.left.resize(self.entries.len(), 0);
+            leaving.iter().for_each(|&group| self.left[group as usize] = *leavings);
+        }
         for &group in leaving.iter().rev() {
             self.entries[group as usize] = Entry::default();
             self.weights[group as usize] = 0;
@@ -176,6 +187,32 @@ impl Groups {
         self.live -= leaving.len();
         self.folded += leaving.len() as u64;
         self.rebuild();
+    }
+
+    /// Remembers from now on when each number is let go: panes that are not in memory name groups by the numbers that they
+    /// had.
+    pub(crate) fn remember_leaving(&mut self) {
+        self.leavings.get_or_insert(0);
+    }
+
+    /// The last time that groups were let go, counted from 1.
+    pub(crate) fn leavings(&self) -> u64 {
+        self.leavings.unwrap_or(0)
+    }
+
+    /// When this number was let go last; 0 if never.
+    pub(crate) fn left(&self, group: u32) -> u64 {
+        self.left.get(group as usize).copied().unwrap_or(0)
+    }
+
+    /// Numbers that have been given out, the other group's included.
+    pub(crate) fn numbers(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// When each number was let go last, for a table that this one is merged into.
+    pub(crate) fn all_left(&self) -> Vec<u64> {
+        self.left.clone()
     }
 
     /// Takes in the groups of another shard: the new number of each of its groups, by old number.
@@ -283,7 +320,8 @@ impl Groups {
     /// Accounted bytes.
     pub fn memory_bytes(&self) -> usize {
         let keys: usize = self.entries.iter().map(|e| e.key.len()).sum();
-        self.slots.len() * size_of::<Slot>() + self.entries.len() * (size_of::<Entry>() + 8) + keys
+        let left = self.leavings.map_or(0, |_| self.entries.len() * size_of::<u64>());
+        self.slots.len() * size_of::<Slot>() + self.entries.len() * (size_of::<Entry>() + 8) + keys + left
     }
 
     fn lone_string<'a>(&self, batch: &'a Batch) -> Option<&'a arrow_array::StringArray> {

@@ -14,6 +14,7 @@
 pub mod adopt;
 pub mod annotate;
 pub mod answer;
+mod away;
 pub mod batch;
 pub mod cell;
 pub mod column;
@@ -42,6 +43,7 @@ pub mod state;
 pub mod time;
 pub mod verdicts;
 
+pub use away::Shelf;
 pub use engine::Engine;
 pub use restore::RestoreError;
 pub use sketch::{Estimate, Guarantee};

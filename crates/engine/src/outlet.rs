@@ -10,8 +10,8 @@ use crate::cell::{Cell, Cells, NO_CELL};
 use crate::doubt::{Doubts, Misjudged};
 use crate::groups::OTHER;
 use crate::intake::Tally;
-use crate::series::{Role, Series};
-use crate::shard::{GivenWay, GroupingSet, Shard};
+use crate::series::{Held, Role, Series, together};
+use crate::shard::{Away, GivenWay, GroupingSet, Shard, Spilled};
 use crate::slide::Slide;
 use crate::spec::{Field, Level, Measure, Metric, Question, Source, Window};
 use crate::time::{Span, Time};
@@ -163,6 +163,16 @@ impl<'a> Outlet<'a> {
         closed.fold(self.state.given_way(), GivenWay::plus)
     }
 
+    /// What has left memory so far.
+    pub fn spilled(&self) -> Spilled {
+        self.state.spilled()
+    }
+
+    /// What is not in memory.
+    pub fn away(&self) -> Away {
+        self.state.away()
+    }
+
     /// What the sessions of each metric may be wrong by.
     pub fn session_doubts_by_metric(&self) -> impl Iterator<Item = (usize, Doubts)> {
         self.sessions.iter().map(|closed| (closed.metric, closed.doubts))
@@ -231,12 +241,12 @@ impl<'a> Outlet<'a> {
             for by in &self.source.metrics[index].by {
                 let Some((set, series)) = self.find(index, by, Role::Measured) else { continue };
                 let offered = self.find(index, by, Role::Offered).map(|(_, series)| series);
-                let offered = offered.map(|series| series.panes(size)).unwrap_or_default();
-                for (start, cells, revisions) in series.level(size) {
+                let offered = offered.map(|series| series.panes(size, &set.groups)).unwrap_or_default();
+                for (start, held, revisions) in series.level(size, &set.groups) {
                     let window = Window { start, end: start.plus(size) };
                     let asked = Asked { window: Some(window), revisions: Some(revisions) };
-                    let offered = within(&offered, window);
-                    self.groups(set, series, &[cells], &offered, asked, &mut |answer, cell| {
+                    let (cells, offered) = (held.cells(), within(&offered, window));
+                    self.groups(set, series, &[&cells], &all(&offered), asked, &mut |answer, cell| {
                         out(index, answer, cell)
                     });
                 }
@@ -253,13 +263,13 @@ impl<'a> Outlet<'a> {
         }
         // A ring has no total: what it still keeps is one window.
         let Some(size) = series.finest() else { return };
-        let panes = series.panes(size);
+        let panes = series.panes(size, &set.groups);
         let (Some(first), Some(last)) = (panes.keys().next(), panes.keys().last()) else { return };
         let kept = Window { start: *first, end: last.plus(size) };
-        let cells: Vec<&Cells> = panes.values().flatten().copied().collect();
-        let offered = offered.map(|series| series.panes(size)).unwrap_or_default();
-        let offered: Vec<&Cells> = offered.into_values().flatten().collect();
-        self.groups(set, series, &cells, &offered, Asked::of(Some(kept)), out);
+        let cells = together(panes.values().flatten().copied());
+        let offered = offered.map(|series| series.panes(size, &set.groups)).unwrap_or_default();
+        let offered = together(offered.values().flatten().copied());
+        self.groups(set, series, &all(&cells), &all(&offered), Asked::of(Some(kept)), out);
     }
 
     fn windows(
@@ -284,7 +294,7 @@ impl<'a> Outlet<'a> {
             part.from = first_kept(level.size);
             if let (Some(finer), Some(before)) = (parts.last_mut(), before) {
                 let aligned = part.aligned(before);
-                if !series.panes(level.size).keys().any(|start| *start < aligned) {
+                if !series.panes(level.size, &set.groups).keys().any(|start| *start < aligned) {
                     break;
                 }
                 (finer.from, part.before) = (Some(aligned), Some(aligned));
@@ -311,13 +321,13 @@ impl<'a> Outlet<'a> {
     ) {
         let offered = self.find(series.metric, set.groups.fields(), Role::Offered).map(|(_, series)| series);
         let from = series.first_kept(size).max(offered.and_then(|s| s.first_kept(size)));
-        let panes = series.panes(size);
-        let offered = offered.map(|series| series.panes(size)).unwrap_or_default();
+        let panes = series.panes(size, &set.groups);
+        let offered = offered.map(|series| series.panes(size, &set.groups)).unwrap_or_default();
         for asked in windows(&mut panes.keys().copied()) {
             let whole = [asked.start, asked.end].iter().all(|t| t.floor_to(size) == *t);
             if whole && from.is_none_or(|from| asked.start >= from) {
-                let cells = within(&panes, asked);
-                self.groups(set, series, &cells, &within(&offered, asked), Asked::of(Some(asked)), out);
+                let (cells, offered) = (within(&panes, asked), within(&offered, asked));
+                self.groups(set, series, &all(&cells), &all(&offered), Asked::of(Some(asked)), out);
             }
         }
     }
@@ -331,8 +341,8 @@ impl<'a> Outlet<'a> {
         part: &Part,
         out: &mut dyn FnMut(Answer, &Cell),
     ) {
-        let panes = series.panes(part.size);
-        let offered = offered.map(|series| series.panes(part.size)).unwrap_or_default();
+        let panes = series.panes(part.size, &set.groups);
+        let offered = offered.map(|series| series.panes(part.size, &set.groups)).unwrap_or_default();
         let measure = &self.source.metrics[series.metric].measure;
         let mut slide = Slide::new(&panes, measure, part.window, part.every);
         let mut offered = Slide::new(&offered, &Measure::Count, part.window, part.every);
@@ -572,8 +582,12 @@ fn count(cell: &Cell) -> u64 {
 }
 
 /// The cells of the panes of a window.
-fn within<'c>(panes: &BTreeMap<Time, Vec<&'c Cells>>, window: Window) -> Vec<&'c Cells> {
-    panes.range(window.start..window.end).flat_map(|(_, cells)| cells.iter().copied()).collect()
+fn within<'c>(panes: &BTreeMap<Time, Vec<Held<'c>>>, window: Window) -> Vec<Cow<'c, Cells>> {
+    together(panes.range(window.start..window.end).flat_map(|(_, held)| held.iter().copied()))
+}
+
+fn all<'c>(cells: &'c [Cow<'_, Cells>]) -> Vec<&'c Cells> {
+    cells.iter().map(|cells| &**cells).collect()
 }
 
 /// The cell of a group over several panes; not copied when it is only in one of them.

@@ -116,12 +116,31 @@ impl Gaps {
     }
 
     /// The number of one of the groups that are there.
-    pub(crate) fn read_live(&mut self, r: &mut Reader<'_>, live: &[bool]) -> Result<u32, DecodeError> {
-        let group = self.read(r, live.len() as u64)?;
-        if !live[group as usize] {
-            return Err(DecodeError::Invalid("a cell of no group"));
+    pub(crate) fn read_live(&mut self, r: &mut Reader<'_>, numbers: Numbers<'_>) -> Result<u32, DecodeError> {
+        let group = self.read(r, numbers.end() as u64)?;
+        match numbers {
+            Numbers::Live(live) if !live[group as usize] => Err(DecodeError::Invalid("a cell of no group")),
+            Numbers::Live(_) | Numbers::Below(_) => Ok(group as u32),
         }
-        Ok(group as u32)
+    }
+}
+
+/// The numbers of groups that a pane may name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Numbers<'a> {
+    /// Those of groups that are there.
+    Live(&'a [bool]),
+    /// All below: of groups that may have left since.
+    Below(usize),
+}
+
+impl Numbers<'_> {
+    /// The first number beyond all of them.
+    pub(crate) fn end(self) -> usize {
+        match self {
+            Numbers::Live(live) => live.len(),
+            Numbers::Below(end) => end,
+        }
     }
 }
 

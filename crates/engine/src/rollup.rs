@@ -114,7 +114,7 @@ impl Rollups {
         let series = shards.iter().flat_map(|shard| shard.sets()).flat_map(|set| &set.series);
         for series in series.filter(|series| series.role == Role::Measured) {
             let Some(size) = self.levels[series.metric] else { continue };
-            for (start, _, revisions) in series.level(size).filter(|(.., revisions)| !revisions.is_empty()) {
+            for (start, revisions) in series.revised(size) {
                 *sums.entry((series.metric, start)).or_insert(0) += revisions.values().sum::<u64>();
             }
         }

@@ -6,20 +6,24 @@
 //! into, and raises the revision of each cell it changes.
 
 mod adopt;
+mod away;
 mod bytes;
 mod parts;
 
+use crate::away::Table;
 use crate::cell::{Cell, Cells, Rows, What, half};
 use crate::freezable::Freezable;
-use crate::groups::OTHER;
+use crate::groups::{Groups, OTHER};
 use crate::spec::{Kind, Level, Measure, Metric, Window};
 use crate::time::{Span, Time};
 use sabotage::{Bug, planted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
+pub(crate) use away::{Held, Leaving, Slot, merge, together};
 pub(crate) use bytes::optional_time;
-pub(crate) use parts::Elsewhere;
+pub(crate) use parts::{Closed, Elsewhere};
 
 /// One metric under one grouping set.
 #[derive(Debug)]
@@ -28,8 +32,13 @@ pub struct Series {
     pub metric: usize,
     /// What its cells hold.
     pub role: Role,
+    /// With the precision that memory has left.
     measure: Measure,
+    /// As the metric has it.
+    asked: Measure,
     kind: Option<Kind>,
+    /// Types of the columns that a sample shows.
+    shown: Vec<Kind>,
     filter: Option<usize>,
     total: Option<Freezable<Cells>>,
     ladder: Vec<Rung>,
@@ -49,7 +58,7 @@ pub enum Role {
 #[derive(Debug)]
 struct Rung {
     level: Level,
-    panes: BTreeMap<Time, Freezable<Pane>>,
+    panes: BTreeMap<Time, Slot>,
     /// Panes that ended at or before this are closed.
     closed_to: Option<Time>,
     /// Panes that start before this were dropped to stay within memory.
@@ -85,7 +94,9 @@ impl Series {
             metric,
             role: Role::Measured,
             measure: spec.measure.clone(),
+            asked: spec.measure.clone(),
             kind,
+            shown: Vec::new(),
             filter,
             total: spec.total.then(Freezable::default),
             ladder: spec.levels.iter().map(rung).collect(),
@@ -95,7 +106,12 @@ impl Series {
     /// The series that counts what is offered to this metric.
     pub fn offered(metric: usize, spec: &Metric) -> Series {
         let series = Series::new(metric, spec, None, None);
-        Series { role: Role::Offered, measure: Measure::Count, ..series }
+        Series { role: Role::Offered, measure: Measure::Count, asked: Measure::Count, ..series }
+    }
+
+    /// The same, whose samples show columns of these types.
+    pub(crate) fn showing(self, shown: Vec<Kind>) -> Series {
+        Series { shown, ..self }
     }
 
     /// Folds rows into the total.
@@ -114,7 +130,7 @@ impl Series {
             let closed = watermark.is_some_and(|w| start.plus(rung.level.size) <= w);
             let kept = rung.keeps(start, watermark);
             if kept {
-                let pane = rung.panes.entry(start).or_default().get_mut();
+                let pane = rung.panes.entry(start).or_default().here.get_mut();
                 pane.cells.fold(what, rows, range.clone());
                 if closed {
                     if planted(Bug::LateFoldedTwice) {
@@ -151,9 +167,10 @@ impl Series {
                 let from = rung.closed_to.map_or(Time(i64::MIN), |t| t.minus(size).plus(Span(1)));
                 let to = watermark.minus(size);
                 if from <= to {
-                    for (start, pane) in rung.panes.range(from..=to) {
+                    for (start, slot) in rung.panes.range(from..=to) {
+                        debug_assert!(slot.away.is_none(), "only what has closed leaves");
                         let start = start.floor_to(coarse.level.size);
-                        coarse.panes.entry(start).or_default().get_mut().merge(pane, None);
+                        coarse.panes.entry(start).or_default().here.get_mut().merge(&slot.here, None);
                     }
                 }
             }
@@ -167,7 +184,8 @@ impl Series {
         self.ladder.iter_mut().for_each(|rung| rung.drop_old(watermark));
     }
 
-    /// Moves the cells of groups that are no longer kept apart into the other group. Panes without any stay untouched.
+    /// Moves the cells of groups that are no longer kept apart into the other group. Panes without any stay untouched, and so
+    /// do records that are not in memory: whoever reads them does it.
     pub fn fold_into_other(&mut self, groups: &[u32]) {
         if groups.is_empty() {
             return;
@@ -176,7 +194,7 @@ impl Series {
             let cells = cells.get_mut();
             groups.iter().for_each(|&group| cells.fold_into_other(group));
         }
-        for pane in self.ladder.iter_mut().flat_map(|r| r.panes.values_mut()) {
+        for pane in self.ladder.iter_mut().flat_map(|r| r.panes.values_mut()).map(|slot| &mut slot.here) {
             let holds = |group: &u32| {
                 !matches!(pane.cells.get(*group), Cell::Empty) || pane.revisions.contains_key(group)
             };
@@ -191,9 +209,11 @@ impl Series {
         }
     }
 
-    /// Takes in the same series of another shard; `map` gives our number for each of its groups.
-    /// Both must have been advanced to the same watermark.
-    pub fn absorb(&mut self, other: &Series, map: &[u32]) {
+    /// Takes in the same series of another shard; the table gives our number for each of its groups.
+    /// Both must have been advanced to the same watermark. Nothing is read that is not in memory: `since` is the last time that
+    /// groups of ours were let go.
+    pub(crate) fn absorb(&mut self, other: &Series, table: &Arc<Table>, since: u64) {
+        let map = &table.map;
         if let (Some(ours), Some(theirs)) = (&mut self.total, &other.total) {
             let ours = ours.get_mut();
             for (group, cell) in theirs.present() {
@@ -203,8 +223,10 @@ impl Series {
         for (ours, theirs) in self.ladder.iter_mut().zip(&other.ladder) {
             // The same panes in both, mostly: their number is not the sum.
             ours.dropped = ours.dropped.max(theirs.dropped);
-            for (start, pane) in &theirs.panes {
-                ours.panes.entry(*start).or_default().get_mut().merge(pane, Some(map));
+            for (start, slot) in &theirs.panes {
+                let pane = ours.panes.entry(*start).or_default();
+                pane.take_parts(slot.parts(), table, since);
+                pane.here.get_mut().merge(&slot.here, Some(map));
             }
         }
         for (index, theirs) in other.ladder.iter().enumerate() {
@@ -217,12 +239,14 @@ impl Series {
     /// The series as it is now, for others to read: what is written afterwards is copied first.
     pub(crate) fn freeze(&mut self) -> Series {
         let rung = |rung: &mut Rung| Rung {
-            panes: rung.panes.iter_mut().map(|(start, pane)| (*start, pane.frozen())).collect(),
+            panes: rung.panes.iter_mut().map(|(start, slot)| (*start, slot.frozen())).collect(),
             corrected: rung.corrected.clone(),
             ..*rung
         };
         Series {
             measure: self.measure.clone(),
+            asked: self.asked.clone(),
+            shown: self.shown.clone(),
             total: self.total.as_mut().map(Freezable::frozen),
             ladder: self.ladder.iter_mut().map(rung).collect(),
             ..*self
@@ -235,11 +259,13 @@ impl Series {
         let share = |rung: &Rung| {
             let is = |start: &Time| wanted(rung.level.size, *start, rung.merged_up(*start));
             let panes = rung.panes.iter().filter(|(start, _)| is(start));
-            let panes = panes.map(|(start, pane)| (*start, pane.share())).collect();
+            let panes = panes.map(|(start, slot)| (*start, slot.share())).collect();
             Rung { panes, corrected: BTreeSet::new(), ..*rung }
         };
         Series {
             measure: self.measure.clone(),
+            asked: self.asked.clone(),
+            shown: self.shown.clone(),
             total: self.total.as_ref().filter(|_| total).map(Freezable::share),
             ladder: self.ladder.iter().map(share).collect(),
             ..*self
@@ -250,7 +276,7 @@ impl Series {
     pub(crate) fn hold(&mut self, size: Span, from: Time) {
         for rung in self.ladder.iter_mut().filter(|rung| rung.level.size == size) {
             if rung.held_from.replace(from).is_none() {
-                let revised = rung.panes.iter().filter(|(_, pane)| !pane.revisions.is_empty());
+                let revised = rung.panes.iter().filter(|(_, slot)| !slot.here.revisions.is_empty());
                 rung.corrected = revised.map(|(start, _)| *start).collect();
             }
         }
@@ -262,9 +288,21 @@ impl Series {
     }
 
     /// The panes of a level: start, cells, and corrections per group since it closed.
-    pub(crate) fn level(&self, size: Span) -> impl Iterator<Item = (Time, &Cells, &BTreeMap<u32, u64>)> {
+    pub(crate) fn level<'p>(
+        &'p self,
+        size: Span,
+        groups: &'p Groups,
+    ) -> impl Iterator<Item = (Time, Held<'p>, &'p BTreeMap<u32, u64>)> {
         let rung = self.ladder.iter().filter(move |rung| rung.level.size == size);
-        rung.flat_map(|rung| &rung.panes).map(|(start, pane)| (*start, &pane.cells, &pane.revisions))
+        let panes = rung.flat_map(|rung| &rung.panes);
+        panes.map(move |(start, slot)| (*start, self.held(slot, groups), &slot.here.revisions))
+    }
+
+    /// The panes of a level that were corrected since they closed, with the corrections per group.
+    pub(crate) fn revised(&self, size: Span) -> impl Iterator<Item = (Time, &BTreeMap<u32, u64>)> {
+        let rung = self.ladder.iter().filter(move |rung| rung.level.size == size);
+        let panes = rung.flat_map(|rung| &rung.panes).map(|(start, slot)| (*start, &slot.here.revisions));
+        panes.filter(|(_, revisions)| !revisions.is_empty())
     }
 
     /// Leaves nothing but those panes of one level that are wanted.
@@ -283,18 +321,23 @@ impl Series {
 
     /// Starts of the retained panes that make up windows of this level, ascending, with the cells of each pane:
     /// those of its own level and, while it is open, those finer ones that were not merged into it yet.
-    pub fn panes(&self, size: Span) -> BTreeMap<Time, Vec<&Cells>> {
-        self.panes_between(size, Window { start: Time(i64::MIN), end: Time(i64::MAX) })
+    pub(crate) fn panes<'p>(&'p self, size: Span, groups: &'p Groups) -> BTreeMap<Time, Vec<Held<'p>>> {
+        self.panes_between(size, Window { start: Time(i64::MIN), end: Time(i64::MAX) }, groups)
     }
 
     /// The same of a part of time, which begins and ends with panes of this level.
-    pub(crate) fn panes_between(&self, size: Span, part: Window) -> BTreeMap<Time, Vec<&Cells>> {
-        let mut out: BTreeMap<Time, Vec<&Cells>> = BTreeMap::new();
+    pub(crate) fn panes_between<'p>(
+        &'p self,
+        size: Span,
+        part: Window,
+        groups: &'p Groups,
+    ) -> BTreeMap<Time, Vec<Held<'p>>> {
+        let mut out: BTreeMap<Time, Vec<Held<'p>>> = BTreeMap::new();
         for rung in self.ladder.iter().take_while(|r| r.level.size <= size) {
             let own = rung.level.size == size;
-            for (start, pane) in rung.panes.range(part.start..=part.end) {
+            for (start, slot) in rung.panes.range(part.start..=part.end) {
                 if own || !rung.merged_up(*start) {
-                    out.entry(start.floor_to(size)).or_default().push(&pane.cells);
+                    out.entry(start.floor_to(size)).or_default().push(self.held(slot, groups));
                 }
             }
         }
@@ -317,12 +360,13 @@ impl Series {
         self.ladder.iter().map(|r| (r.level, r.dropped))
     }
 
-    /// Folds every sketch to half its size, those to come as well; false when they do not fold any further.
+    /// Folds every sketch in memory to half its size, those to come as well, and those to be read; false when they do not fold any further.
     pub fn fold_down(&mut self) -> bool {
         let Some(smaller) = half(&self.measure) else { return false };
         self.measure = smaller;
         let total = self.total.iter_mut().map(Freezable::get_mut);
-        let panes = self.ladder.iter_mut().flat_map(|r| r.panes.values_mut()).map(|p| &mut p.get_mut().cells);
+        let slots = self.ladder.iter_mut().flat_map(|r| r.panes.values_mut());
+        let panes = slots.map(|slot| &mut slot.here.get_mut().cells);
         total.chain(panes).flat_map(Cells::iter_mut).for_each(|cell| cell.fold_down(&self.measure));
         true
     }
@@ -352,17 +396,17 @@ impl Series {
         let dropped = std::mem::replace(&mut rung.panes, kept);
         rung.kept_from = rung.kept_from.max(Some(from));
         let Some(coarse) = coarse.first_mut() else { return };
-        for (start, pane) in dropped.iter().filter(|(start, _)| !rung.merged_up(**start)) {
+        for (start, slot) in dropped.iter().filter(|(start, _)| !rung.merged_up(**start)) {
             let start = start.floor_to(coarse.level.size);
             if coarse.kept_from.is_none_or(|from| start >= from) {
-                coarse.panes.entry(start).or_default().get_mut().merge(pane, None);
+                coarse.panes.entry(start).or_default().here.get_mut().merge(&slot.here, None);
             }
         }
     }
 
-    /// All cells that are not empty, of the total and of all panes.
+    /// All cells in memory that are not empty, of the total and of all panes.
     pub(crate) fn cells(&self) -> impl Iterator<Item = &Cell> {
-        let panes = self.ladder.iter().flat_map(|r| r.panes.values()).map(|pane| &pane.cells);
+        let panes = self.ladder.iter().flat_map(|r| r.panes.values()).map(|slot| &slot.here.cells);
         self.total.as_deref().into_iter().chain(panes).flat_map(Cells::present).map(|(_, cell)| cell)
     }
 
@@ -373,11 +417,7 @@ impl Series {
 
     /// Accounted bytes.
     pub fn memory_bytes(&self) -> usize {
-        let panes = self
-            .ladder
-            .iter()
-            .flat_map(|r| r.panes.values())
-            .map(|p| p.cells.memory_bytes() + size_of::<Pane>());
+        let panes = self.ladder.iter().flat_map(|r| r.panes.values()).map(Slot::memory_bytes);
         self.total.as_ref().map_or(0, |cells| cells.memory_bytes()) + panes.sum::<usize>()
     }
 }

@@ -8,22 +8,26 @@ mod adopt;
 mod bytes;
 mod frozen;
 mod parts;
+mod spill;
 
+use crate::away::{Shelf, Table};
 use crate::batch::Batch;
 use crate::cell::{Cell, Columns, NO_CELL, Rows, WEIGHT_MAX, for_each_true};
 use crate::column::Column;
 use crate::groups::{Groups, OTHER};
 use crate::intake::Judged;
 use crate::series::{Role, Series};
-use crate::spec::{Kind, Metric, Source};
+use crate::spec::{Kind, Measure, Metric, Source};
 use crate::time::{Span, Time};
 use arrow_array::Array;
 use sabotage::{Bug, planted};
 use sketch::Token;
 use std::ops::Range;
+use std::sync::Arc;
 
 pub use frozen::Frozen;
 pub use parts::{FrozenPane, Mark, PaneId, Records};
+pub use spill::{Away, Spilled};
 
 /// Blocks between two looks at the memory budget (a look walks all cells); early on it is looked at more often.
 pub const BUDGET_EVERY_BLOCKS: u64 = 16;
@@ -35,6 +39,9 @@ pub struct Shard {
     sets: Vec<GroupingSet>,
     watermark: Option<Time>,
     budget_bytes: u64,
+    /// Where closed panes go when memory is short; `None` where they stay.
+    shelf: Option<Arc<dyn Shelf>>,
+    spilled: Spilled,
     given_way: GivenWay,
     blocks: u64,
     looked_at_bytes: u64,
@@ -99,7 +106,11 @@ impl Shard {
                 .filter
                 .map_or((None, None), |f| if f < first { (Some(f), None) } else { (None, Some(f)) });
             for by in &metric.by {
-                let mut series = vec![Series::new(index, metric, kind, doubtful)];
+                let shown = match &metric.measure {
+                    Measure::Sample { fields, .. } => fields.iter().map(|&f| columns[f].kind).collect(),
+                    _ => Vec::new(),
+                };
+                let mut series = vec![Series::new(index, metric, kind, doubtful).showing(shown)];
                 if source.is_uncertain(metric) {
                     series.push(Series::offered(index, metric));
                 }
@@ -122,6 +133,8 @@ impl Shard {
             sets,
             watermark: None,
             budget_bytes,
+            shelf: None,
+            spilled: Spilled::default(),
             given_way: GivenWay::default(),
             blocks: 0,
             looked_at_bytes: 0,
@@ -231,13 +244,18 @@ impl Shard {
             other.advance(watermark);
         }
         for (ours, theirs) in self.sets.iter_mut().zip(&other.sets) {
-            let map = ours.groups.absorb(&theirs.groups);
+            let left = theirs.groups.all_left();
+            if theirs.series.iter().any(|series| series.away().next().is_some()) {
+                ours.groups.remember_leaving();
+            }
+            let table = Arc::new(Table { left, map: ours.groups.absorb(&theirs.groups) });
             for (series, other) in ours.series.iter_mut().zip(&theirs.series) {
-                series.absorb(other, &map);
+                series.absorb(other, &table, ours.groups.leavings());
             }
             ours.groups.lower_max(theirs.groups.max());
         }
         self.given_way = self.given_way.plus(other.given_way);
+        self.spilled = self.spilled.plus(other.spilled);
         self.weights_negative += other.weights_negative;
         self.weights_too_large += other.weights_too_large;
     }
@@ -354,15 +372,16 @@ impl Shard {
         });
     }
 
-    /// What gives way, in this order: groups into the other group, where groups are many; precision of the largest
-    /// metric; the oldest panes. Never totals.
+    /// What gives way, in this order: closed panes to the shelf, where there is one; groups into the other group, where groups
+    /// are many; precision of the largest metric; the oldest panes. Never totals.
     fn keep_within_budget(&mut self) {
         loop {
             self.looked_at_bytes = self.memory_bytes() as u64;
             if self.looked_at_bytes <= self.budget_bytes {
                 return;
             }
-            if !(self.halve_groups() || self.fold_largest() || self.drop_panes()) {
+            let excess = self.looked_at_bytes - self.budget_bytes;
+            if !(self.spill(excess) || self.halve_groups() || self.fold_largest() || self.drop_panes()) {
                 self.given_way.over_budget += 1;
                 return;
             }

@@ -9,8 +9,10 @@
 //! Merging in another order gives the same answers only where state does not depend on order: [`is_order_free`] says where.
 
 use crate::cell::Cells;
+use crate::series::{Held, merge, together};
 use crate::spec::Measure;
 use crate::time::{Span, Time};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Shorter windows than this many steps are merged from their panes.
@@ -20,7 +22,7 @@ const STEPS_MIN: i64 = 4;
 pub(crate) const SUFFIX_BYTES_MAX: usize = 32 << 20;
 
 /// The panes of one level, by start; open ones are in several parts.
-pub(crate) type Panes<'p> = BTreeMap<Time, Vec<&'p Cells>>;
+pub(crate) type Panes<'p> = BTreeMap<Time, Vec<Held<'p>>>;
 
 /// Windows of one length, asked for in the order of their starts.
 pub(crate) struct Slide<'p> {
@@ -36,6 +38,8 @@ pub(crate) struct Slide<'p> {
     /// What lies between the end of the block and `prefix_end`.
     prefix: Cells,
     prefix_end: Time,
+    /// What no suffix and no prefix holds of the window asked for last.
+    rest: Vec<Cow<'p, Cells>>,
 }
 
 /// Whether merging cells of this measure in another order gives the same cell.
@@ -71,6 +75,7 @@ impl<'p> Slide<'p> {
             block_end: None,
             prefix: Cells::default(),
             prefix_end: Time(i64::MIN),
+            rest: Vec::new(),
         }
     }
 
@@ -78,7 +83,8 @@ impl<'p> Slide<'p> {
     pub(crate) fn cells(&mut self, start: Time) -> Vec<&Cells> {
         let end = start.plus(self.window);
         if !self.slides {
-            return within(self.panes, start, end).collect();
+            self.rest = together(within(self.panes, start, end));
+            return self.rest.iter().map(|cells| &**cells).collect();
         }
         if self.block_end.is_none_or(|block_end| start >= block_end) {
             self.begin_block(start, end);
@@ -87,14 +93,16 @@ impl<'p> Slide<'p> {
             self.suffixes.pop();
         }
         if end > self.prefix_end {
-            for cells in within(self.panes, self.prefix_end, end) {
-                merge(&mut self.prefix, cells);
+            for held in within(self.panes, self.prefix_end, end) {
+                merge(&mut self.prefix, &held.cells());
             }
             self.prefix_end = end;
         }
         let suffix = self.suffixes.last();
         let to = suffix.map_or(self.block_end, |(suffix, _)| Some(*suffix)).unwrap_or(end);
-        within(self.panes, start, to).chain(suffix.map(|(_, cells)| cells)).chain([&self.prefix]).collect()
+        self.rest = together(within(self.panes, start, to));
+        let rest = self.rest.iter().map(|cells| &**cells);
+        rest.chain(suffix.map(|(_, cells)| cells)).chain([&self.prefix]).collect()
     }
 
     /// Merges the suffixes of the block that begins here. Only one of so many steps is kept as fit into memory.
@@ -105,7 +113,7 @@ impl<'p> Slide<'p> {
         let mut panes = self.panes.range(start..end).rev().peekable();
         let (mut suffix, mut bytes, mut apart) = (Cells::default(), 0, 1);
         while let Some((pane, parts)) = panes.next() {
-            parts.iter().for_each(|cells| merge(&mut suffix, cells));
+            parts.iter().for_each(|held| merge(&mut suffix, &held.cells()));
             let at = step(*pane);
             let whole = panes.peek().is_none_or(|(before, _)| step(**before) < at);
             if !whole || at % apart != 0 {
@@ -123,14 +131,12 @@ impl<'p> Slide<'p> {
 }
 
 /// The cells of the panes that start within these times.
-fn within<'p>(panes: &'p Panes<'p>, start: Time, end: Time) -> impl Iterator<Item = &'p Cells> {
-    panes.range(start..end.max(start)).flat_map(|(_, cells)| cells.iter().copied())
-}
-
-fn merge(into: &mut Cells, from: &Cells) {
-    for (group, cell) in from.present() {
-        into.get_mut(group).merge(cell);
-    }
+fn within<'p>(
+    panes: &'p Panes<'p>,
+    start: Time,
+    end: Time,
+) -> impl Iterator<Item = Held<'p>> + Clone + use<'p> {
+    panes.range(start..end.max(start)).flat_map(|(_, held)| held.iter().copied())
 }
 
 #[cfg(test)]
@@ -156,7 +162,8 @@ mod tests {
     /// Every window against the sum of its panes; the most cells that one was made of.
     fn check(panes: &[(i64, u64)], window: i64, every: i64, suffix_bytes_max: usize) -> usize {
         let owned = counted(panes);
-        let panes_of: Panes<'_> = owned.iter().map(|(start, cells)| (*start, vec![cells])).collect();
+        let panes_of: Panes<'_> =
+            owned.iter().map(|(start, cells)| (*start, vec![Held::Here(cells)])).collect();
         let mut slide = Slide::new(&panes_of, &Measure::Count, Span(window), Span(every));
         slide.suffix_bytes_max = suffix_bytes_max;
         let (first, last) = (panes[0].0 - window, panes[panes.len() - 1].0);

@@ -11,7 +11,7 @@ use crate::moment::Moment;
 use crate::outlet::Outlet;
 use crate::restore::{RestoreError, WEIGHT_SUM_MAX, read_section, write_section};
 use crate::series::{Role, Series, optional_time};
-use crate::shard::{GroupingSet, Shard};
+use crate::shard::{Away, GroupingSet, Shard, Spilled};
 use crate::spec::{Measure, Source};
 use crate::time::Time;
 use sketch::{Limits, Reader};
@@ -42,8 +42,12 @@ pub struct Holding {
     pub panes: usize,
     /// Cells that are not empty, of the total and of all panes.
     pub cells: usize,
-    /// Accounted bytes of the cells.
+    /// Accounted bytes of the cells that are in memory.
     pub memory_bytes: usize,
+    /// Panes that are not in memory.
+    pub away_panes: usize,
+    /// Accounted bytes that they would take there.
+    pub away_bytes: u64,
 }
 
 /// Why two states do not become one.
@@ -123,6 +127,16 @@ impl State {
         self.shard.memory_bytes() + self.judge.memory_bytes() as usize
     }
 
+    /// What has left memory so far.
+    pub fn spilled(&self) -> Spilled {
+        self.shard.spilled()
+    }
+
+    /// What is not in memory.
+    pub fn away(&self) -> Away {
+        self.shard.away()
+    }
+
     /// What there is of each metric, by grouping set, in the order of the shard; filters of verdicts and sessions last.
     pub fn holdings(&self) -> Vec<Holding> {
         let of_set = |set: &GroupingSet| {
@@ -133,8 +147,10 @@ impl State {
                 by: by.clone(),
                 groups,
                 panes: series.panes_held(),
-                cells: series.cells().count(),
+                cells: series.cells().count() + series.away().map(|size| size.cells as usize).sum::<usize>(),
                 memory_bytes: series.memory_bytes(),
+                away_panes: series.away().count(),
+                away_bytes: series.away().map(|size| size.bytes).sum(),
             };
             measured.map(holding).collect::<Vec<_>>()
         };
@@ -145,6 +161,8 @@ impl State {
             panes: 0,
             cells: 1,
             memory_bytes,
+            away_panes: 0,
+            away_bytes: 0,
         });
         let sessions = self.judge.sessions().iter().map(|sessions| {
             let series = || sessions.closed().sets().iter().flat_map(|set| &set.series);
@@ -155,6 +173,8 @@ impl State {
                 panes: series().map(Series::panes_held).sum(),
                 cells: sessions.held() + series().flat_map(Series::cells).count(),
                 memory_bytes: sessions.memory_bytes() as usize,
+                away_panes: 0,
+                away_bytes: 0,
             }
         });
         self.shard.sets().iter().flat_map(of_set).chain(filters).chain(sessions).collect()

@@ -140,6 +140,17 @@ pub enum RunError {
         /// What is wrong with each.
         why: String,
     },
+    /// Closed panes that had to leave memory, and cannot be written or are not there any more.
+    #[error(
+        "closed panes that memory has no room for are kept in the state directory `{path}`, and {why}; the commit before is as \
+         it was: mend the disk, or raise `memory`, and go on from there"
+    )]
+    Spilled {
+        /// The directory.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A commit whose parts are not a state of the source.
     #[error(
         "the state directory `{path}` does not hold a state of this source: {why}; name another directory to begin anew"

@@ -1,6 +1,6 @@
 //! What a run is told, and what it tells: the words of `run`.
 
-use crate::checkpoint::{About, Restored, StateDirectory};
+use crate::checkpoint::{About, PaneShelf, Restored, StateDirectory};
 use crate::inbox::Inbox;
 use crate::input::InputFile;
 use crate::live::Live;
@@ -165,6 +165,8 @@ pub struct Finished<'a> {
     pub resumed: Option<Resumed>,
     /// Commits that were put off because the one before was still being written.
     pub commits_put_off: u64,
+    /// Where closed panes lie that are not in memory, when a state is kept; it tells what could not be read.
+    pub shelf: Option<Arc<PaneShelf>>,
 }
 
 /// Bytes of the input that are kept for hints.

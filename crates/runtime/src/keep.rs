@@ -1,7 +1,7 @@
 //! What a run begins with: nothing, or the state that an earlier one has kept.
 
 use crate::RunError;
-use crate::checkpoint::{Position, Restored};
+use crate::checkpoint::{PaneShelf, Position, Restored};
 use crate::disk::{Disk, Files};
 use crate::job::{Follow, Input, Job, Keep, Resumed};
 use crate::reader::follow::Follower;
@@ -42,10 +42,11 @@ impl Restored {
         limits: &Limits,
     ) -> Result<Vec<Shard>, String> {
         let shard = |(i, bytes): (usize, &Vec<u8>)| {
-            let records = |pane| self.panes.find(i, pane);
+            let records = self.panes.of(i);
             whole(bytes, |r| {
                 let shard = Shard::restore_parts(source, budget_bytes, r, &records, limits);
-                shard.map_err(|error| error.to_string())
+                // What the disk says comes before what is missing for it.
+                shard.map_err(|error| self.panes.shelf().trouble().unwrap_or_else(|| error.to_string()))
             })
         };
         self.shards.iter().enumerate().map(shard).collect()
@@ -77,6 +78,8 @@ impl Start {
             let disk = disk_of(job);
             let sinks = Sinks::start(disk, job.sinks.clone(), job.keep.is_some(), &[], false)?;
             let mut fresh: Vec<Shard> = (0..shards).map(|_| Shard::new(job.kept, shard_bytes)).collect();
+            let shelf = job.keep.as_ref().map(|keep| keep.directory.shelf());
+            shelf.into_iter().for_each(|shelf| spill(&mut fresh, shelf));
             fresh.iter_mut().for_each(|shard| sinks.hold(shard));
             return Ok(Start {
                 idle: IdleGroups::new(job.kept),
@@ -118,13 +121,13 @@ impl Start {
             !restored.damaged.is_empty(),
         )?;
         let mut kept = restored.shards(job.kept, shard_bytes, limits).map_err(another)?;
-        kept.iter_mut().for_each(|shard| sinks.hold(shard));
         if kept.len() != shards {
             // Cells merge: the others begin anew, as parts of the same sums.
             kept = vec![Shard::merged(kept)];
             kept.resize_with(shards, || Shard::new(job.kept, shard_bytes));
-            kept.iter_mut().for_each(|shard| sinks.hold(shard));
         }
+        spill(&mut kept, directory.shelf());
+        kept.iter_mut().for_each(|shard| sinks.hold(shard));
         let mut seen = manifest.seen.clone();
         seen.resize(job.source.fields.len(), false);
         let known = Some(manifest.positions.clone());
@@ -146,6 +149,11 @@ impl Start {
             quarantine: manifest.quarantine,
         })
     }
+}
+
+/// From now on what is closed goes to disk when memory is short.
+fn spill(shards: &mut [Shard], shelf: &Arc<PaneShelf>) {
+    shards.iter_mut().for_each(|shard| shard.spill_to(shelf.clone()));
 }
 
 /// What a run writes is on one disk: that of its state.

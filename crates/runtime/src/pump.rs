@@ -5,7 +5,7 @@
 //! Two turnstiles are all the coordination there is; with one worker nothing waits.
 
 use crate::RunError;
-use crate::checkpoint::{About, Cut, StateDirectory};
+use crate::checkpoint::{About, Cut, PaneShelf, StateDirectory};
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::input::reads;
@@ -109,6 +109,8 @@ pub(crate) struct Pump<'a, 'p> {
     clock: Clock,
     /// What a shard may take.
     shard_bytes: u64,
+    /// Where closed panes go that memory has no room for.
+    shelf: Option<Arc<PaneShelf>>,
     /// Raised when a shard is nearly full: panes that can leave should.
     pressed: AtomicBool,
     shards: Vec<Mutex<Shard>>,
@@ -149,6 +151,7 @@ impl<'a, 'p> Pump<'a, 'p> {
         };
         let writer = job.keep.map(|Keep { directory, about, .. }| Writer { directory, about, cuts, release });
         let is_kept = writer.is_some();
+        let shelf = writer.as_ref().map(|writer| writer.directory.shelf().clone());
         let desk = Desk {
             intake: start.intake,
             judge: start.judge,
@@ -177,6 +180,7 @@ impl<'a, 'p> Pump<'a, 'p> {
             every: job.every,
             clock,
             shard_bytes: job.memory_bytes / shards as u64,
+            shelf,
             pressed: AtomicBool::new(false),
             program: job.program,
             annotate: job.annotate,
@@ -229,7 +233,8 @@ impl<'a, 'p> Pump<'a, 'p> {
         self.intake_turn.pass();
         if let Some((mut shard, judged)) = shard {
             self.fold(&mut shard, &judged);
-            if shard.looked_at_bytes() > self.shard_bytes / 4 * 3 {
+            // Where closed panes can go to disk they need not leave the pipeline for it.
+            if self.shelf.is_none() && shard.looked_at_bytes() > self.shard_bytes / 4 * 3 {
                 self.pressed.store(true, Ordering::Relaxed);
             }
             self.report(judged.batch.rows as u64, &shard);
@@ -361,7 +366,10 @@ impl<'a, 'p> Pump<'a, 'p> {
     }
 
     fn fold(&self, shard: &mut Shard, judged: &Judged) {
-        let Some(Annotate { annotator, write }) = self.annotate else { return shard.apply(judged) };
+        let Some(Annotate { annotator, write }) = self.annotate else {
+            shard.apply(judged);
+            return self.spilled();
+        };
         shard.apply_each(judged, &mut |shard, row| {
             if let Err(source) = write(judged, row, annotator.notes(shard, judged, row)) {
                 self.fail(RunError::Events { source });
@@ -377,6 +385,13 @@ impl<'a, 'p> Pump<'a, 'p> {
             shard_bytes: shard.looked_at_bytes(),
         };
         (self.progress)(status);
+    }
+
+    /// Ends the run when a closed pane could not be written or read.
+    fn spilled(&self) {
+        if let Some(error) = self.shelf.as_ref().and_then(|shelf| shelf.lost()) {
+            self.fail(error);
+        }
     }
 
     /// Keeps the first error and ends the input for everybody.
@@ -469,6 +484,10 @@ impl<'a, 'p> Pump<'a, 'p> {
             shards: self.shards.iter().map(|shard| lock(shard).freeze()).collect(),
             judge: desk.judge.freeze(),
         };
+        // What is lost is not in it.
+        if let Some(error) = self.shelf.as_ref().and_then(|shelf| shelf.lost()) {
+            return self.fail(error);
+        }
         desk.intake.snapshot(&mut cut.intake);
         desk.sinks.snapshot(&mut cut.sinks);
         desk.idle.snapshot(&mut cut.idle);
@@ -581,9 +600,13 @@ impl<'a, 'p> Pump<'a, 'p> {
         }
         let tally = desk.intake.tally();
         let state = State::new(shards, desk.judge, tally, desk.intake.watermark());
+        let saved = self.save.then(|| Saved::of(&state, self.kept));
+        if let Some(error) = self.shelf.as_ref().and_then(|shelf| shelf.lost()) {
+            return Err(error);
+        }
         Ok(Finished {
             quarantined: desk.quarantine.map(Quarantine::finish).transpose()?.unwrap_or(0),
-            saved: self.save.then(|| Saved::of(&state, self.kept)),
+            saved,
             outlet: state.outlet(self.kept),
             tally,
             first_bad: desk.first_bad,
@@ -591,6 +614,7 @@ impl<'a, 'p> Pump<'a, 'p> {
             head: desk.head,
             resumed,
             commits_put_off: desk.put_off,
+            shelf: self.shelf,
         })
     }
 }

@@ -38,6 +38,9 @@ pub fn same(scene: &Scene, troubled: &End, quiet: &End) -> Result<(), String> {
 
 type Cell = (String, String, String);
 
+/// Start and end of a slice of time; nothing of both is the total.
+type Slice = (Option<i64>, Option<i64>);
+
 /// Of each cell that left, the highest revision with its value; each revision stands there once.
 fn latest(lines: &[String]) -> Result<BTreeMap<Cell, (u64, String)>, String> {
     let mut latest: BTreeMap<Cell, (u64, String)> = BTreeMap::new();
@@ -104,7 +107,7 @@ pub fn answers(scene: &Scene, end: &End, counts: &Counts) -> Result<u64, String>
         if !whole || !measured(&metric.measure) {
             continue;
         }
-        let mut slices: BTreeMap<(Option<i64>, Option<i64>), BTreeMap<String, Sums>> = BTreeMap::new();
+        let mut slices: BTreeMap<Slice, BTreeMap<String, Sums>> = BTreeMap::new();
         let of_metric = || end.answers.iter().filter(|answer| answer.metric == metric.name);
         for answer in of_metric() {
             let slice = (answer.start.map(|t| t.0), answer.end.map(|t| t.0));
@@ -131,11 +134,7 @@ fn measured(measure: &Measure) -> bool {
 }
 
 /// The events of a slice of time, by group.
-fn sums(
-    metric: &Metric,
-    counts: &Counts,
-    (start, end): (Option<i64>, Option<i64>),
-) -> BTreeMap<String, Sums> {
+fn sums(metric: &Metric, counts: &Counts, (start, end): Slice) -> BTreeMap<String, Sums> {
     let mut groups: BTreeMap<String, Sums> = BTreeMap::new();
     for event in &counts.taken {
         let us = event.ms * 1_000;
@@ -203,7 +202,7 @@ fn one(
 fn missing(
     metric: &Metric,
     answers: &[&Answer],
-    slices: &BTreeMap<(Option<i64>, Option<i64>), BTreeMap<String, Sums>>,
+    slices: &BTreeMap<Slice, BTreeMap<String, Sums>>,
 ) -> Result<(), String> {
     let there: BTreeSet<_> = answers
         .iter()

@@ -204,12 +204,13 @@ impl<'a> World<'a> {
         let tick_ms = self.dice.pick(&[1, 10, 40]);
         while steps.step() {
             self.now_ms.fetch_add(self.dice.below(tick_ms), Ordering::Relaxed);
-            if self.dice.once_in(slow)
-                && let Some(commit) = steps.write()
-            {
-                (self.promised, self.way.commits) = (commit, self.way.commits + 1);
+            // Lines leave when a commit is written, at no other time.
+            if self.dice.once_in(slow) {
+                if let Some(commit) = steps.write() {
+                    (self.promised, self.way.commits) = (commit, self.way.commits + 1);
+                }
+                self.look_at_sinks(false)?;
             }
-            self.look_at_sinks(false)?;
             if self.disk.is_dead() {
                 return Ok(Ended::Troubled);
             }

@@ -167,9 +167,10 @@ impl Sample {
         }
     }
 
-    /// Bytes held, by capacity.
+    /// Accounted bytes: a function of the rows that are kept.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Sample>() + self.rows.capacity() * size_of::<Row>() + self.payload_bytes
+        let room = if self.rows.is_empty() { 0 } else { self.rows.len().next_power_of_two().max(4) };
+        size_of::<Sample>() + room * size_of::<Row>() + self.payload_bytes
     }
 
     /// Appends the snapshot: lossless and canonical.

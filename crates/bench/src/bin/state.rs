@@ -157,7 +157,7 @@ fn commit(source: &Source, written: &mut BTreeMap<PaneId, Mark>, frozen: &Frozen
     frozen.write_open(source, &mut open);
     for pane in frozen.panes() {
         if written.get(&pane.id).is_none_or(|mark| !pane.is(mark)) {
-            pane.write(&mut panes);
+            assert!(pane.write(&mut panes), "all panes are in memory");
             written.insert(pane.id, pane.mark());
         }
     }

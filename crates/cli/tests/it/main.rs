@@ -26,5 +26,6 @@ mod sessions;
 mod sinks;
 mod sites;
 mod sketches;
+mod spill;
 mod states;
 mod support;

@@ -92,6 +92,14 @@ fn quotes_hide_newlines_delimiters_and_quotes() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_costs_the_longest_record_and_not_the_rest_of_a_short_file() {
+    let text = format!("page,n\n/,1\n\"open,2\n{}\n/a,3\n", "f".repeat(200));
+    let metrics: &[(&str, &[&str])] = &[(r#""count()""#, &["=2"]), (r#""sum(n)""#, &["=4.0"])];
+    let answers = check("d.csv", text, "record_max = \"64B\"", metrics);
+    assert_eq!(counter(&answers, "bad"), 1);
+}
+
+#[test]
 fn line_ends_and_a_byte_order_mark_belong_to_no_value() {
     let crlf = EVENTS.replace('\n', "\r\n");
     let metrics: &[(&str, &[&str])] = &[(r#""count()""#, &["=3"]), (r#""top(page)""#, &["=[/:2 /a:1]"])];

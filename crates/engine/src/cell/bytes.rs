@@ -5,7 +5,7 @@
 
 use super::{Cell, Cells, LG_K_FLOOR, LG_WIDTH_FLOOR, PAGE};
 use crate::groups::{Order, is_value};
-use crate::restore::{Gaps, Room, count};
+use crate::restore::{Gaps, Numbers, Room, count};
 use crate::spec::{Kind, Measure};
 use sketch::codec::write_varint;
 use sketch::countmin::Freq;
@@ -178,22 +178,22 @@ impl Cells {
         self.history(out);
     }
 
-    /// Reads what [`Cells::write`] wrote; `live` says by number whether there is such a group.
+    /// Reads what [`Cells::write`] wrote, of groups with these numbers.
     pub(crate) fn read(
         r: &mut Reader<'_>,
-        live: &[bool],
+        numbers: Numbers<'_>,
         expected: Expected<'_>,
         room: &mut Room,
     ) -> Result<Cells, DecodeError> {
         let mut cells = Cells::default();
         let mut gaps = Gaps::default();
         for _ in 0..count(r, 2)? {
-            let group = gaps.read_live(r, live)?;
+            let group = gaps.read_live(r, numbers)?;
             let cell = Cell::restore(r, expected, room)?;
             cells.make_page(group as usize / PAGE, room)?;
             *cells.get_mut(group) = cell;
         }
-        cells.restore_pages(r, live.len(), room)?;
+        cells.restore_pages(r, numbers.end(), room)?;
         Ok(cells)
     }
 

@@ -56,6 +56,25 @@ impl Groups {
         self.free.iter().for_each(|group| write_varint(u64::from(*group), out));
     }
 
+    /// When numbers were let go: what panes that are not in memory are read by.
+    pub(crate) fn write_left(&self, out: &mut Vec<u8>) {
+        write_varint(self.leavings(), out);
+        (0..self.entries.len() as u32).for_each(|group| write_varint(self.left(group), out));
+    }
+
+    /// Reads what [`Groups::write_left`] wrote, into a table whose numbers are known.
+    pub(crate) fn restore_left(&mut self, h: &mut Reader<'_>, room: &mut Room) -> Result<(), DecodeError> {
+        let leavings = h.varint()?;
+        room.weigh(leavings)?;
+        room.take("groups", self.entries.len() as u64, size_of::<u64>())?;
+        let left = (0..self.entries.len()).map(|_| h.varint()).collect::<Result<Vec<u64>, _>>()?;
+        if left.iter().any(|left| *left > leavings) {
+            return Err(DecodeError::Invalid("a group that left later than the last one did"));
+        }
+        (self.leavings, self.left) = (Some(leavings), left);
+        Ok(())
+    }
+
     /// Reads what [`Groups::snapshot`] wrote to `r` and [`Groups::history`] to `h`, into a table that is empty.
     pub(crate) fn restore(
         &mut self,

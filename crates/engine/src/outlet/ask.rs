@@ -1,6 +1,7 @@
 //! One metric is asked: its panes, windows, the newest window, one window, the total.
 
-use super::{Asked, Outlet, within};
+use super::tiles::Tile;
+use super::{Asked, Outlet, all, within};
 use crate::answer::Answer;
 use crate::cell::{Cell, Cells, NO_CELL};
 use crate::groups::OTHER;
@@ -9,6 +10,7 @@ use crate::series::{Role, Series};
 use crate::shard::GroupingSet;
 use crate::spec::{Ask, Level, Metric, Question, Unanswerable, Window};
 use crate::time::{Span, Time};
+use std::borrow::Cow;
 
 impl Outlet<'_> {
     /// What one metric answers, of the grouping set `by` or of all, with the state that each answer was read from.
@@ -106,21 +108,19 @@ impl Outlet<'_> {
         };
         let first_kept: Vec<Option<Time>> = levels.iter().map(first_kept).collect();
         let Some(tiles) = Tiles::of(levels, &first_kept, asked) else { return };
-        let offered = offered.map(|offered| laid(offered, &tiles)).unwrap_or_default();
+        let offered = offered.map(|offered| laid(set, offered, &tiles)).unwrap_or_default();
         let resolved = &mut |answer: Answer, cell: &Cell| {
             out(Answer { resolution: tiles.resolution, ..answer }, cell);
         };
-        self.groups(set, series, &laid(series, &tiles), &offered, Asked::of(Some(tiles.window)), resolved);
+        let laid = laid(set, series, &tiles);
+        self.groups(set, series, &all(&laid), &all(&offered), Asked::of(Some(tiles.window)), resolved);
     }
 }
 
 /// The cells of the panes of a window, in the order of time.
-fn laid<'s>(series: &'s Series, tiles: &Tiles) -> Vec<&'s Cells> {
-    tiles
-        .tiles
-        .iter()
-        .flat_map(|tile| within(&series.panes_between(tile.size, tile.window), tile.window))
-        .collect()
+fn laid<'s>(set: &'s GroupingSet, series: &'s Series, tiles: &Tiles) -> Vec<Cow<'s, Cells>> {
+    let panes = |tile: &Tile| series.panes_between(tile.size, tile.window, &set.groups);
+    tiles.tiles.iter().flat_map(|tile| within(&panes(tile), tile.window)).collect()
 }
 
 impl Ask {

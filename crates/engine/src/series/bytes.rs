@@ -1,40 +1,41 @@
 //! The bytes of series. Table in docs/FORMATS.md.
 
 use super::parts::Elsewhere;
-use super::{Pane, Rung, Series};
+use super::{Pane, Rung, Series, Slot};
 use crate::cell::{Cell, Cells, Expected, half};
 use crate::freezable::Freezable;
-use crate::groups::Order;
+use crate::groups::{Groups, Order};
 use crate::restore::{Gaps, Room, WEIGHT_SUM_MAX, count};
-use crate::spec::Kind;
 use crate::time::{Span, TIME_MAX, Time};
 use sketch::codec::write_varint;
 use sketch::{DecodeError, Reader};
 
 impl Series {
     /// Canonical bytes: totals, then panes by level and start; groups in the order of their keys, the other one last.
-    pub(crate) fn snapshot(&self, order: &Order, out: &mut Vec<u8>) {
+    pub(crate) fn snapshot(&self, groups: &Groups, order: &Order, out: &mut Vec<u8>) {
         if let Some(cells) = &self.total {
             cells.snapshot(order, out);
         }
         for rung in &self.ladder {
             out.extend_from_slice(&rung.level.size.0.to_le_bytes());
             write_varint(rung.panes.len() as u64, out);
-            for (start, pane) in &rung.panes {
+            for (start, slot) in &rung.panes {
                 out.extend_from_slice(&start.0.to_le_bytes());
-                pane.cells.snapshot(order, out);
-                pane.snapshot_revisions(order, out);
+                self.cells_of(slot, groups).snapshot(order, out);
+                slot.here.snapshot_revisions(order, out);
             }
         }
     }
 
     /// What events do not decide: precision that gave way, panes that were dropped, pages of cells.
-    pub(crate) fn history(&self, folded: u8, out: &mut Vec<u8>) {
-        self.write_history(folded, |rung| Box::new(rung.panes.iter()), out);
+    pub(crate) fn history(&self, folded: u8, groups: &Groups, out: &mut Vec<u8>) {
+        self.write_history(folded, out, |rung, out| {
+            rung.panes.values().for_each(|slot| self.cells_of(slot, groups).history(out));
+        });
     }
 
-    /// The same of some of the panes.
-    pub(super) fn write_history(&self, folded: u8, panes: ChoosePanes, out: &mut Vec<u8>) {
+    /// The same, where the history of panes is written otherwise.
+    pub(super) fn write_history(&self, folded: u8, out: &mut Vec<u8>, panes: impl Fn(&Rung, &mut Vec<u8>)) {
         out.push(folded);
         if let Some(cells) = &self.total {
             cells.history(out);
@@ -42,7 +43,7 @@ impl Series {
         for rung in &self.ladder {
             out.extend_from_slice(&rung.kept_from.map_or(i64::MIN, |t| t.0).to_le_bytes());
             out.extend_from_slice(&rung.dropped.to_le_bytes());
-            panes(rung).for_each(|(_, pane)| pane.cells.history(out));
+            panes(rung, out);
         }
     }
 
@@ -61,27 +62,27 @@ impl Series {
     /// What merging adds up.
     pub(crate) fn weight(&self) -> u64 {
         let cells = self.cells().map(Cell::weight);
-        let panes = self.ladder.iter().flat_map(|rung| rung.panes.values());
-        let revisions = panes.flat_map(|pane| pane.revisions.values().copied());
+        let away = self.away().map(|size| size.weight);
+        let slots = self.ladder.iter().flat_map(|rung| rung.panes.values());
+        let revisions = slots.flat_map(|slot| slot.here.revisions.values().copied());
         let dropped = self.ladder.iter().map(|rung| rung.dropped);
-        cells.chain(revisions).chain(dropped).fold(0, u64::saturating_add)
+        cells.chain(away).chain(revisions).chain(dropped).fold(0, u64::saturating_add)
     }
 
     /// Reads what [`Series::snapshot`] wrote to `r` and [`Series::history`] to `h`, into a series that is empty; with closed
     /// panes elsewhere, what [`Series::write_open`] and [`Series::write_open_history`] wrote.
-    #[expect(clippy::too_many_arguments, reason = "two streams of bytes, and what they are read by")]
     pub(crate) fn restore(
         &mut self,
         r: &mut Reader<'_>,
         h: &mut Reader<'_>,
         order: &Order,
-        shown: &[Kind],
         watermark: Option<Time>,
         elsewhere: Option<&Elsewhere<'_>>,
         room: &mut Room,
     ) -> Result<(), DecodeError> {
         let measure = self.measure.clone();
-        let expected = Expected { measure: &measure, kind: self.kind, shown };
+        let shown = self.shown.clone();
+        let expected = Expected { measure: &measure, kind: self.kind, shown: &shown };
         for _ in 0..h.u8()? {
             self.measure = half(&self.measure).ok_or(DecodeError::Invalid("folded too far"))?;
         }
@@ -92,7 +93,7 @@ impl Series {
             rung.closed_to = watermark;
             rung.restore_head(r, h, room)?;
             if let Some(elsewhere) = elsewhere {
-                rung.restore_closed(r, level as u32, expected, elsewhere, room)?;
+                rung.restore_closed((r, h), level as u32, order, expected, elsewhere, room)?;
             }
             rung.restore(r, h, order, expected, elsewhere.is_some(), room)?;
         }
@@ -138,7 +139,7 @@ impl Rung {
             let cells = Cells::restore(r, h, order, expected, room)?;
             let mut pane = Pane { cells, ..Pane::default() };
             pane.restore_revisions(r, order, room)?;
-            self.panes.insert(start, Freezable::Own(pane));
+            self.panes.insert(start, Slot { here: Freezable::Own(pane), away: None });
         }
         Ok(())
     }
@@ -156,7 +157,7 @@ impl Pane {
         }
     }
 
-    fn restore_revisions(
+    pub(super) fn restore_revisions(
         &mut self,
         r: &mut Reader<'_>,
         order: &Order,
@@ -177,9 +178,6 @@ impl Pane {
         Ok(())
     }
 }
-
-/// Chooses panes of a level.
-type ChoosePanes = fn(&Rung) -> Box<dyn Iterator<Item = (&Time, &Freezable<Pane>)> + '_>;
 
 /// Start, number of cells, number of revisions.
 const PANE_BYTES_MIN: usize = 8 + 1 + 1;

@@ -1,29 +1,47 @@
 //! The bytes of series in parts: closed panes by themselves, the rest apart from them. Table in docs/FORMATS.md.
 //!
 //! A closed pane changes no more, but for corrections and for what gives way, so it is written once. It names groups by
-//! their numbers: those of groups that come later are others, and one that is given anew has left every pane before.
+//! their numbers: those of groups that come later are others, and one that is given anew has left every pane in memory
+//! before; of panes that are not in memory the table of groups says when it did.
 
-use super::{Pane, Rung, Series};
+use super::{Pane, Rung, Series, Slot};
+use crate::away::{Part, Size, Stored};
 use crate::cell::{Cells, Expected};
 use crate::freezable::Freezable;
 use crate::groups::Order;
-use crate::restore::{Gaps, Room, WEIGHT_SUM_MAX, count};
+use crate::restore::{Gaps, Numbers, Room, WEIGHT_SUM_MAX, count};
+use crate::shard::{PaneId, Records};
 use crate::time::{Span, TIME_MAX, Time};
 use sketch::codec::write_varint;
 use sketch::{DecodeError, Reader};
 use std::sync::Arc;
 
-/// Where the records of closed panes are, given by the level and the start.
+/// Where the records of closed panes are.
 pub(crate) struct Elsewhere<'a> {
-    /// Finds one.
-    pub find: &'a dyn Fn(u32, Time) -> Option<&'a [u8]>,
+    /// Finds them.
+    pub records: &'a dyn Records,
+    /// Number of the series.
+    pub series: u32,
     /// By number: whether there is such a group.
     pub live: &'a [bool],
+    /// Whether some of them were not in memory.
+    pub spilled: bool,
+    /// The last time that groups were let go.
+    pub leavings: u64,
+}
+
+/// A closed pane that is written by itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Closed<'a> {
+    /// From memory.
+    Here(&'a Arc<Pane>),
+    /// As it was written when it left memory.
+    Away(&'a Arc<Stored>),
 }
 
 impl Series {
-    /// Totals, open panes, and which panes are closed.
-    pub(crate) fn write_open(&self, order: &Order, out: &mut Vec<u8>) {
+    /// Totals, open panes, and which panes are closed; with `spilled` also what is known of those that are not in memory.
+    pub(crate) fn write_open(&self, order: &Order, spilled: bool, out: &mut Vec<u8>) {
         if let Some(cells) = &self.total {
             cells.snapshot(order, out);
         }
@@ -39,66 +57,141 @@ impl Series {
                 }
                 before = Some(*start);
             }
+            if spilled {
+                rung.write_away(order, out);
+            }
             write_varint(rung.open().count() as u64, out);
-            for (start, pane) in rung.open() {
+            for (start, slot) in rung.open() {
                 out.extend_from_slice(&start.0.to_le_bytes());
-                pane.cells.snapshot(order, out);
-                pane.snapshot_revisions(order, out);
+                slot.here.cells.snapshot(order, out);
+                slot.here.snapshot_revisions(order, out);
             }
         }
     }
 
     /// What events do not decide of the same.
     pub(crate) fn write_open_history(&self, folded: u8, out: &mut Vec<u8>) {
-        self.write_history(folded, Rung::open, out);
+        self.write_history(folded, out, |rung, out| {
+            // What came late for panes that are not in memory lies among what changes; without such, there is none.
+            let late = rung.closed().filter(|(_, slot)| slot.away.is_some());
+            late.chain(rung.open()).for_each(|(_, slot)| slot.here.cells.history(out));
+        });
     }
 
     /// The closed panes of a frozen series, with their levels.
-    pub(crate) fn closed(&self) -> impl Iterator<Item = (u32, Time, &Arc<Pane>)> {
+    pub(crate) fn closed(&self) -> impl Iterator<Item = (u32, Time, Closed<'_>)> {
         self.ladder.iter().enumerate().flat_map(|(level, rung)| {
-            rung.closed().map(move |(start, pane)| match pane {
-                Freezable::Frozen(pane) => (level as u32, *start, pane),
-                Freezable::Own(_) => unreachable!("all panes of a frozen series are frozen"),
+            rung.closed().map(move |(start, slot)| {
+                let closed = match (slot.parts(), &slot.here) {
+                    ([], Freezable::Frozen(pane)) => Closed::Here(pane),
+                    ([], Freezable::Own(_)) => unreachable!("all panes of a frozen series are frozen"),
+                    ([part, ..], _) => Closed::Away(&part.stored),
+                };
+                (level as u32, *start, closed)
             })
         })
+    }
+
+    /// Panes in several parts or of merged tables, which no commit can name: none of a shard that was gathered.
+    pub(crate) fn is_gathered(&self) -> bool {
+        let slots = self.ladder.iter().flat_map(|rung| rung.panes.values());
+        slots.map(Slot::parts).all(|parts| parts.len() < 2 && parts.iter().all(|p| p.before.is_empty()))
     }
 }
 
 impl Rung {
-    pub(super) fn closed(&self) -> impl Iterator<Item = (&Time, &Freezable<Pane>)> {
+    pub(super) fn closed(&self) -> impl Iterator<Item = (&Time, &Slot)> {
         self.panes.iter().take_while(|(start, _)| self.merged_up(**start))
     }
 
-    pub(super) fn open(&self) -> Box<dyn Iterator<Item = (&Time, &Freezable<Pane>)> + '_> {
-        Box::new(self.panes.iter().skip_while(|(start, _)| self.merged_up(**start)))
+    pub(super) fn open(&self) -> impl Iterator<Item = (&Time, &Slot)> {
+        self.panes.iter().skip_while(|(start, _)| self.merged_up(**start))
+    }
+
+    /// Which of the closed panes are not in memory, what is known of them, and what came late for them.
+    fn write_away(&self, order: &Order, out: &mut Vec<u8>) {
+        write_varint(self.closed().filter(|(_, slot)| slot.away.is_some()).count() as u64, out);
+        let mut gaps = Gaps::default();
+        for (nth, (_, slot)) in self.closed().enumerate() {
+            let Some(Part { stored, since, .. }) = slot.parts().first() else { continue };
+            gaps.write(nth as u64, out);
+            let Size { bytes, cells, weight } = stored.size;
+            [*since, bytes, cells, weight].iter().for_each(|number| write_varint(*number, out));
+            slot.here.cells.snapshot(order, out);
+            slot.here.snapshot_revisions(order, out);
+        }
     }
 
     /// Takes in the panes that [`Series::write_open`] named.
     pub(super) fn restore_closed(
         &mut self,
-        r: &mut Reader<'_>,
+        (r, h): (&mut Reader<'_>, &mut Reader<'_>),
         level: u32,
+        order: &Order,
         expected: Expected<'_>,
         elsewhere: &Elsewhere<'_>,
         room: &mut Room,
     ) -> Result<(), DecodeError> {
         let panes = count(r, 1)?;
         room.take("panes", panes as u64, super::bytes::PANE_BYTES)?;
+        let mut starts: Vec<Time> = Vec::new();
         for _ in 0..panes {
-            let start = match self.panes.last_key_value() {
+            let start = match starts.last() {
                 None => super::bytes::pane_start(r, self.level.size)?,
-                Some((before, _)) => next_start(*before, self.level.size, r.varint()?)?,
+                Some(before) => next_start(*before, self.level.size, r.varint()?)?,
             };
             if !self.merged_up(start) {
                 return Err(DecodeError::Invalid("a pane that is not closed yet"));
             }
-            let record = (elsewhere.find)(level, start);
+            starts.push(start);
+        }
+        let id = |start: Time| PaneId { series: elsewhere.series, level, start };
+        if elsewhere.spilled {
+            let away = count(r, 7)?;
+            room.take("panes that are not in memory", away as u64, crate::away::PART_BYTES)?;
+            let mut gaps = Gaps::default();
+            for _ in 0..away {
+                let start = starts[gaps.read(r, starts.len() as u64)? as usize];
+                let slot = restore_away((r, h), id(start), order, expected, elsewhere, room)?;
+                self.panes.insert(start, slot);
+            }
+        }
+        for start in starts {
+            if self.panes.contains_key(&start) {
+                continue;
+            }
+            let record = elsewhere.records.find(id(start));
             let record = record.ok_or(DecodeError::Invalid("a closed pane is not there"))?;
-            let pane = Pane::read(record, elsewhere.live, expected, room)?;
-            self.panes.insert(start, Freezable::Own(pane));
+            let pane = Pane::read(&record, Numbers::Live(elsewhere.live), expected, room)?;
+            self.panes.insert(start, Slot { here: Freezable::Own(pane), away: None });
         }
         Ok(())
     }
+}
+
+/// A pane that is not in memory, and what came late for it.
+fn restore_away(
+    (r, h): (&mut Reader<'_>, &mut Reader<'_>),
+    id: PaneId,
+    order: &Order,
+    expected: Expected<'_>,
+    elsewhere: &Elsewhere<'_>,
+    room: &mut Room,
+) -> Result<Slot, DecodeError> {
+    let since = r.varint()?;
+    if since > elsewhere.leavings {
+        return Err(DecodeError::Invalid("a pane that left memory later than now"));
+    }
+    let size = Size { bytes: r.varint()?, cells: r.varint()?, weight: r.varint()? };
+    room.weigh(size.weight)?;
+    let cells = Cells::restore(r, h, order, expected, room)?;
+    let mut pane = Pane { cells, ..Pane::default() };
+    pane.restore_revisions(r, order, room)?;
+    let found = elsewhere.records.away(id);
+    let (shelf, ticket) = found.ok_or(DecodeError::Invalid("a closed pane is not there"))?;
+    let stored = Arc::new(Stored { shelf, ticket, size });
+    let part = Part { stored, since, before: Vec::new() };
+    Ok(Slot { here: Freezable::Own(pane), away: Some(Arc::from([part])) })
 }
 
 impl Pane {
@@ -113,20 +206,20 @@ impl Pane {
         }
     }
 
-    /// Reads what [`Pane::write`] wrote.
-    fn read(
+    /// Reads what [`Pane::write`] wrote, of groups with these numbers.
+    pub(super) fn read(
         bytes: &[u8],
-        live: &[bool],
+        numbers: Numbers<'_>,
         expected: Expected<'_>,
         room: &mut Room,
     ) -> Result<Pane, DecodeError> {
         let r = &mut Reader::new(bytes);
-        let mut pane = Pane { cells: Cells::read(r, live, expected, room)?, ..Pane::default() };
+        let mut pane = Pane { cells: Cells::read(r, numbers, expected, room)?, ..Pane::default() };
         let revised = count(r, 2)?;
         room.take("revisions", revised as u64, super::bytes::REVISION_BYTES)?;
         let mut gaps = Gaps::default();
         for _ in 0..revised {
-            let group = gaps.read_live(r, live)?;
+            let group = gaps.read_live(r, numbers)?;
             let revision = r.varint()?;
             if revision == 0 || revision > WEIGHT_SUM_MAX {
                 return Err(DecodeError::Invalid("revision of a cell"));

@@ -2,8 +2,10 @@
 
 use super::Shard;
 use crate::adopt::Adoption;
+use crate::away::Table;
 use crate::spec::Source;
 use sabotage::{Bug, planted};
+use std::sync::Arc;
 
 impl Shard {
     /// What of this shard of `from` goes on in one of `to`, which may then take `budget_bytes`. A table of groups goes on with
@@ -34,17 +36,25 @@ impl Shard {
                     }
                     Some(before) if before == at => None,
                     // Two conditions that were written in two ways are one now.
-                    Some(_) => Some(set.groups.find_all(&self.sets[at].groups)),
+                    Some(_) => {
+                        set.groups.remember_leaving();
+                        let old = &self.sets[at].groups;
+                        let map = set.groups.find_all(old);
+                        Some(Arc::new(Table { left: old.all_left(), map }))
+                    }
                 };
                 taken = taken.or(Some(at));
                 if !planted(Bug::ReloadForgets) {
-                    series.adopt(old, map.as_deref());
+                    series.adopt(old, map.as_ref(), set.groups.leavings());
                 }
             }
         }
         if adoption.metrics.iter().any(Option::is_some) {
             shard.set_counters(self.counters());
         }
+        shard.spilled = self.spilled;
+        shard.shelf = self.shelf.take();
+        shard.gather();
         shard.blocks = self.blocks;
         shard.looked_at_bytes = shard.memory_bytes() as u64;
         shard

@@ -4,11 +4,11 @@
 //! this shard's history decides, such as what gave way to memory. Both together lose nothing.
 
 use super::frozen::{COUNTERS, Frozen, STAMP_BYTES};
-use super::parts::{PaneId, Records};
-use super::{GivenWay, GroupingSet, Shard};
+use super::parts::Records;
+use super::{GivenWay, GroupingSet, Shard, Spilled};
 use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX, read_section, write_section};
 use crate::series::{Elsewhere, Series, optional_time};
-use crate::spec::{Kind, Measure, Source};
+use crate::spec::Source;
 use crate::time::Time;
 use sketch::{DecodeError, Limits, Reader};
 
@@ -67,12 +67,12 @@ impl Shard {
         Shard::restore_body(source, budget_bytes, r, None, limits)
     }
 
-    /// The body of a shard, whole or with its closed panes elsewhere.
+    /// The body of a shard, whole or with its closed panes elsewhere: some of them not in memory, or not.
     pub(super) fn restore_body(
         source: &Source,
         budget_bytes: u64,
         r: &mut Reader<'_>,
-        records: Option<&Records<'_>>,
+        records: Option<(&dyn Records, bool)>,
         limits: &Limits,
     ) -> Result<Shard, RestoreError> {
         let (mut events, mut history) = (read_section(r)?, read_section(r)?);
@@ -87,7 +87,8 @@ impl Shard {
         shard.watermark = optional_time(r)?;
         let mut first = 0;
         for set in &mut shard.sets {
-            set.restore(source, r, h, shard.watermark, records.map(|records| (first, records)), &mut room)?;
+            let records = records.map(|(records, spilled)| (first, records, spilled));
+            set.restore(source, r, h, shard.watermark, records, &mut room)?;
             first += set.series.len() as u32;
         }
         let mut counters = [0; COUNTERS];
@@ -96,6 +97,9 @@ impl Shard {
             if *counter > WEIGHT_SUM_MAX {
                 return Err(DecodeError::Invalid("a counter beyond any stream").into());
             }
+        }
+        if records.is_some_and(|(_, spilled)| spilled) {
+            shard.spilled = Spilled { panes: h.u64()?, bytes: h.u64()?, again: h.u64()? };
         }
         events.finish()?;
         history.finish()?;
@@ -150,7 +154,7 @@ impl Body<'_> {
         for set in self.sets {
             let order = set.groups.order();
             set.groups.snapshot(out);
-            set.series.iter().for_each(|series| series.snapshot(&order, out));
+            set.series.iter().for_each(|series| series.snapshot(&set.groups, &order, out));
         }
     }
 
@@ -159,7 +163,7 @@ impl Body<'_> {
         for (set, fresh) in self.sets.iter().zip(&fresh.sets) {
             set.groups.history(out);
             for (series, fresh) in set.series.iter().zip(&fresh.series) {
-                series.history(series.folded(fresh), out);
+                series.history(series.folded(fresh), &set.groups, out);
             }
         }
         for number in self.counters {
@@ -179,7 +183,7 @@ impl GroupingSet {
         r: &mut Reader<'_>,
         h: &mut Reader<'_>,
         watermark: Option<Time>,
-        records: Option<(u32, &Records<'_>)>,
+        records: Option<(u32, &dyn Records, bool)>,
         room: &mut Room,
     ) -> Result<(), RestoreError> {
         let named = |series: &Series, error: DecodeError| {
@@ -189,22 +193,21 @@ impl GroupingSet {
         self.groups.restore(r, h, &self.kinds, room).map_err(|error| {
             self.series.first().map_or(RestoreError::Bytes(error.clone()), |s| named(s, error))
         })?;
+        if records.is_some_and(|(.., spilled)| spilled) {
+            self.groups.restore_left(h, room)?;
+        }
         let order = self.groups.order();
         let live = if records.is_some() { order.live() } else { Vec::new() };
-        let columns = source.columns();
+        let leavings = self.groups.leavings();
         for (series, nth) in self.series.iter_mut().zip(0..) {
-            let shown: Vec<Kind> = match &source.metrics[series.metric].measure {
-                Measure::Sample { fields, .. } => fields.iter().map(|&f| columns[f].kind).collect(),
-                _ => Vec::new(),
-            };
-            let restored = match records {
-                None => series.restore(r, h, &order, &shown, watermark, None, room),
-                Some((first, records)) => {
-                    let find = &|level, start| records(PaneId { series: first + nth, level, start });
-                    let elsewhere = Elsewhere { find, live: &live };
-                    series.restore(r, h, &order, &shown, watermark, Some(&elsewhere), room)
-                }
-            };
+            let elsewhere = records.map(|(first, records, spilled)| Elsewhere {
+                records,
+                series: first + nth,
+                live: &live,
+                spilled,
+                leavings,
+            });
+            let restored = series.restore(r, h, &order, watermark, elsewhere.as_ref(), room);
             restored.map_err(|error| named(series, error))?;
         }
         Ok(())

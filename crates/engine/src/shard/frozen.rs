@@ -3,7 +3,7 @@
 //! Freezing copies the tables of groups and shares all else: what the shard writes afterwards it copies first, each total
 //! and each pane once. So a frozen shard costs at most what changes while it lives.
 
-use super::{GroupingSet, Shard};
+use super::{GroupingSet, Shard, Spilled};
 use crate::series::Series;
 use crate::spec::Source;
 use crate::time::Time;
@@ -15,6 +15,7 @@ pub struct Frozen {
     pub(super) sets: Vec<GroupingSet>,
     pub(super) watermark: Option<Time>,
     pub(super) counters: [u64; COUNTERS],
+    pub(super) spilled: Spilled,
     looked_at_bytes: u64,
 }
 
@@ -31,6 +32,7 @@ impl Shard {
             sets: self.sets.iter_mut().map(GroupingSet::freeze).collect(),
             watermark: self.watermark,
             counters: self.counters(),
+            spilled: self.spilled,
             looked_at_bytes: self.looked_at_bytes,
         }
     }
@@ -42,6 +44,7 @@ impl Frozen {
         let mut shard = Shard::new(source, u64::MAX);
         (shard.sets, shard.watermark) = (self.sets, self.watermark);
         shard.set_counters(self.counters);
+        shard.spilled = self.spilled;
         shard.looked_at_bytes = self.looked_at_bytes;
         shard
     }
@@ -64,6 +67,8 @@ impl Shard {
             sets: self.sets.iter().filter_map(share).collect(),
             watermark: self.watermark,
             budget_bytes: u64::MAX,
+            shelf: None,
+            spilled: self.spilled,
             given_way: self.given_way,
             blocks: 0,
             looked_at_bytes: self.looked_at_bytes,

@@ -94,7 +94,7 @@ fn parts_of(source: &Source, frozen: &Frozen) -> Parts {
     frozen.write_open(source, &mut open);
     let record = |pane: FrozenPane<'_>| {
         let mut record = Vec::new();
-        pane.write(&mut record);
+        assert!(pane.write(&mut record));
         (pane.id, record)
     };
     (open, frozen.panes().map(record).collect())

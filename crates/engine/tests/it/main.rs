@@ -20,6 +20,7 @@ mod rollups;
 mod samples;
 mod sessions;
 mod slides;
+mod spill;
 mod state;
 mod support;
 mod verdicts;

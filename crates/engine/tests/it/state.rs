@@ -17,13 +17,13 @@ use proptest::prelude::*;
 use sketch::{DecodeError, Limits, Reader};
 use std::collections::BTreeMap;
 
-const USER: usize = 0;
-const NUMBER: usize = 1;
+pub const USER: usize = 0;
+pub const NUMBER: usize = 1;
 
 /// Second, user, number.
-type Event = (i64, Option<u16>, Option<i64>);
+pub type Event = (i64, Option<u16>, Option<i64>);
 
-fn with_fields(metrics: Vec<Metric>) -> Source {
+pub fn with_fields(metrics: Vec<Metric>) -> Source {
     Source {
         fields: vec![
             Field { path: "user".into(), kind: Kind::String },
@@ -34,7 +34,7 @@ fn with_fields(metrics: Vec<Metric>) -> Source {
 }
 
 /// Every measure; groups of every kind, few of which are kept apart.
-fn everything() -> Source {
+pub fn everything() -> Source {
     let (field, levels) = (NUMBER, "10s:200s 60s:400s 600s:1d");
     let sets = || vec![vec![], vec![USER], vec![NUMBER], vec![USER, NUMBER]];
     let by_user = || vec![vec![], vec![USER]];
@@ -57,7 +57,7 @@ fn everything() -> Source {
     with_fields(metrics.into_iter().map(|m| Metric { groups_max: 5, ..m }).collect())
 }
 
-fn batch(number: u64, events: &[Event]) -> Batch {
+pub fn batch(number: u64, events: &[Event]) -> Batch {
     let users: StringArray =
         events.iter().map(|(_, user, _)| user.map(|user| format!("user {user}"))).collect();
     let numbers: Int64Array = events.iter().map(|(_, _, number)| *number).collect();
@@ -72,7 +72,7 @@ fn batch(number: u64, events: &[Event]) -> Batch {
     }
 }
 
-fn events(raw: &[(u16, u16, i16)], apart: i64) -> Vec<Event> {
+pub fn events(raw: &[(u16, u16, i16)], apart: i64) -> Vec<Event> {
     let event = |(i, &(back, user, number)): (usize, &(u16, u16, i16))| {
         let second = i as i64 * apart + 1000 - i64::from(back % 300);
         let user = (user % 7 > 0).then_some(user % 700);
@@ -81,7 +81,7 @@ fn events(raw: &[(u16, u16, i16)], apart: i64) -> Vec<Event> {
     raw.iter().enumerate().map(event).collect()
 }
 
-fn saved(source: &Source, shard: &Shard) -> Vec<u8> {
+pub fn saved(source: &Source, shard: &Shard) -> Vec<u8> {
     let mut bytes = Vec::new();
     shard.snapshot(source, &mut bytes);
     bytes
@@ -159,7 +159,7 @@ impl Parts {
                 continue;
             }
             let mut record = Vec::new();
-            pane.write(&mut record);
+            assert!(pane.write(&mut record));
             self.panes.insert(pane.id, (pane.mark(), record));
             self.written += 1;
         }

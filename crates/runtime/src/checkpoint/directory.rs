@@ -1,8 +1,9 @@
 //! A directory of commits: read, written, tidied.
 
 use super::manifest::{CHECKSUM_BYTES, checksum};
-use super::panes::{PaneRecords, Panes};
+use super::panes::{PaneRecords, Panes, tickets};
 use super::segment::{pack, unpack};
+use super::shelf::{PaneShelf, SegmentFile};
 use super::{
     About, Codec, JUDGE, KEPT, Manifest, PANES, Position, SEGMENT, SHARD, Segment, StateId, segments_of,
 };
@@ -13,7 +14,6 @@ use engine::judge::FrozenJudge;
 use engine::shard::Frozen;
 use engine::spec::Source;
 use sabotage::{Bug, planted};
-use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,8 @@ const LOCK: &str = "lock";
 const DAMAGED: &str = "damaged-";
 /// Of a file that is not whole yet.
 const PART: &str = ".part";
+/// Segments of panes that are held open from the time on that a commit was read.
+const OPEN_MAX: usize = 512;
 
 /// A directory of commits that nobody else writes to.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub struct StateDirectory {
     last: Option<Manifest>,
     /// The closed panes of it.
     panes: Panes,
+    /// Where closed panes lie that are not in memory.
+    shelf: Arc<PaneShelf>,
 }
 
 /// A commit that was read back.
@@ -48,7 +52,7 @@ pub struct Restored {
     pub manifest: Manifest,
     /// The shards, as bytes.
     pub shards: Vec<Vec<u8>>,
-    /// Their closed panes; none of a commit of version 1, whose shards are whole.
+    /// Their closed panes, where they are; none of a commit of version 1, whose shards are whole.
     pub panes: PaneRecords,
     /// The filters of verdicts, as bytes.
     pub judge: Vec<u8>,
@@ -70,6 +74,20 @@ pub(crate) struct Cut {
     pub deliveries: Vec<Delivery>,
     pub shards: Vec<Frozen>,
     pub judge: FrozenJudge,
+}
+
+/// Why something kept cannot be had.
+enum Unread {
+    /// It is not what was written, in a sentence.
+    Damaged(String),
+    /// The disk does not give it, now.
+    Disk(RunError),
+}
+
+impl From<String> for Unread {
+    fn from(why: String) -> Unread {
+        Unread::Damaged(why)
+    }
 }
 
 impl StateDirectory {
@@ -94,7 +112,11 @@ impl StateDirectory {
         }
         match disk.lock(&path.join(LOCK)).map_err(|source| wrong("lock", path, source))? {
             None => Err(RunError::StateInUse(path.display().to_string())),
-            lock => Ok(StateDirectory { _lock: lock, ..StateDirectory::at_on(disk, path, codec) }),
+            lock => {
+                let directory = StateDirectory { _lock: lock, ..StateDirectory::at_on(disk, path, codec) };
+                directory.shelf.sweep();
+                Ok(directory)
+            }
         }
     }
 
@@ -120,7 +142,8 @@ impl StateDirectory {
 
     fn at_on(disk: Arc<dyn Disk>, path: &Path, codec: Codec) -> StateDirectory {
         let path = path.to_path_buf();
-        StateDirectory { disk, path, codec, _lock: None, last: None, panes: Panes::default() }
+        let shelf = Arc::new(PaneShelf::new(Arc::clone(&disk), &path));
+        StateDirectory { disk, path, codec, _lock: None, last: None, panes: Panes::default(), shelf }
     }
 
     /// Reads the last commit; `None` when there has never been one.
@@ -133,11 +156,15 @@ impl StateDirectory {
         for (number, name) in commits.iter().rev() {
             match self.read_commit(*number, name) {
                 Ok((restored, panes)) => {
+                    if self._lock.is_some() {
+                        self.shelf.is_durable(std::iter::empty(), panes.by_sum());
+                    }
                     damaged.extend(self.set_aside_before(*number)?);
                     (self.last, self.panes) = (Some(restored.manifest.clone()), panes);
                     return Ok(Some(Restored { damaged, ..restored }));
                 }
-                Err(why) => damaged.push(why),
+                Err(Unread::Damaged(why)) => damaged.push(why),
+                Err(Unread::Disk(error)) => return Err(error),
             }
         }
         // The segments of a first commit may be there without it, if the program ended in between.
@@ -221,9 +248,16 @@ impl StateDirectory {
     pub(crate) fn commit(&mut self, about: &About, source: &Source, cut: Cut) -> Result<(), RunError> {
         let number = self.last.as_ref().map_or(1, |last| last.number + 1);
         let mut nth = 0..;
-        let panes = self.panes.write(&cut.shards, |raw| {
+        let lost = || {
+            let (path, why) = (self.path.display().to_string(), "a pane is gone".into());
+            self.shelf.lost().unwrap_or(RunError::Spilled { path, why })
+        };
+        let away = tickets(&cut.shards);
+        let panes = self.panes.write(&cut.shards, &self.shelf, lost, |raw| {
             let file = format!("{}{PANES}-{}", segments_of(number), nth.next().unwrap_or(0));
-            self.put(PANES, file, raw, checksum(raw))
+            let segment = self.put(PANES, file, raw, checksum(raw))?;
+            let file = SegmentFile::new(&self.disk, &self.path, &segment);
+            Ok((segment, file))
         })?;
         let mut segments = Vec::new();
         let mut raw = Vec::new();
@@ -253,6 +287,7 @@ impl StateDirectory {
             segments,
         };
         self.write(&StateDirectory::manifest_name(number), &manifest.write())?;
+        self.shelf.is_durable(panes.away(&away), panes.by_sum());
         (self.last, self.panes) = (Some(manifest), panes);
         self.tidy();
         Ok(())
@@ -317,7 +352,8 @@ impl StateDirectory {
     fn tidy(&self) {
         let Ok((commits, segments)) = self.list() else { return };
         let kept = &commits[commits.len().saturating_sub(KEPT)..];
-        let mut needed = BTreeSet::new();
+        // Who asks a moment long gone may still read it there.
+        let mut needed = self.shelf.segments();
         for (number, name) in kept {
             // One that cannot be read may need anything: then nothing goes.
             let Ok(manifest) = self.read_manifest(*number, name) else { return };
@@ -351,57 +387,76 @@ impl StateDirectory {
         Ok((commits, segments))
     }
 
-    fn read_manifest(&self, number: u64, name: &str) -> Result<Manifest, String> {
-        let bytes = self
-            .disk
-            .read(&self.path.join(name))
-            .map_err(|error| format!("`{name}` cannot be read: {error}"))?;
+    fn read_manifest(&self, number: u64, name: &str) -> Result<Manifest, Unread> {
+        let bytes = self.read(name)?;
         let manifest = Manifest::read(&bytes).map_err(|why| format!("`{name}` is damaged: {why}"))?;
         if manifest.number == number {
             Ok(manifest)
         } else {
-            Err(format!("`{name}` is damaged: it is commit {}", manifest.number))
+            Err(format!("`{name}` is damaged: it is commit {}", manifest.number).into())
         }
     }
 
+    /// A file of the directory. One that is not there is damage; one that the disk does not give, nobody knows about, and what
+    /// comes after it must not be thrown away for that.
+    fn read(&self, name: &str) -> Result<Vec<u8>, Unread> {
+        let place = self.path.join(name);
+        self.disk.read(&place).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => format!("`{name}` cannot be read: {error}").into(),
+            _ => Unread::Disk(wrong("read", &place, error)),
+        })
+    }
+
     /// A commit with its parts.
-    fn read_commit(&self, number: u64, name: &str) -> Result<(Restored, Panes), String> {
+    fn read_commit(&self, number: u64, name: &str) -> Result<(Restored, Panes), Unread> {
         let manifest = self.read_manifest(number, name)?;
-        let (mut shards, mut judge, mut panes) = (Vec::new(), None, Vec::new());
+        let (mut shards, mut judge, mut known) = (Vec::new(), None, Panes::default());
+        let mut panes = PaneRecords::on(Arc::clone(&self.shelf));
+        let mut open = 0;
         for segment in &manifest.segments {
             let raw = self.read_segment(segment)?;
             match segment.part.as_str() {
                 JUDGE => judge = Some(raw),
-                PANES => panes.push((segment.clone(), raw)),
+                PANES => {
+                    let file = SegmentFile::new(&self.disk, &self.path, segment);
+                    // A run may remove the file while somebody looks; of very many some are opened when they are read.
+                    if open < OPEN_MAX {
+                        file.open().map_err(|why| format!("`{}` cannot be read: {why}", segment.file))?;
+                        open += 1;
+                    }
+                    known.read(segment.clone(), file, &raw, &mut panes)?;
+                }
                 part if part.strip_prefix(SHARD) == Some(&shards.len().to_string()) => shards.push(raw),
                 part => {
-                    return Err(format!("`{name}` is damaged: its part `{part}` stands where none should"));
+                    let why = format!("`{name}` is damaged: its part `{part}` stands where none should");
+                    return Err(why.into());
                 }
             }
         }
         let Some(judge) = judge.filter(|_| !shards.is_empty()) else {
-            return Err(format!("`{name}` is damaged: it has no shard, or no judge"));
+            return Err(format!("`{name}` is damaged: it has no shard, or no judge").into());
         };
-        let (known, panes) = Panes::read(panes)?;
         Ok((Restored { manifest, shards, panes, judge, damaged: Vec::new() }, known))
     }
 
-    fn read_segment(&self, segment: &Segment) -> Result<Vec<u8>, String> {
+    fn read_segment(&self, segment: &Segment) -> Result<Vec<u8>, Unread> {
         let name = &segment.file;
         if !name.starts_with(SEGMENT) || name.contains(['/', '\\']) {
-            return Err(format!("a segment cannot be called `{name}`"));
+            return Err(format!("a segment cannot be called `{name}`").into());
         }
-        let bytes = self
-            .disk
-            .read(&self.path.join(name))
-            .map_err(|error| format!("`{name}` cannot be read: {error}"))?;
+        let bytes = self.read(name)?;
         let changed =
             || format!("`{name}` is damaged: its checksum does not hold, so it was cut off or changed");
         if bytes.len() as u64 != segment.bytes || checksum(&bytes) != segment.checksum {
-            return Err(changed());
+            return Err(changed().into());
         }
         let raw = unpack(&bytes, segment.raw_bytes).map_err(|why| format!("`{name}` is damaged: {why}"))?;
-        if checksum(&raw) == segment.raw_checksum { Ok(raw) } else { Err(changed()) }
+        if checksum(&raw) == segment.raw_checksum { Ok(raw) } else { Err(changed().into()) }
+    }
+
+    /// Where closed panes lie that are not in memory.
+    pub fn shelf(&self) -> &Arc<PaneShelf> {
+        &self.shelf
     }
 
     /// The disk it is on.

@@ -52,7 +52,8 @@ impl StateDirectory {
         let judge =
             whole(&restored.judge, |r| Judge::restore(from, None, r, limits).map_err(|e| e.to_string()));
         let judge = judge.map_err(another)?;
-        let shards = restored.shards(from, u64::MAX, limits).map_err(another)?;
+        let mut shards = restored.shards(from, u64::MAX, limits).map_err(another)?;
+        shards.iter_mut().for_each(|shard| shard.spill_to(restored.panes.shelf().clone()));
         let (tally, watermark) = (intake.tally(), intake.watermark());
         let verdict_bytes = Judge::share_of(to, migration.memory_bytes);
         let mut judge = judge.adopt(to, adoption, None, verdict_bytes);

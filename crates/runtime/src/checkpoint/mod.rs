@@ -15,14 +15,16 @@ mod manifest;
 mod migrate;
 mod panes;
 mod segment;
+mod shelf;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use directory::{Restored, StateDirectory};
 pub use manifest::{About, Begun, Manifest, Position, Segment, StateId};
 pub use migrate::Migration;
-pub use panes::PaneRecords;
+pub use panes::{OfShard, PaneRecords};
 pub use segment::{pack, unpack};
+pub use shelf::{Moved, PaneShelf};
 
 pub(crate) use directory::Cut;
 pub(crate) use manifest::{

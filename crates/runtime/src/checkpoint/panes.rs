@@ -6,12 +6,15 @@
 
 use super::Segment;
 use super::manifest::{CHECKSUM_BYTES, checksum};
-use engine::shard::{Frozen, FrozenPane, Mark, PaneId};
+use super::shelf::{PaneShelf, SegmentFile};
+use engine::Shelf;
+use engine::shard::{Frozen, FrozenPane, Mark, PaneId, Records};
 use engine::time::Time;
 use sketch::codec::write_varint;
 use sketch::{DecodeError, Reader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A segment is not made larger than this and one pane, unpacked: what is packed and unpacked at a time.
 /// Small in tests of this crate, so that few panes make several segments.
@@ -20,14 +23,14 @@ pub(super) const SEGMENT_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 32 << 20 
 pub(super) const SMALL_MAX: usize = 16;
 
 /// A pane of one of the shards.
-type Place = (u32, PaneId);
+pub(super) type Place = (u32, PaneId);
 
 /// The closed panes of the last commit.
 #[derive(Debug, Default)]
 pub(super) struct Panes {
     records: BTreeMap<Place, Record>,
     /// By age.
-    segments: BTreeMap<u64, Segment>,
+    segments: BTreeMap<u64, (Segment, Arc<SegmentFile>)>,
 }
 
 /// Where a pane is.
@@ -35,8 +38,12 @@ pub(super) struct Panes {
 struct Record {
     was: Was,
     segment: u64,
-    /// Its bytes in the segment, unpacked.
+    /// Its bytes in the segment, unpacked, with what says which pane it is of.
     bytes: u64,
+    /// Where the record lies in it.
+    range: Range<u64>,
+    /// Of the record.
+    sum: [u8; CHECKSUM_BYTES],
 }
 
 /// What tells whether a pane is as it was when it was written.
@@ -45,46 +52,62 @@ enum Was {
     /// It was written by this run.
     Marked(Mark),
     /// It was read back: its bytes say it.
-    Bytes([u8; CHECKSUM_BYTES]),
+    ReadBack,
 }
 
-/// Closed panes that were read back, to restore shards with.
-#[derive(Debug, Default)]
+/// Closed panes of a commit that was read, to restore shards with. They stay where they are.
+#[derive(Debug)]
 pub struct PaneRecords {
-    segments: Vec<Vec<u8>>,
-    places: BTreeMap<Place, (usize, Range<usize>)>,
+    shelf: Arc<PaneShelf>,
+    places: BTreeMap<Place, (Arc<SegmentFile>, Range<u64>)>,
+}
+
+/// The closed panes of one shard.
+#[derive(Debug)]
+pub struct OfShard<'a> {
+    panes: &'a PaneRecords,
+    shard: u32,
 }
 
 impl Panes {
-    /// What segments of a commit hold, the oldest first: of equal panes the last one counts.
-    pub fn read(segments: Vec<(Segment, Vec<u8>)>) -> Result<(Panes, PaneRecords), String> {
-        let (mut panes, mut found) = (Panes::default(), PaneRecords::default());
-        for (nth, (segment, raw)) in segments.into_iter().enumerate() {
-            let mut r = Reader::new(&raw);
-            while r.remaining() > 0 {
-                let from = raw.len() - r.remaining();
-                let (place, len) =
-                    read_record(&mut r).map_err(|error| format!("`{}` is damaged: {error}", segment.file))?;
-                let to = raw.len() - r.remaining();
-                let range = to - len..to;
-                let (bytes, was) = ((to - from) as u64, Was::Bytes(checksum(&raw[range.clone()])));
-                panes.records.insert(place, Record { was, segment: nth as u64, bytes });
-                found.places.insert(place, (nth, range));
-            }
-            panes.segments.insert(nth as u64, segment);
-            found.segments.push(raw);
+    /// Takes in what the next segment of a commit holds: of equal panes the last one counts.
+    pub fn read(
+        &mut self,
+        segment: Segment,
+        file: SegmentFile,
+        raw: &[u8],
+        found: &mut PaneRecords,
+    ) -> Result<(), String> {
+        let file = Arc::new(file);
+        let age = self.segments.len() as u64;
+        let mut r = Reader::new(raw);
+        while r.remaining() > 0 {
+            let from = raw.len() - r.remaining();
+            let (place, len) =
+                read_record(&mut r).map_err(|error| format!("`{}` is damaged: {error}", segment.file))?;
+            let to = raw.len() - r.remaining();
+            let range = (to - len) as u64..to as u64;
+            let (bytes, sum) = ((to - from) as u64, checksum(&raw[to - len..to]));
+            let record = Record { was: Was::ReadBack, segment: age, bytes, range: range.clone(), sum };
+            self.records.insert(place, record);
+            found.places.insert(place, (Arc::clone(&file), range));
         }
-        Ok((panes, found))
+        self.segments.insert(age, (segment, file));
+        Ok(())
     }
 
     /// Writes the closed panes of these shards as far as they are not there as they are now, through `put`, which makes a
-    /// segment of bytes. Gives back what is there afterwards, and changes nothing itself.
+    /// segment of bytes. Gives back what is there afterwards, and changes nothing itself. Of panes that are not in memory one at
+    /// a time is read, where they move; `lost` says what is wrong when it cannot be.
     pub fn write<E>(
         &self,
         shards: &[Frozen],
-        mut put: impl FnMut(&[u8]) -> Result<Segment, E>,
+        shelf: &PaneShelf,
+        lost: impl Fn() -> E,
+        mut put: impl FnMut(&[u8]) -> Result<(Segment, SegmentFile), E>,
     ) -> Result<Panes, E> {
-        let kept = self.unchanged(shards);
+        let mut put = |raw: &[u8]| put(raw).map(|(segment, file)| (segment, Arc::new(file)));
+        let kept = self.unchanged(shards, shelf);
         let anew = self.to_write_anew(&kept);
         let mut next = Panes { records: kept, segments: BTreeMap::new() };
         let mut age = self.segments.last_key_value().map_or(0, |(age, _)| age + 1);
@@ -94,11 +117,15 @@ impl Panes {
                 continue;
             }
             record.clear();
-            pane.write(&mut record);
+            if !pane.write(&mut record) {
+                return Err(lost());
+            }
             let before = raw.len();
             write_record(place, &record, &mut raw);
-            let (bytes, was) = ((raw.len() - before) as u64, Was::Marked(pane.mark()));
-            let record = Record { was, segment: age, bytes };
+            let (end, was) = (raw.len() as u64, Was::Marked(pane.mark()));
+            let range = end - record.len() as u64..end;
+            let sum = checksum(&record);
+            let record = Record { was, segment: age, bytes: end - before as u64, range, sum };
             next.records.insert(place, record);
             if raw.len() as u64 >= SEGMENT_BYTES {
                 next.segments.insert(age, put(&raw)?);
@@ -112,29 +139,53 @@ impl Panes {
         let live = next.live();
         let named = self.segments.iter().map(|(age, segment)| (*age, segment.clone()));
         next.segments.extend(named.filter(|(age, _)| live.contains_key(age)));
-        next.segments.iter_mut().for_each(|(age, segment)| segment.live_bytes = live[age]);
+        next.segments.iter_mut().for_each(|(age, (segment, _))| segment.live_bytes = live[age]);
         Ok(next)
     }
 
     /// The segments, the oldest first.
     pub fn segments(&self) -> impl Iterator<Item = &Segment> {
-        self.segments.values()
+        self.segments.values().map(|(segment, _)| segment)
+    }
+
+    /// Where each record is, by its checksum: a pane that leaves memory as it was written need not be written again.
+    pub fn by_sum(&self) -> BTreeMap<[u8; CHECKSUM_BYTES], (Arc<SegmentFile>, Range<u64>)> {
+        let place = |record: &Record| {
+            let (_, file) = self.segments.get(&record.segment)?;
+            Some((record.sum, (Arc::clone(file), record.range.clone())))
+        };
+        self.records.values().filter_map(place).collect()
+    }
+
+    /// Where the panes lie by now that were not in memory when these shards were frozen.
+    pub fn away<'a>(
+        &'a self,
+        tickets: &'a [(Place, u64)],
+    ) -> impl Iterator<Item = (u64, Arc<SegmentFile>, Range<u64>)> + 'a {
+        tickets.iter().filter_map(|(place, ticket)| {
+            let record = self.records.get(place)?;
+            let (_, file) = self.segments.get(&record.segment)?;
+            Some((*ticket, Arc::clone(file), record.range.clone()))
+        })
     }
 
     /// The records of panes that are as they were written.
-    fn unchanged(&self, shards: &[Frozen]) -> BTreeMap<Place, Record> {
+    fn unchanged(&self, shards: &[Frozen], shelf: &PaneShelf) -> BTreeMap<Place, Record> {
         let mut bytes = Vec::new();
         let mut as_it_was = |(place, pane): (Place, FrozenPane<'_>)| {
             let record = self.records.get(&place)?;
-            let same = match &record.was {
-                Was::Marked(mark) => pane.is(mark),
-                Was::Bytes(sum) => {
+            let same = match (pane.ticket(), &record.was) {
+                (Some(ticket), _) => {
+                    let (segment, _) = &self.segments[&record.segment];
+                    shelf.lies_in(ticket, &segment.file, &record.range)
+                }
+                (None, Was::Marked(mark)) => pane.is(mark),
+                (None, Was::ReadBack) => {
                     bytes.clear();
-                    pane.write(&mut bytes);
-                    checksum(&bytes) == *sum
+                    pane.write(&mut bytes) && checksum(&bytes) == record.sum
                 }
             };
-            same.then(|| (place, Record { was: Was::Marked(pane.mark()), ..*record }))
+            same.then(|| (place, Record { was: Was::Marked(pane.mark()), ..record.clone() }))
         };
         all(shards).filter_map(&mut as_it_was).collect()
     }
@@ -143,7 +194,9 @@ impl Panes {
     fn to_write_anew(&self, kept: &BTreeMap<Place, Record>) -> BTreeSet<u64> {
         let live = live(kept);
         let needed = |age: &u64| live.get(age).copied().unwrap_or(0);
-        let half = |(age, segment): (&u64, &Segment)| needed(age).saturating_mul(2) < segment.raw_bytes;
+        let half = |(age, (segment, _)): (&u64, &(Segment, Arc<SegmentFile>))| {
+            needed(age).saturating_mul(2) < segment.raw_bytes
+        };
         let mut anew: BTreeSet<u64> =
             self.segments.iter().filter(|entry| half(*entry)).map(|(age, _)| *age).collect();
         let rest = self.segments.keys().copied().filter(|age| !anew.contains(age));
@@ -162,11 +215,37 @@ impl Panes {
 }
 
 impl PaneRecords {
-    /// The record of a closed pane of a shard.
-    pub fn find(&self, shard: usize, pane: PaneId) -> Option<&[u8]> {
-        let (segment, range) = self.places.get(&(u32::try_from(shard).ok()?, pane))?;
-        self.segments[*segment].get(range.clone())
+    /// None yet.
+    pub(super) fn on(shelf: Arc<PaneShelf>) -> PaneRecords {
+        PaneRecords { shelf, places: BTreeMap::new() }
     }
+
+    /// Those of a shard.
+    pub fn of(&self, shard: usize) -> OfShard<'_> {
+        OfShard { panes: self, shard: u32::try_from(shard).unwrap_or(u32::MAX) }
+    }
+
+    /// What they are read from, which remembers when that fails.
+    pub fn shelf(&self) -> &Arc<PaneShelf> {
+        &self.shelf
+    }
+}
+
+impl Records for OfShard<'_> {
+    fn find(&self, pane: PaneId) -> Option<Vec<u8>> {
+        let (segment, range) = self.panes.places.get(&(self.shard, pane))?;
+        self.panes.shelf.read(segment, range.clone())
+    }
+
+    fn away(&self, pane: PaneId) -> Option<(Arc<dyn Shelf>, u64)> {
+        let (segment, range) = self.panes.places.get(&(self.shard, pane))?;
+        Some((self.panes.shelf.clone(), self.panes.shelf.ticket(segment, range.clone())))
+    }
+}
+
+/// Tickets of the panes of these shards that are not in memory.
+pub(super) fn tickets(shards: &[Frozen]) -> Vec<(Place, u64)> {
+    all(shards).filter_map(|(place, pane)| Some((place, pane.ticket()?))).collect()
 }
 
 /// The bytes that are needed of each segment.

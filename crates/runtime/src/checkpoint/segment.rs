@@ -1,18 +1,39 @@
-//! The bytes of a segment: one part of a state, compressed. What it holds is checked by the manifest that names it.
+//! The bytes of a segment: one part of a state, compressed in frames, so that a pane in it is read without the rest. What
+//! it holds is checked by the manifest that names it, and frame by frame when a part is read later.
 
 use super::Codec;
+use super::manifest::{CHECKSUM_BYTES, checksum};
 use flate2::Compression;
 use flate2::read::{GzDecoder, GzEncoder};
 use lz4_flex::frame::{BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// The first bytes of a segment.
 const MAGIC: &[u8; 8] = b"SGSEGMEN";
-const VERSION: u16 = 1;
+/// 2 is cut into frames; 1 is one stream.
+const VERSION: u16 = 2;
 /// Magic, version and codec.
 const HEAD_BYTES: usize = 8 + 2 + 1;
+/// Bytes of a frame, unpacked; the last one may be shorter.
+const FRAME_BYTES: usize = 256 << 10;
+/// Bytes of a frame packed, unpacked, and the checksum of what is packed.
+const FRAME_HEAD_BYTES: usize = 4 + 4 + CHECKSUM_BYTES;
 /// Level of zstd: the fastest one. State is mostly noise, so higher levels gain little and stall the stream.
 const ZSTD_LEVEL: i32 = 1;
+
+/// A stretch of a segment that is packed by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// Where its bytes begin in the file.
+    at: u64,
+    bytes: u64,
+    /// Where they begin unpacked.
+    pub raw_at: u64,
+    pub raw_bytes: u64,
+    /// Of its bytes; none in version 1.
+    sum: Option<[u8; CHECKSUM_BYTES]>,
+    codec: Codec,
+}
 
 /// Packs a part of a state.
 ///
@@ -22,19 +43,32 @@ pub fn pack(raw: &[u8], codec: Codec) -> io::Result<Vec<u8>> {
     let mut out = MAGIC.to_vec();
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.push(codec as u8);
+    let mut packed = Vec::new();
+    for raw in raw.chunks(FRAME_BYTES) {
+        packed.clear();
+        pack_frame(raw, codec, &mut packed)?;
+        out.extend_from_slice(&(packed.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(raw.len() as u32).to_le_bytes());
+        out.extend_from_slice(&checksum(&packed));
+        out.extend_from_slice(&packed);
+    }
+    Ok(out)
+}
+
+fn pack_frame(raw: &[u8], codec: Codec, out: &mut Vec<u8>) -> io::Result<()> {
     match codec {
         Codec::None => out.extend_from_slice(raw),
-        Codec::Zstd => zstd::stream::copy_encode(raw, &mut out, ZSTD_LEVEL)?,
+        Codec::Zstd => zstd::stream::copy_encode(raw, &mut *out, ZSTD_LEVEL)?,
         Codec::Gzip => {
-            GzEncoder::new(raw, Compression::fast()).read_to_end(&mut out)?;
+            GzEncoder::new(raw, Compression::fast()).read_to_end(out)?;
         }
         Codec::Lz4 => {
-            let mut encoder = FrameEncoder::with_frame_info(lz4_frame(), &mut out);
+            let mut encoder = FrameEncoder::with_frame_info(lz4_frame(), &mut *out);
             encoder.write_all(raw)?;
             encoder.finish()?;
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Unpacks `raw_bytes` bytes; no more are built.
@@ -42,30 +76,84 @@ pub fn pack(raw: &[u8], codec: Codec) -> io::Result<Vec<u8>> {
 /// # Errors
 /// A sentence that says what is wrong with a segment that does not hold so many.
 pub fn unpack(bytes: &[u8], raw_bytes: u64) -> Result<Vec<u8>, String> {
-    if bytes.len() < HEAD_BYTES || !bytes.starts_with(MAGIC) || bytes[8..10] != VERSION.to_le_bytes() {
-        return Err("it does not begin as a segment of version 1 does".into());
+    let mut file = io::Cursor::new(bytes);
+    let frames = frames(&mut file, bytes.len() as u64, raw_bytes)?;
+    let mut raw = Vec::new();
+    for frame in &frames {
+        raw.extend_from_slice(&read_frame(&mut file, frame)?);
     }
-    let packed = &bytes[HEAD_BYTES..];
-    let codec = Codec::ALL
-        .into_iter()
-        .find(|codec| *codec as u8 == bytes[10])
-        .ok_or("it is compressed in an unknown way")?;
-    let reader: Box<dyn Read + '_> = match codec {
-        Codec::None => Box::new(packed),
-        Codec::Zstd => Box::new(zstd::Decoder::with_buffer(packed).map_err(|error| error.to_string())?),
-        Codec::Gzip => Box::new(GzDecoder::new(packed)),
-        Codec::Lz4 => Box::new(FrameDecoder::new(packed)),
+    Ok(raw)
+}
+
+/// The frames of a segment, told by their heads: together they unpack to `raw_bytes`.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub(super) fn frames(
+    file: &mut (impl Read + Seek),
+    bytes: u64,
+    raw_bytes: u64,
+) -> Result<Vec<Frame>, String> {
+    let text = |error: io::Error| error.to_string();
+    let mut head = [0; HEAD_BYTES];
+    file.seek(SeekFrom::Start(0)).map_err(text)?;
+    let begins = file.read_exact(&mut head).is_ok() && head.starts_with(MAGIC);
+    let version = u16::from_le_bytes([head[8], head[9]]);
+    if !begins || !(1..=VERSION).contains(&version) {
+        return Err("it does not begin as a segment of version 1 or 2 does".into());
+    }
+    let codec = Codec::ALL.into_iter().find(|codec| *codec as u8 == head[10]);
+    let codec = codec.ok_or("it is compressed in an unknown way")?;
+    let mut at = HEAD_BYTES as u64;
+    if version == 1 {
+        return Ok(vec![Frame { at, bytes: bytes - at, raw_at: 0, raw_bytes, sum: None, codec }]);
+    }
+    let (mut out, mut raw_at) = (Vec::new(), 0);
+    while at < bytes {
+        let mut head = [0; FRAME_HEAD_BYTES];
+        file.seek(SeekFrom::Start(at)).map_err(text)?;
+        file.read_exact(&mut head).map_err(|_| "it ends in the middle of a frame")?;
+        let number = |from: usize| u64::from(u32::from_le_bytes(std::array::from_fn(|i| head[from + i])));
+        at += FRAME_HEAD_BYTES as u64;
+        let sum = Some(std::array::from_fn(|i| head[8 + i]));
+        let frame = Frame { at, bytes: number(0), raw_at, raw_bytes: number(4), sum, codec };
+        if frame.bytes > bytes - at || frame.raw_bytes > FRAME_BYTES as u64 {
+            return Err("it ends in the middle of a frame".into());
+        }
+        (at, raw_at) = (at + frame.bytes, raw_at + frame.raw_bytes);
+        out.push(frame);
+    }
+    if raw_at == raw_bytes { Ok(out) } else { Err("it unpacks to another length than it should".into()) }
+}
+
+/// A frame, unpacked.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub(super) fn read_frame(file: &mut (impl Read + Seek), frame: &Frame) -> Result<Vec<u8>, String> {
+    let text = |error: io::Error| error.to_string();
+    file.seek(SeekFrom::Start(frame.at)).map_err(text)?;
+    let mut packed = Vec::new();
+    file.take(frame.bytes).read_to_end(&mut packed).map_err(text)?;
+    if packed.len() as u64 != frame.bytes || frame.sum.is_some_and(|sum| checksum(&packed) != sum) {
+        return Err("its checksum does not hold, so it was cut off or changed".into());
+    }
+    let reader: Box<dyn Read + '_> = match frame.codec {
+        Codec::None => Box::new(&packed[..]),
+        Codec::Zstd => Box::new(zstd::Decoder::with_buffer(&packed[..]).map_err(text)?),
+        Codec::Gzip => Box::new(GzDecoder::new(&packed[..])),
+        Codec::Lz4 => Box::new(FrameDecoder::new(&packed[..])),
     };
     let mut raw = Vec::new();
-    reader.take(raw_bytes.saturating_add(1)).read_to_end(&mut raw).map_err(|error| error.to_string())?;
-    if raw.len() as u64 == raw_bytes {
+    reader.take(frame.raw_bytes.saturating_add(1)).read_to_end(&mut raw).map_err(text)?;
+    if raw.len() as u64 == frame.raw_bytes {
         Ok(raw)
     } else {
         Err("it unpacks to another length than it should".into())
     }
 }
 
-/// Large blocks: segments are read whole. With a checksum behind the end, or one that lacks its end would pass.
+/// Large blocks: frames are read whole. With a checksum behind the end, or one that lacks its end would pass.
 fn lz4_frame() -> FrameInfo {
     FrameInfo::new().block_size(BlockSize::Max1MB).content_checksum(true)
 }

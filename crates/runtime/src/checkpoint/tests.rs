@@ -1,7 +1,7 @@
 //! Directories that commits are written to, over many commits.
 
 use super::panes::{SEGMENT_BYTES, SMALL_MAX};
-use super::{About, Codec, Cut, Manifest, PANES, StateDirectory};
+use super::{About, Codec, Cut, Manifest, PANES, Restored, StateDirectory};
 use arrow_array::StringArray;
 use engine::batch::Batch;
 use engine::column::Column;
@@ -48,6 +48,8 @@ pub(crate) struct Stream {
     pub directory: StateDirectory,
     pub path: PathBuf,
     blocks: u64,
+    /// Of each shard, where closed panes go to disk.
+    budget: Option<u64>,
 }
 
 impl Stream {
@@ -62,7 +64,22 @@ impl Stream {
             source,
             path,
             blocks: 0,
+            budget: None,
         }
+    }
+
+    /// The same with so little memory that closed panes go to disk.
+    fn spilling(name: &str, budget: u64) -> Stream {
+        let mut stream = Stream::new(name);
+        stream.budget = Some(budget);
+        stream.shards = stream.shards.iter().map(|_| Shard::new(&stream.source, budget)).collect();
+        stream.spill();
+        stream
+    }
+
+    fn spill(&mut self) {
+        let shelf = self.directory.shelf();
+        self.shards.iter_mut().for_each(|shard| shard.spill_to(shelf.clone()));
     }
 
     /// A block of events: one a second from `from` on; more users as time goes on.
@@ -103,12 +120,16 @@ impl Stream {
 
     /// The shards of the last commit, read back.
     fn read(&self) -> Vec<Shard> {
-        let restored = StateDirectory::look(&self.path).unwrap().unwrap();
+        self.shards_of(&StateDirectory::look(&self.path).unwrap().unwrap())
+    }
+
+    fn shards_of(&self, restored: &Restored) -> Vec<Shard> {
         assert!(restored.damaged.is_empty(), "{:?}", restored.damaged);
         let shard = |(nth, bytes): (usize, &Vec<u8>)| {
             let (limits, mut r) = (Limits::bytes(usize::MAX), Reader::new(bytes));
-            let records = |pane| restored.panes.find(nth, pane);
-            Shard::restore_parts(&self.source, u64::MAX, &mut r, &records, &limits).unwrap()
+            let records = restored.panes.of(nth);
+            let budget = self.budget.unwrap_or(u64::MAX);
+            Shard::restore_parts(&self.source, budget, &mut r, &records, &limits).unwrap()
         };
         restored.shards.iter().enumerate().map(shard).collect()
     }
@@ -127,10 +148,13 @@ impl Stream {
 
     /// Begins anew from the directory, as another run does.
     fn resume(&mut self) {
-        self.shards = self.read();
         drop(std::mem::replace(&mut self.directory, StateDirectory::at(&self.path, Codec::Zstd)));
         self.directory = StateDirectory::open(&self.path, Codec::Zstd).unwrap();
-        self.directory.restore().unwrap().unwrap();
+        let restored = self.directory.restore().unwrap().unwrap();
+        self.shards = self.shards_of(&restored);
+        if self.budget.is_some() {
+            self.spill();
+        }
     }
 
     fn files(&self) -> BTreeSet<String> {
@@ -252,6 +276,85 @@ fn a_segment_of_panes_that_is_gone_or_of_another_commit_is_named() {
     std::fs::write(stream.path.join(old[0]), &bytes).unwrap();
     let error = look().unwrap_err().to_string();
     assert!(error.contains(old[0].as_str()), "{error}");
+}
+
+/// The bytes of a shard that go on, whatever of it is in memory.
+fn canonical(shards: &[Shard]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    shards.iter().for_each(|shard| shard.canonical(&mut bytes));
+    bytes
+}
+
+#[test]
+fn panes_that_are_not_in_memory_are_there_and_little_else() {
+    let (mut much, mut little) = (Stream::new("all-in-memory"), Stream::spilling("spilling", 300_000));
+    let mut second = 1_000_000;
+    for nth in 0..160 {
+        for stream in [&mut much, &mut little] {
+            stream.block(second, 20);
+            if nth % 4 == 3 {
+                // Corrections of panes that have left memory long ago.
+                stream.block(second - 1100 + nth, 3);
+            }
+        }
+        second += 20;
+        if nth == 90 {
+            little.commit();
+            little.resume();
+        }
+        if nth % 3 != 0 {
+            continue;
+        }
+        // Who holds a copy reads it, however many commits have come since.
+        let held: Vec<Shard> =
+            little.shards.iter_mut().map(|shard| shard.freeze().thaw(&little.source)).collect();
+        let then = canonical(&held);
+        let manifest = little.commit();
+        for segment in panes(&manifest) {
+            assert!(segment.live_bytes * 2 >= segment.raw_bytes, "commit {nth}: {segment:?}");
+        }
+        little.check();
+        assert_eq!(little.shards[0].given_way(), Default::default(), "block {nth}");
+        assert!(canonical(&little.shards) == canonical(&much.shards), "block {nth}");
+        for _ in 0..3 {
+            little.commit();
+        }
+        assert!(canonical(&held) == then);
+        drop(held);
+        assert_eq!(little.directory.shelf().trouble(), None);
+        // What nobody needs has gone with the commit after.
+        little.commit();
+        let files = little.files();
+        let segments: usize = files.iter().filter(|file| file.contains("-panes-")).count();
+        assert!(segments <= 2 * panes(&manifest).count() + SMALL_MAX, "{files:?}");
+        assert!(!files.iter().any(|file| file.starts_with("spill-")), "{files:?}");
+    }
+    let spilled = little.shards.iter().map(Shard::spilled);
+    let (left, again) = spilled.fold((0, 0), |sum, spilled| (sum.0 + spilled.panes, sum.1 + spilled.again));
+    assert!(little.shards[0].away().panes > 100 && again > 0, "{left} {again}");
+    let moved = little.directory.shelf().moved();
+    assert!(moved.written < left, "what a commit has is not written again: {moved:?} of {left}");
+}
+
+#[test]
+fn a_pane_whose_segment_is_damaged_while_it_is_needed_is_named() {
+    let mut stream = Stream::spilling("damaged-later", 60_000);
+    for nth in 0..60 {
+        stream.block(1_000_000 + nth * 20, 20);
+    }
+    let manifest = stream.commit();
+    assert!(stream.shards[0].away().panes > 100);
+    let files: Vec<_> = panes(&manifest).map(|segment| segment.file.clone()).collect();
+    for file in &files {
+        let place = stream.path.join(file);
+        let mut bytes = std::fs::read(&place).unwrap();
+        let at = bytes.len() / 2;
+        bytes[at] ^= 1;
+        std::fs::write(&place, bytes).unwrap();
+    }
+    let _ = canonical(&stream.shards);
+    let error = stream.directory.shelf().lost().expect("a pane cannot be read").to_string();
+    assert!(files.iter().any(|file| error.contains(file.as_str())), "{error}");
 }
 
 #[test]

@@ -446,7 +446,10 @@ fn begin(
 /// Takes the directory for this program alone.
 fn lock(disk: &dyn Disk, directory: &Path) -> Result<Lock, InboxError> {
     disk.make_directory(directory).map_err(|source| wrong("make", directory, source))?;
-    // The names on the way there are durable only with the directories that hold them.
+    // The names on the way there are durable only with the directories that hold them; and that of a segment may be one which the
+    // program before did not live to make durable.
+    let durable = disk.sync_directory(directory);
+    durable.map_err(|source| wrong("make", directory, source))?;
     for made in directory.ancestors().filter(|made| !made.as_os_str().is_empty()).take(2) {
         disk.sync_directory(&holder(made)).map_err(|source| wrong("make", directory, source))?;
     }

@@ -220,7 +220,7 @@ impl OpenFile {
         loop {
             let wanted = BLOCK_BYTES.saturating_sub(buffer.len()).max(BLOCK_BYTES / 4);
             let more = !self.at_end && self.read_into(buffer, wanted)?;
-            let cut = self.cutter.cut(buffer, self.at_end);
+            let cut = self.cut(buffer, style);
             if cut > 0 {
                 self.rest.clear();
                 self.rest.extend_from_slice(&buffer[cut..]);
@@ -228,18 +228,26 @@ impl OpenFile {
                 self.position += cut as u64;
                 return Ok(Filled::Block(first_byte));
             }
-            if self.at_end {
-                return Ok(Filled::End);
-            }
             if buffer.len() > style.record_bytes_max().saturating_add(2) {
                 self.begin_long(buffer, style);
                 return self.end_of_long(buffer);
+            }
+            if self.at_end {
+                return Ok(Filled::End);
             }
             if !more {
                 std::mem::swap(buffer, &mut self.rest);
                 return Ok(Filled::Dry);
             }
         }
+    }
+
+    /// How much of the buffer is whole records: at the end all of it, unless its last record is too long. A quote that is never closed
+    /// must not cost the rest of a file that is read in one go either.
+    fn cut(&mut self, buffer: &[u8], style: &Style) -> usize {
+        let cut = self.cutter.cut(buffer, false);
+        let is_long = buffer.len() - cut > style.record_bytes_max().saturating_add(2);
+        if self.at_end && !is_long { self.cutter.cut(buffer, true) } else { cut }
     }
 
     /// Keeps the head of a record that is too long, as a record of its own. Quotes hide no newline any more: one that is

@@ -350,3 +350,13 @@ fn a_declared_size_beyond_the_limit_is_refused() {
     huge[2] = 25;
     assert_eq!(restored(&huge).unwrap_err(), DecodeError::Invalid("number of slots"));
 }
+
+#[test]
+fn what_a_table_is_said_to_take_is_the_same_after_it_was_written_and_read() {
+    for keys in [0u32, 1, 11, 12, 13, 40, 400] {
+        let events: Vec<Event> = (0..keys).map(|key| (key, 1 + u64::from(key % 3))).collect();
+        let counters = counted(16, &events);
+        let again = restored(&bytes(&counters)).expect("it was written");
+        assert_eq!(counters.memory_bytes(), again.memory_bytes(), "{keys} keys");
+    }
+}
