@@ -57,7 +57,7 @@ fn top_level_keys() {
         ("\"shop\"", "«\"\"", "not a name for a pipeline", ""),
         ("\"shop\"", "«[\"shop\"]", "`name` must be a string", ""),
         ("[metric]\n", "[«rule.ddos]\nevery = \"1s\"\n[metric]\n", "`rule` is not supported", ""),
-        ("[metric]\n", "«view = 1\n[metric]\n", "`view` must be a table", ""),
+        ("memory   =", "view = «1\nmemory   =", "`view` must be a table", ""),
         ("[metric.errors]", "[«metrics.errors]", "unknown key `metrics`", "did you mean `metric`?"),
     ]);
 }
