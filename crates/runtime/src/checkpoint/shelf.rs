@@ -102,8 +102,11 @@ pub(super) struct SegmentFile {
     raw_bytes: u64,
     raw_sum: [u8; CHECKSUM_BYTES],
     /// Opened when it is read first, unless it was before. Open files can be read when they are gone.
-    open: Mutex<Option<(Box<dyn DiskFile>, Vec<Frame>)>>,
+    open: Mutex<Option<Opened>>,
 }
+
+/// An open segment, and where its frames are.
+type Opened = (Box<dyn DiskFile>, Vec<Frame>);
 
 impl SegmentFile {
     pub fn new(disk: &Arc<dyn Disk>, directory: &Path, segment: &Segment) -> SegmentFile {
