@@ -108,9 +108,6 @@ pub(super) struct SegmentFile {
     open: Mutex<Option<Opened>>,
 }
 
-/// An open segment, and where its frames are.
-type Opened = (Box<dyn DiskFile>, Vec<Frame>);
-
 impl SegmentFile {
     pub fn new(disk: &Arc<dyn Disk>, directory: &Path, segment: &Segment) -> SegmentFile {
         SegmentFile {
