@@ -410,6 +410,10 @@ impl<'a, 'p> Pump<'a, 'p> {
         let watermark = desk.intake.watermark();
         let Some(watermark) = watermark.filter(|_| desk.idle.is_due(watermark)) else { return };
         let mut shards: Vec<MutexGuard<'_, Shard>> = self.shards.iter().map(lock).collect();
+        // Panes that have closed are merged before groups leave them, not before or after, as commits happen to come.
+        if let Some(boundary) = desk.intake.boundary() {
+            shards.iter_mut().for_each(|shard| shard.advance(boundary));
+        }
         desk.idle.look(watermark, &mut shards.iter_mut().map(|shard| &mut **shard).collect::<Vec<_>>());
     }
 
