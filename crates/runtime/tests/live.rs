@@ -5,12 +5,13 @@ use engine::moment::Moment;
 use engine::spec::{Ask, Field, Format, Kind, Measure, Metric, Question, Source};
 use runtime::{Input, Job, Live, Sink, expand, run};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const EVENTS: usize = 400_000;
+const RUNS_MAX: usize = 50;
 
 fn source() -> Source {
     let metric = |name: &str, by: Vec<Vec<usize>>| Metric {
@@ -48,6 +49,14 @@ fn every_moment_is_one_of_whole_blocks() {
     (0..EVENTS).for_each(|i| writeln!(text, "{{\"user\":\"u{}\"}}", i % 17).expect("text"));
     std::fs::write(&path, text).expect("a file");
 
+    // A run may be over before anybody is heard, where others keep the machine busy: then it is run again.
+    let mut runs = (0..RUNS_MAX).map(|_| asked_meanwhile(&directory, &path));
+    assert!(runs.any(|seen| !seen.is_empty()), "nobody was answered");
+    std::fs::remove_dir_all(&directory).expect("it is ours");
+}
+
+/// Totals of the moments that somebody caught who asked all the time.
+fn asked_meanwhile(directory: &Path, path: &Path) -> Vec<i128> {
     let source = source();
     // Every question is answered anew.
     let live = Arc::new(Live::new(Arc::new(source.clone()), Duration::ZERO));
@@ -87,8 +96,7 @@ fn every_moment_is_one_of_whole_blocks() {
         asks.join().expect("whoever asks")
     });
     assert!(seen.is_sorted(), "a later moment is a later one");
-    assert!(!seen.is_empty(), "nobody was answered");
-    std::fs::remove_dir_all(&directory).expect("it is ours");
+    seen
 }
 
 #[test]
