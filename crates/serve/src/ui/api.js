@@ -35,8 +35,8 @@ export const sql = async (query) =>
 /** Views of the pipeline file; null where the server answers no SQL. */
 export async function views() {
   if (!(await status()).sql) return null;
-  const answer = await sql("select name from sg.views order by name");
-  return answer.rows.map(([name]) => name);
+  const answer = await sql("select view from sg.views order by view");
+  return answer.rows.map(([view]) => view);
 }
 
 /** Asks many questions over one connection until it is closed; `on.answer(ask, answer)` is told what changes. */
