@@ -27,6 +27,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::time::Instant;
 
+/// Rows of a batch.
+const BATCH_ROWS: usize = 512;
+
 /// A session of one client. Statements of one session go one after the other.
 pub struct Session {
     reader: Arc<dyn Reader>,
@@ -70,15 +73,18 @@ impl Session {
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
             // One query has one core, and leaves the others to what is measured.
-            .with_target_partitions(1);
+            .with_target_partitions(1)
+            // A constant stands in every row of a batch, so what one query can make of a long text grows with it.
+            .with_batch_size(BATCH_ROWS);
         let state = SessionStateBuilder::new()
             .with_default_features()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
             .with_relation_planners(vec![Arc::new(Calls(Arc::clone(&names)))])
             .build();
-        let context = SessionContext::new_with_state(state);
+        let mut context = SessionContext::new_with_state(state);
         context.register_catalog(CATALOG, Arc::new(Catalog(Arc::clone(&names))));
+        functions::hold(&mut context, options.memory_bytes).map_err(|error| QueryError::of(&error))?;
         let notes = Arc::new(Notes::default());
         functions::register(&context, &catalog::now(&names), &notes);
         Ok(Session { reader, options, names, runtime, context, notes })
