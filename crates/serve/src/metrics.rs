@@ -48,6 +48,7 @@ pub(crate) async fn metrics(State(house): State<Arc<House>>, RawQuery(query): Ra
         of_requests(&inside, &mut out);
         of_sources(&inside, &mut out);
         inside.latency.tell(&mut out);
+        inside.cache.tell(&mut out);
         if let Some(reader) = &inside.behind.reader {
             measured::tell(&**reader, window, &mut out);
         }
