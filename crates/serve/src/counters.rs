@@ -88,7 +88,9 @@ pub(crate) struct Counters {
     pub accept_errors: AtomicU64,
     /// Commits of other nodes that were taken over.
     pub origin_commits: AtomicU64,
-    /// Segments of them.
+    /// Saved states of other nodes that were taken over.
+    pub origin_saved: AtomicU64,
+    /// Segments of commits.
     pub origin_segments: AtomicU64,
     pub origin_bytes: AtomicU64,
 }

@@ -237,6 +237,10 @@ fn schemas() -> Value {
             },
             "required": ["state"],
         },
+        "Replaced": object(json!({
+            "state": { "enum": ["taken", "known"] },
+            "revision": number("The newest revision of the origin."),
+        })),
         "Segment": object(json!({ "bytes": number("Bytes that were taken over.") })),
         "Metrics": object(json!({ "metrics": { "type": "array", "items": object(json!({
             "metric": text("Its name."),

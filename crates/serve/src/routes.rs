@@ -53,6 +53,7 @@ fn table() -> Vec<Route> {
             put(origins::segment),
             said::SEGMENT,
         ),
+        route("/v1/merge", Need::Ingest, post(origins::merge), said::MERGE),
         route("/v1/metrics", Need::Read, get(answers::list), said::METRICS),
         route("/v1/metrics/{name}", Need::Read, get(answers::of_metric), said::METRIC),
         route("/v1/stream", Need::Read, get(stream::stream), said::STREAM),
@@ -111,7 +112,7 @@ async fn no_path(State(house): State<Arc<House>>) -> Response {
 
 async fn no_method(State(house): State<Arc<House>>) -> Response {
     house.counters.refuse(Refused::NotFound);
-    let hint = "POST events to /v1/events and queries to /v1/sql; GET all else";
+    let hint = "POST events to /v1/events, queries to /v1/sql and saved states to /v1/merge; GET all else";
     let error = "this method is not for this path";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, Refused::NotFound, error, hint).into_response()
 }

@@ -48,6 +48,21 @@ pub(crate) const SEGMENT: &[Operation] = &[Operation {
     gives: &[json_of("It is on disk.", "Segment")],
 }];
 
+pub(crate) const MERGE: &[Operation] = &[Operation {
+    method: "post",
+    says: "A saved state (run --save) is all that there is of an origin from now on.",
+    takes: &[
+        word("origin", "Whose it is; required."),
+        word(
+            "revision",
+            "Which of its states, ascending; required. One that is not newer than what is known changes nothing.",
+        ),
+        header("Content-Encoding", "gzip or zstd."),
+    ],
+    body: &["application/octet-stream"],
+    gives: &[json_of("Taken, or known already.", "Replaced")],
+}];
+
 pub(crate) const METRICS: &[Operation] =
     &[plain("get", "What is measured.", &[json_of("Every metric.", "Metrics")])];
 const ASKED: &[Param] = &[
