@@ -5,6 +5,7 @@ use super::ask::{Calls, SERIES};
 use super::catalog::{self, CATALOG, Catalog, Current, Names, SCHEMA};
 use super::deep::{deep, deeply};
 use super::error::QueryError;
+use super::lasting;
 use super::lint::{self, Lint, Notes};
 use super::moments::Moments;
 use super::{Options, functions, statement};
@@ -127,6 +128,13 @@ impl Session {
         self.execute_until(planned, Instant::now() + self.options.deadline).await
     }
 
+    /// Whether the answer to a statement follows from the moments that it reads and from nothing else, so that it is the same as
+    /// long as they are: it asks neither for the time nor for chance, and not how it is answered.
+    pub fn is_lasting(&self, sql: &str) -> bool {
+        let (state, names) = (self.context.state(), self.names());
+        lasting::is_lasting(&state, &names.views.iter().map(|view| &view.view).collect::<Vec<_>>(), sql)
+    }
+
     /// Understands a view by its name.
     pub(crate) async fn check_view(&self, name: &str) -> Result<(), QueryError> {
         let (state, names) = (self.context.state(), self.names());
@@ -143,13 +151,14 @@ impl Session {
         let physical = deep(state.create_physical_plan(&planned.plan)).await;
         let physical = physical.and_then(yielding).map_err(|error| QueryError::of(&error))?;
         self.notes.clear();
-        let config = state.config().clone().with_extension(Arc::new(Moments::new(&self.reader)));
+        let moments = Arc::new(Moments::new(&self.reader));
+        let config = state.config().clone().with_extension(Arc::clone(&moments));
         let pool = Arc::new(GreedyMemoryPool::new(self.options.memory_bytes));
         let runtime = RuntimeEnv { memory_pool: pool, ..(*self.runtime).clone() };
         let task = TaskContext::from(&state).with_session_config(config).with_runtime(Arc::new(runtime));
         let stream = execute_stream(physical, Arc::new(task)).map_err(|error| QueryError::of(&error))?;
-        let notes = Arc::clone(&self.notes);
-        Ok(Answered::run(stream.schema(), stream, planned.lints, notes, until, Arc::clone(&self.options)))
+        let told = (planned.lints, Arc::clone(&self.notes));
+        Ok(Answered::run(stream.schema(), stream, told, moments, until, Arc::clone(&self.options)))
     }
 
     /// The names that are good now: others once another pipeline has taken the place of the one there was.
