@@ -73,7 +73,7 @@ async fn answered(house: &Arc<House>, headers: &HeaderMap, body: &mut Body) -> R
 }
 
 /// A task that nobody waits for any more ends.
-struct Aborted<T>(tokio::task::JoinHandle<T>);
+pub(crate) struct Aborted<T>(pub tokio::task::JoinHandle<T>);
 
 impl<T> Drop for Aborted<T> {
     fn drop(&mut self) {

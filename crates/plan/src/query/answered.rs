@@ -2,13 +2,14 @@
 
 use super::deep::deep;
 use super::lint::{Lint, Notes};
-use super::{Options, QueryError};
+use super::{About, Options, QueryError};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -23,6 +24,7 @@ pub struct Answered {
     batches: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
     task: JoinHandle<()>,
     until: Instant,
+    deadline: Duration,
     options: Arc<Options>,
     rows: usize,
     bytes: usize,
@@ -42,6 +44,7 @@ impl Answered {
         mut stream: SendableRecordBatchStream,
         lints: Vec<Lint>,
         notes: Arc<Notes>,
+        deadline: Duration,
         until: Instant,
         options: Arc<Options>,
     ) -> Answered {
@@ -54,7 +57,19 @@ impl Answered {
                 }
             }
         }));
-        Answered { schema, lints, notes, batches, task, until, options, rows: 0, bytes: 0, over: false }
+        Answered {
+            schema,
+            lints,
+            notes,
+            batches,
+            task,
+            until,
+            deadline,
+            options,
+            rows: 0,
+            bytes: 0,
+            over: false,
+        }
     }
 
     /// The next batch; `None` at the end.
@@ -121,7 +136,7 @@ impl Answered {
     }
 
     fn out_of_time(&self) -> QueryError {
-        let message = format!("the query took longer than {:?}", self.options.deadline);
-        QueryError::limit(message, "ask for fewer groups or a shorter time")
+        let message = format!("the query took longer than {:?}", self.deadline);
+        QueryError::limit(message, "ask for fewer groups or a shorter time").about(About::Time)
     }
 }

@@ -19,6 +19,7 @@ mod functions;
 pub mod json;
 mod lint;
 mod moments;
+pub mod postgres;
 mod rows;
 mod session;
 mod statement;
@@ -26,7 +27,7 @@ mod system;
 mod table;
 
 pub use answered::Answered;
-pub use error::{QueryError, Trouble};
+pub use error::{About, QueryError, Trouble};
 pub use lint::Lint;
 pub use session::{Planned, Session};
 pub use statement::{STATEMENT_BYTES_MAX, STATEMENT_WORDS_MAX};

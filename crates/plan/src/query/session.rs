@@ -7,8 +7,9 @@ use super::deep::{deep, deeply};
 use super::error::QueryError;
 use super::lint::{self, Lint, Notes};
 use super::moments::Moments;
+use super::postgres::{Described, Value, bind, count, describable};
 use super::{Options, functions, statement};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::ViewTable;
@@ -25,6 +26,7 @@ use datafusion::sql::parser::Statement;
 use engine::moment::Reader;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A session of one client. Statements of one session go one after the other.
@@ -92,9 +94,61 @@ impl Session {
     /// # Panics
     /// Outside a tokio runtime with time enabled.
     pub async fn query(&self, sql: &str) -> Result<Answered, QueryError> {
-        let until = Instant::now() + self.options.deadline;
-        let planned = self.plan(sql).await?;
-        self.execute_until(planned, until).await
+        self.query_with(sql, &[], self.options.deadline).await
+    }
+
+    /// Answers a statement with values for its parameters, within this time and that of the options.
+    ///
+    /// # Errors
+    /// As [`Session::query`].
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn query_with(
+        &self,
+        sql: &str,
+        values: &[Value],
+        within: Duration,
+    ) -> Result<Answered, QueryError> {
+        let within = within.min(self.options.deadline);
+        let until = Instant::now() + within;
+        let names = self.names();
+        let mut statement = statement::read(sql, &names)?;
+        deeply(|| bind(&mut statement, values));
+        let planned = self.planned(&names, statement).await?;
+        self.execute_until(planned, within, until).await
+    }
+
+    /// What a statement takes and gives. Types that are known of its parameters are taken; what nothing tells is text.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to ask instead.
+    pub async fn describe(&self, sql: &str, known: &[Option<DataType>]) -> Result<Described, QueryError> {
+        let names = self.names();
+        let mut statement = statement::read(sql, &names)?;
+        let many = deeply(|| count(&mut statement));
+        let mut types = vec![None; many];
+        types.iter_mut().zip(known).for_each(|(own, known)| own.clone_from(known));
+        let mut first = statement.clone();
+        let arguments = deeply(|| describable(&mut first, &types));
+        for argument in arguments {
+            types[argument - 1].get_or_insert(DataType::Utf8);
+        }
+        let planned = match self.planned(&names, first).await {
+            // What nothing tells the type of may be what cannot be planned.
+            Err(_) if types.iter().any(Option::is_none) => {
+                types.iter_mut().for_each(|own| *own = Some(own.take().unwrap_or(DataType::Utf8)));
+                deeply(|| describable(&mut statement, &types));
+                self.planned(&names, statement).await?
+            }
+            planned => planned?,
+        };
+        let found = deeply(|| planned.plan.get_parameter_types()).map_err(|error| QueryError::of(&error))?;
+        let kind = |(at, own): (usize, Option<DataType>)| {
+            own.or_else(|| found.get(&format!("${}", at + 1)).cloned().flatten()).unwrap_or(DataType::Utf8)
+        };
+        let parameters = types.into_iter().enumerate().map(kind).collect();
+        Ok(Described { schema: planned.schema(), parameters })
     }
 
     /// Understands a statement.
@@ -104,8 +158,12 @@ impl Session {
     pub async fn plan(&self, sql: &str) -> Result<Planned, QueryError> {
         let names = self.names();
         let statement = statement::read(sql, &names)?;
+        self.planned(&names, statement).await
+    }
+
+    async fn planned(&self, names: &Names, statement: Statement) -> Result<Planned, QueryError> {
         let state = self.context.state();
-        let plan = deep(planned(&state, &names, statement, &mut Vec::new())).await?;
+        let plan = deep(planned(&state, names, statement, &mut Vec::new())).await?;
         let lints = deeply(|| lint::of(&plan));
         Ok(Planned { plan, lints })
     }
@@ -118,7 +176,8 @@ impl Session {
     /// # Panics
     /// As there.
     pub async fn execute(&self, planned: Planned) -> Result<Answered, QueryError> {
-        self.execute_until(planned, Instant::now() + self.options.deadline).await
+        let within = self.options.deadline;
+        self.execute_until(planned, within, Instant::now() + within).await
     }
 
     /// Understands a view by its name.
@@ -132,7 +191,12 @@ impl Session {
         self.context.state()
     }
 
-    async fn execute_until(&self, planned: Planned, until: Instant) -> Result<Answered, QueryError> {
+    async fn execute_until(
+        &self,
+        planned: Planned,
+        within: Duration,
+        until: Instant,
+    ) -> Result<Answered, QueryError> {
         let state = self.context.state();
         let physical = deep(state.create_physical_plan(&planned.plan)).await;
         let physical = physical.and_then(yielding).map_err(|error| QueryError::of(&error))?;
@@ -143,7 +207,8 @@ impl Session {
         let task = TaskContext::from(&state).with_session_config(config).with_runtime(Arc::new(runtime));
         let stream = execute_stream(physical, Arc::new(task)).map_err(|error| QueryError::of(&error))?;
         let notes = Arc::clone(&self.notes);
-        Ok(Answered::run(stream.schema(), stream, planned.lints, notes, until, Arc::clone(&self.options)))
+        let options = Arc::clone(&self.options);
+        Ok(Answered::run(stream.schema(), stream, planned.lints, notes, within, until, options))
     }
 
     /// The names that are good now: others once another pipeline has taken the place of the one there was.

@@ -42,7 +42,8 @@ pub(crate) fn parse(sql: &str) -> Result<Statement, QueryError> {
         return Err(QueryError::limit(message, "ask in parts, or put common parts into views"));
     }
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
-    let mut tokens = tokens.map_err(|error| QueryError::wrong(format!("not a statement of SQL: {error}")))?;
+    let mut tokens =
+        tokens.map_err(|error| QueryError::syntax(format!("not a statement of SQL: {error}")))?;
     let is_word = |token: &&TokenWithSpan| {
         !matches!(
             token.token,
