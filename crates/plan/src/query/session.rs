@@ -3,7 +3,7 @@
 use super::answered::Answered;
 use super::ask::{Calls, SERIES};
 use super::catalog::{self, CATALOG, Catalog, Current, Names, SCHEMA};
-use super::deep::{deep, deeply};
+use super::deep::{at_once, deep, deeply};
 use super::error::QueryError;
 use super::lint::{self, Lint, Notes};
 use super::moments::Moments;
@@ -209,6 +209,16 @@ impl Session {
         let notes = Arc::clone(&self.notes);
         let options = Arc::clone(&self.options);
         Ok(Answered::run(stream.schema(), stream, planned.lints, notes, within, until, options))
+    }
+
+    /// The names that are good now, with the columns of views.
+    pub(crate) fn listed_names(&self) -> Arc<Names> {
+        let names = self.names();
+        for view in &names.views {
+            // One that is wrong was said to be so by `check`; here it is not listed.
+            let _ = at_once(self.check_view(&view.view.name));
+        }
+        names
     }
 
     /// The names that are good now: others once another pipeline has taken the place of the one there was.

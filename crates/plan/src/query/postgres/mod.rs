@@ -2,9 +2,11 @@
 //!
 //! Nothing here knows the protocol: `serve` speaks it.
 
+mod catalogue;
 mod parameters;
 mod split;
 
+pub use catalogue::is_catalogue;
 pub use parameters::{Described, Value};
 pub use split::{Piece, Sign, split};
 
@@ -30,33 +32,20 @@ pub struct Client {
     pub settings: BTreeMap<String, String>,
 }
 
-/// Whether a statement asks the catalogue and not what is measured.
-///
-/// # Errors
-/// When it is no statement.
-pub fn is_catalogue(_sql: &str) -> Result<bool, QueryError> {
-    Ok(false)
-}
-
 impl Session {
     /// What a statement that asks the catalogue takes and gives.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn describe_catalogue(&self, _sql: &str, _client: &Client) -> Result<Described, QueryError> {
-        Err(QueryError::wrong("there is no catalogue"))
+    pub fn describe_catalogue(&self, sql: &str, client: &Client) -> Result<Described, QueryError> {
+        catalogue::describe(sql, &self.listed_names(), client)
     }
 
     /// Answers a statement that asks the catalogue.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn catalogue(
-        &self,
-        _sql: &str,
-        _values: &[Value],
-        _client: &Client,
-    ) -> Result<RecordBatch, QueryError> {
-        Err(QueryError::wrong("there is no catalogue"))
+    pub fn catalogue(&self, sql: &str, values: &[Value], client: &Client) -> Result<RecordBatch, QueryError> {
+        catalogue::answer(sql, values, &self.listed_names(), client)
     }
 }
