@@ -49,7 +49,7 @@ pub struct View {
 }
 
 /// What a query may use, and the views there are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Most bytes of memory that one query may hold: while it runs, and again in what it answers.
     pub memory_bytes: usize,
