@@ -35,15 +35,15 @@ pub(crate) fn read(sql: &str, names: &Names) -> Result<Statement, QueryError> {
     })
 }
 
-/// Parses one statement.
-pub(crate) fn parse(sql: &str) -> Result<Statement, QueryError> {
+/// The words and signs of a statement, held to their limits.
+pub(crate) fn words(sql: &str) -> Result<Vec<TokenWithSpan>, QueryError> {
     if sql.len() > STATEMENT_BYTES_MAX {
         let message =
             format!("the statement has {} bytes, and {STATEMENT_BYTES_MAX} are the most", sql.len());
         return Err(QueryError::limit(message, "ask in parts, or put common parts into views"));
     }
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
-    let mut tokens = tokens.map_err(|error| QueryError::wrong(format!("not a statement of SQL: {error}")))?;
+    let tokens = tokens.map_err(|error| QueryError::syntax(format!("not a statement of SQL: {error}")))?;
     let is_word = |token: &&TokenWithSpan| {
         !matches!(
             token.token,
@@ -60,6 +60,12 @@ pub(crate) fn parse(sql: &str) -> Result<Statement, QueryError> {
             format!("the statement has {words} words and signs, and {STATEMENT_WORDS_MAX} are the most");
         return Err(QueryError::limit(message, "ask in parts, or put common parts into views"));
     }
+    Ok(tokens)
+}
+
+/// Parses one statement.
+pub(crate) fn parse(sql: &str) -> Result<Statement, QueryError> {
+    let mut tokens = words(sql)?;
     name_top(&mut tokens);
     let parsed = DFParserBuilder::new(tokens)
         .with_dialect(&GenericDialect {})
