@@ -15,6 +15,7 @@ mod double_crash;
 mod events;
 mod kill_file;
 mod kill_http;
+mod left;
 mod malformed;
 mod nth_fault;
 mod oracle;

@@ -1,13 +1,13 @@
 //! A5 `nth-fault`: single system calls of a short run fail, one after the other, once or from then on.
 //!
 //! Whatever fails, the run ends well or with an error that it tells; it never panics and never hangs, and after a failed sync that file is
-//! not written again. The next run, undisturbed, ends with the bytes of one that never was.
+//! not written again. The next run, undisturbed, ends with the bytes of one that never was, and every cell has left once.
 
 use crate::child::Child;
 use crate::random::Random;
 use crate::stage::Stage;
 use crate::verdict::Verdict;
-use crate::{events, kill_file, oracle};
+use crate::{events, kill_file, left, oracle};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,9 @@ const ONCE: [&str; 11] = [
 ];
 /// What a run says that cannot read the last commit.
 const FALLS_BACK: &str = "; it goes on from commit";
-const FILES: [&str; 4] = ["report.out", "whole.sgs", "panes.ndjson", "p.quarantine.ndjson"];
+const FILES: [&str; 3] = ["report.out", "whole.sgs", "p.quarantine.ndjson"];
+
+const SINK: &str = "panes.ndjson";
 
 /// A call that fails: in which kind of run, which call, the how many-th of a thread, and how.
 type Fault = (usize, String, u64, &'static str);
@@ -190,18 +192,26 @@ fn fail(stage: &Stage, kind: &Kind, (_, call, n, error): &Fault, verdict: &mut V
     Ok(())
 }
 
-/// All files byte for byte as after an undisturbed run. A state counts the blocks that it was made of; and what has left of a commit that
-/// could not be read is taken back and leaves anew, in another order (docs/running.md).
+/// All files byte for byte as after an undisturbed run, and the same cells in what has left. A state counts the blocks that it was
+/// made of; and what has left of a commit that could not be read is taken back and leaves anew (docs/running.md).
 fn same(kind: &Kind, folder: &Path, (inject, fell_back): (&str, bool), verdict: &mut Verdict) -> Result<()> {
     for name in FILES {
-        if fell_back && name == "panes.ndjson" {
-            continue;
-        }
         let wanted = std::fs::read(kind.after.join(name))?;
         let told = std::fs::read(folder.join(name)).with_context(|| format!("{name} after {inject}"))?;
         let same = wanted == told || name == "whole.sgs" && kill_file::differ_in_a_number(&wanted, &told);
         verdict.add("identical_files", u64::from(same));
         verdict.expect(same, || format!("{name} has other bytes after {inject}"));
+    }
+    if fell_back {
+        return Ok(());
+    }
+    let (wanted, told) = (left::read(&kind.after.join(SINK))?, left::read(&folder.join(SINK)));
+    match told {
+        Ok(told) => {
+            verdict.add("cells_compared", told.len() as u64);
+            verdict.expect(wanted == told, || format!("{SINK} has other cells after {inject}"));
+        }
+        Err(error) => verdict.fail(format!("after {inject}: {error:#}")),
     }
     Ok(())
 }

@@ -24,6 +24,7 @@ pub struct Inboxes(Vec<(String, Option<Arc<Inbox>>)>);
 pub struct Door {
     server: Server,
     listen: Listen,
+    queries: Options,
     sources: Vec<String>,
     /// What states of other nodes must go together with, where they are taken.
     measured: Option<Measured>,
@@ -55,6 +56,17 @@ fn certificate(tls: &ServeTls, opened: &Opened<'_>) -> Result<Tls, Trouble> {
     let (certificate, key) = (read("cert", &tls.certificate)?, read("key", &tls.key)?);
     Tls::new(&certificate, &key)
         .map_err(|why| Trouble::question(format!("the `tls` of `serve` does not serve: {why}")))
+}
+
+/// What queries may use, and the views there are.
+fn queries(opened: &Opened<'_>) -> Options {
+    let query = opened.pipeline.serve.as_ref().map_or_else(Default::default, |serve| serve.query);
+    Options {
+        memory_bytes: query.memory_bytes,
+        deadline: Duration::from_micros(query.timeout.0.unsigned_abs()),
+        rows_max: query.rows_max,
+        views: opened.pipeline.views.clone(),
+    }
 }
 
 impl Inboxes {
@@ -156,7 +168,7 @@ impl Inboxes {
         let Some(door) = door else { return self.door(listen, opened, state, lives).map(Some) };
         let same_sources = door.sources == self.names();
         door.measured.iter().try_for_each(|measured| measured.turn(opened))?;
-        if same_sources && door.listen == listen {
+        if same_sources && door.listen == listen && door.queries == queries(opened) {
             return Ok(Some(door));
         }
         if door.listen.address == listen.address {
@@ -225,14 +237,14 @@ impl Inboxes {
         let store = state.map(|state| origins::store(opened, state)).transpose()?;
         let (store, measured) = store.unzip();
         let reader = Arc::clone(lives) as Arc<dyn Reader>;
-        let options = Options { views: opened.pipeline.views.clone(), ..Options::default() };
-        let database = Some(Database::new(Arc::clone(&reader), options));
+        let queries = queries(opened);
+        let database = Some(Database::new(Arc::clone(&reader), queries.clone()));
         let behind = Behind { sources, origins: store, reader: Some(reader), database };
         let server = Server::start(listen.clone(), behind).map_err(Trouble::environment)?;
         let scheme = if listen.tls.is_some() { "https" } else { "http" };
         say(format_args!("listening on {scheme}://{}{}", server.address(), listen.base));
         server.set_ready(true);
-        Ok(Door { server, listen, sources: self.names(), measured })
+        Ok(Door { server, listen, queries, sources: self.names(), measured })
     }
 
     /// Takes nothing in any more.

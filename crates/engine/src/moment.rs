@@ -39,6 +39,12 @@ pub trait Reader: Send + Sync {
     /// A sentence that says why there is none, and what to do.
     fn moment(&self, source: usize) -> Result<Arc<Moment>, String>;
 
+    /// What [`Reader::moment`] would give without waiting for anybody; `None` where it would have to.
+    fn current(&self, source: usize) -> Option<Arc<Moment>> {
+        let _ = source;
+        None
+    }
+
     /// Where the records of a source are that were set aside, for people; `None` where they are only counted.
     fn quarantine(&self, source: usize) -> Option<String> {
         let _ = source;

@@ -50,7 +50,7 @@ pub use explain::{Explained, SharedSet, Stage};
 pub use expr::Program;
 pub use file::checkpoint::{Checkpoint, Compression};
 pub use file::overrides::Override;
-pub use file::serve::{Serve, ServeTls, ServeTokens};
+pub use file::serve::{Serve, ServeQuery, ServeTls, ServeTokens};
 pub use file::sink::SinkKind;
 pub use file::time::zone_name;
 pub use file::values::bytes;

@@ -31,6 +31,7 @@ pub(crate) async fn status(State(house): State<Arc<House>>) -> Response {
         "ready": house.ready.load(Relaxed),
         "stopping": house.stopping.load(Relaxed),
         "connections": house.counters.connections.load(Relaxed),
+        "cache": house.cache.status(),
         "sql": house.behind.database.is_some(),
         "sources": sources,
     }))

@@ -40,7 +40,7 @@ pub fn get(address: &str, path: &str) -> (u16, Value) {
 }
 
 /// The status and the answer of a query.
-fn sql(address: &str, query: &str) -> (u16, Value) {
+pub fn sql(address: &str, query: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).expect("somebody listens");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
     let length = query.len();

@@ -277,6 +277,13 @@ fn the_door_stays_open_while_the_pipeline_changes() {
     dir.write("p.toml", over_http(THREE).replace("127.0.0.1:0\"", "127.0.0.1:0\", body_max = \"1KiB\""));
     run.reload(ANEW);
     assert_eq!(run.said().matches("listening on").count(), 2, "{}", run.said());
+    // Another view: whoever asks finds it.
+    dir.write("p.toml", over_http(THREE) + "[view]\nmany = \"select value from hits(by => '')\"\n");
+    run.reload(ANEW);
+    let said = run.said();
+    let address = said.rsplit("listening on http://").next().and_then(|rest| rest.lines().next());
+    let (status, answer) = crate::asked::sql(address.expect("an address"), "select * from many");
+    assert_eq!((status, &answer["rows"][0][0]), (200, &serde_json::json!(140)), "{answer}");
     let told = run.stop();
     assert_eq!(told.code, Some(0), "{told:?}");
     assert!(shown(&told.answers(), "hits").contains(&"=140".to_string()), "{told:?}");

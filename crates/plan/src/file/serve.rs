@@ -3,9 +3,10 @@
 use super::secret_at;
 use super::section::{Section, wrong_type};
 use super::tree::{Entry, Value};
-use super::values::bytes_within;
+use super::values::{bytes_within, span_above_zero};
 use crate::problem::{Placed, Problem, Problems};
 use crate::secret::SecretAt;
+use engine::time::{SECOND, Span};
 use std::net::SocketAddr;
 
 /// Where to listen when nothing says so: this machine alone.
@@ -26,6 +27,26 @@ pub struct Serve {
     pub base: String,
     /// Longest body, as it comes and decompressed.
     pub body_bytes_max: usize,
+    /// What one query in SQL may use.
+    pub query: ServeQuery,
+}
+
+/// What one query in SQL may use; two run at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServeQuery {
+    /// Bytes while it runs, and again in what it answers.
+    pub memory_bytes: usize,
+    /// How long it may take.
+    pub timeout: Span,
+    /// Most rows of an answer.
+    pub rows_max: usize,
+}
+
+impl Default for ServeQuery {
+    /// 64 MiB, 30 s, 100,000 rows.
+    fn default() -> Self {
+        ServeQuery { memory_bytes: 64 << 20, timeout: Span(30 * SECOND), rows_max: 100_000 }
+    }
 }
 
 /// Where tokens are kept; one that holds several lines holds several tokens.
@@ -59,7 +80,8 @@ impl Default for Serve {
     fn default() -> Self {
         let listen = LISTEN_DEFAULT.parse().expect("an address");
         let (tokens, base) = (ServeTokens::default(), String::new());
-        Serve { listen, tokens, tls: None, base, body_bytes_max: BODY_BYTES_DEFAULT }
+        let query = ServeQuery::default();
+        Serve { listen, tokens, tls: None, base, body_bytes_max: BODY_BYTES_DEFAULT, query }
     }
 }
 
@@ -79,6 +101,7 @@ pub(super) fn read(entry: &Entry, problems: &mut Problems) -> Serve {
     let base = section.parsed("base", problems, base);
     let body_max = section
         .parsed("body_max", problems, |text| bytes_within(text, (1 << 10, "1KiB"), (64 << 20, "64MiB")));
+    let query = section.entry("query").map(|entry| query(entry, problems));
     section.finish(&[], problems);
     if let Some(Placed { value, place }) =
         listen.as_ref().filter(|listen| none && !listen.value.ip().is_loopback())
@@ -93,6 +116,30 @@ pub(super) fn read(entry: &Entry, problems: &mut Problems) -> Serve {
         tls,
         base: base.map_or(default.base, |base| base.value),
         body_bytes_max: body_max.map_or(default.body_bytes_max, |size| size.value as usize),
+        query: query.unwrap_or_default(),
+    }
+}
+
+fn query(entry: &Entry, problems: &mut Problems) -> ServeQuery {
+    let default = ServeQuery::default();
+    let Value::Table(table) = &entry.node.value else {
+        let problem = wrong_type("query", "a table", &entry.node);
+        problems.push(problem.hint("as in query = { memory = \"64MiB\", timeout = \"30s\" }"));
+        return default;
+    };
+    let mut section = Section::new("`query`", &entry.key_place, table);
+    let memory =
+        section.parsed("memory", problems, |text| bytes_within(text, (1 << 20, "1MiB"), (64 << 30, "64GiB")));
+    let timeout = section.parsed("timeout", problems, |text| match span_above_zero(text)? {
+        span if span.0 > 3_600 * SECOND => Err(format!("`{text}` is too long: at most 1h")),
+        span => Ok(span),
+    });
+    let rows = section.integer("rows", 1..=10_000_000, problems);
+    section.finish(&[], problems);
+    ServeQuery {
+        memory_bytes: memory.map_or(default.memory_bytes, |size| size.value as usize),
+        timeout: timeout.map_or(default.timeout, |span| span.value),
+        rows_max: rows.map_or(default.rows_max, |rows| rows as usize),
     }
 }
 

@@ -17,6 +17,7 @@ mod error;
 pub mod file;
 mod functions;
 pub mod json;
+mod lasting;
 mod lint;
 mod moments;
 mod rows;
@@ -48,7 +49,7 @@ pub struct View {
 }
 
 /// What a query may use, and the views there are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Most bytes of memory that one query may hold: while it runs, and again in what it answers.
     pub memory_bytes: usize,
@@ -96,6 +97,11 @@ impl Database {
     /// When DataFusion cannot be set up, which would be a bug.
     pub fn session(&self) -> Result<Session, QueryError> {
         Session::new(Arc::clone(&self.reader), Arc::clone(&self.options))
+    }
+
+    /// What gives it moments.
+    pub fn reader(&self) -> &Arc<dyn Reader> {
+        &self.reader
     }
 
     /// What a query may use, and the views there are.

@@ -152,6 +152,10 @@ fn serving() {
     check("listen = «\"0.0.0.0:8428\"", "would take events from anybody", "add token = { env");
     check("body_max = «\"1GiB\"", "too large", "");
     check("body_max = «\"1B\"", "too small", "");
+    check("query = «5", "`query` must be a table", "as in query");
+    check("query = { memory = «\"1B\" }", "too small", "");
+    check("query = { timeout = «\"2h\" }", "too long: at most 1h", "");
+    check("query = { rows = «0 }", "a whole number from 1", "");
     check("«lisen = \"127.0.0.1:1\"", "unknown key `lisen`", "did you mean `listen`?");
     check("«token = {}", "`token` is kept in one place", "{ file = ");
 }

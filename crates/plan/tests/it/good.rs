@@ -202,12 +202,14 @@ fn what_is_served() {
     assert_eq!(serve("serve = {}", "path = \"a.csv\"").2, Some(Serve::default()));
     assert_eq!(serve("serve = { listen = \"localhost:0\" }", http).2, Some(listen("127.0.0.1:0")));
     assert_eq!(serve("serve = { listen = \"[::1]:80\" }", http).2, Some(listen("[::1]:80")));
-    let all = "[serve]\nlisten = \"0.0.0.0:8428\"\ntoken = { env = \"TOKEN\" }\nbody_max = \"1MiB\"";
+    let all = "[serve]\nlisten = \"0.0.0.0:8428\"\ntoken = { env = \"TOKEN\" }\nbody_max = \"1MiB\"\n\
+        query = { memory = \"1GiB\", timeout = \"2s\", rows = 7 }";
     let expected = Serve {
         tokens: plan::ServeTokens { all: Some(SecretAt::Env("TOKEN".into())), ..Default::default() },
         tls: None,
         base: String::new(),
         body_bytes_max: 1 << 20,
+        query: plan::ServeQuery { memory_bytes: 1 << 30, timeout: Span(2 * SECOND), rows_max: 7 },
         ..listen("0.0.0.0:8428")
     };
     assert_eq!(serve(all, http).2, Some(expected));
