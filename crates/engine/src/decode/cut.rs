@@ -105,14 +105,19 @@ impl Cutter {
     }
 }
 
-/// The first newline at or behind `from` that ends a record which starts at `start`, quotes or not: with a `\r` before it, it is
-/// too long nevertheless.
+/// The first newline at or behind `from` that ends a record which starts at `start` because it is too long, quotes or not.
 fn newline_beyond(bytes: &[u8], start: usize, from: usize, record_bytes_max: usize) -> Option<usize> {
-    let from = from.max(start.saturating_add(beyond(record_bytes_max)));
-    memchr(b'\n', bytes.get(from..)?).map(|n| from + n)
+    let first = start.saturating_add(record_bytes_max).saturating_add(1);
+    let from = from.max(first);
+    let newline = from + memchr(b'\n', bytes.get(from..)?)?;
+    // A `\r` belongs to the line end, and without it the record has just the length that it may have.
+    if newline == first && bytes[newline - 1] == b'\r' {
+        return memchr(b'\n', &bytes[newline + 1..]).map(|n| newline + 1 + n);
+    }
+    Some(newline)
 }
 
-/// How far behind its start a record ends at any newline.
+/// How far behind its start any newline ends a record.
 pub fn beyond(record_bytes_max: usize) -> usize {
     record_bytes_max.saturating_add(2)
 }
