@@ -102,9 +102,15 @@ fn about_of(file: &StateFile, source: &str) -> About {
 }
 
 /// What is measured here, as those know it who take states of other nodes.
+#[derive(Clone)]
 pub struct Measured(Arc<RwLock<Ours>>);
 
 impl Measured {
+    /// Does something with what is measured now.
+    pub fn with<T>(&self, work: impl FnOnce(&Ours) -> T) -> T {
+        work(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Another pipeline takes the place of the one there was.
     pub fn turn(&self, opened: &Opened<'_>) -> Result<(), Trouble> {
         let ours = ours(opened)?;

@@ -1,5 +1,6 @@
 //! Sites that hand their states to a hub, whose answers are those of one run over the events of all.
 
+use crate::asked::get;
 use crate::http::{address, post, terminate};
 use crate::support::{Ran, Workdir, counter, shown};
 use serde_json::Value;
@@ -485,4 +486,95 @@ fn saved_states_that_are_posted_count_once_each() {
     let wanted = over_all(&dir, &["a2.ndjson", "b.ndjson", "hub.ndjson"], &[]);
     assert_eq!(measured(&report), measured(&wanted));
     assert_eq!(counter(&report, "read"), 7_000);
+}
+
+/// The rows of an answer, without what names the cut into parts.
+fn asked(at: &str, metric: &str, words: &str) -> Vec<Value> {
+    let (status, answer) = get(at.trim_start_matches("http://"), &format!("/v1/metrics/{metric}?{words}"));
+    assert_eq!(status, 200, "{answer}");
+    measured(answer["rows"].as_array().expect("rows"))
+}
+
+/// Waits until a hub that goes on counts so many events.
+fn counts(at: &str, wanted: u64) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let (_, answer) = get(at.trim_start_matches("http://"), "/v1/metrics/hits?by=");
+        if answer["rows"][0]["value"] == wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{wanted}: {answer}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_hub_that_goes_on_is_asked_over_all_sites() {
+    let dir = dir("127.0.0.1:0");
+    dir.write("a.ndjson", events(1, 0..3_000));
+    dir.write("b.ndjson", events(2, 0..2_000));
+    dir.write("hub.ndjson", events(3, 0..1_000));
+    measure(&dir, "a.ndjson", "a");
+    let saved = save(&dir, "b.ndjson", "b.sgs");
+    let (child, at) = hub(&dir);
+    counts(&at, 1_000);
+    push(&dir, "a", "berlin", &at).expect(0, &["commit 1 is there"]);
+    counts(&at, 4_000);
+    assert_eq!(merge(&at, "origin=oslo&revision=1", &saved).0, 200);
+    counts(&at, 6_000);
+    dir.write("a.ndjson", events(1, 0..4_000));
+    measure(&dir, "a.ndjson", "a");
+    push(&dir, "a", "berlin", &at).expect(0, &["commit 2 is there"]);
+    counts(&at, 7_000);
+
+    let files = ["a.ndjson", "b.ndjson", "hub.ndjson"];
+    let (totals, windows) = (over_all(&dir, &files, &[]), over_all(&dir, &files, &["--every", "1m"]));
+    for metric in ["hits", "sum", "users", "crowd", "slow", "steps"] {
+        let of = |answers: &[Value]| -> Vec<Value> {
+            measured(answers).into_iter().filter(|answer| answer["metric"] == metric).collect()
+        };
+        assert_eq!(asked(&at, metric, ""), of(&totals), "{metric}");
+        assert_eq!(asked(&at, metric, "every=1m"), of(&windows), "{metric} by the minute");
+    }
+    let sql = "select value from hits where grouped_by = '' order by start limit 3";
+    let answered = dir.call(&["query", "--server", &at, sql, "--format", "csv"]);
+    let panes = over_all(&dir, &files, &["--every", "10s"]);
+    let first: Vec<String> = shown(&panes, "hits")
+        .iter()
+        .filter(|line| line.contains(" ="))
+        .take(3)
+        .map(|line| line.rsplit('=').next().expect("a value").to_string())
+        .collect();
+    assert_eq!(answered.out, format!("value\n{}\n", first.join("\n")), "{answered:?}");
+
+    // It is complete up to where the slowest is, and every origin says where that is.
+    let host = at.trim_start_matches("http://");
+    let (_, answer) = get(host, "/v1/metrics/hits?by=");
+    let alone = over_all(&dir, &["hub.ndjson"], &[]);
+    assert_eq!(answer["complete_to"], alone[0]["complete_to"]);
+    let (_, status) = get(host, "/v1/status");
+    let source = &status["sources"][0];
+    assert_eq!(
+        (&source["counters"]["read"], &source["complete_to"]),
+        (&Value::from(7_000), &alone[0]["complete_to"])
+    );
+    let origins = source["origins"].as_array().expect("origins");
+    let told: Vec<(&str, &str)> = origins
+        .iter()
+        .map(|origin| (origin["origin"].as_str().unwrap_or(""), origin["version"].as_str().unwrap_or("")))
+        .collect();
+    assert_eq!(told, [("berlin", "commit 2"), ("oslo", "revision 1")]);
+    let of_a = over_all(&dir, &["a.ndjson"], &[]);
+    assert_eq!(origins[0]["complete_to"], of_a[0]["complete_to"]);
+    assert!(
+        origins.iter().all(|origin| origin["age_s"].as_f64().is_some_and(|age| (0.0..600.0).contains(&age)))
+    );
+
+    // A site that is forgotten counts no longer.
+    std::fs::remove_dir_all(dir.path().join("hub/origins.d/berlin")).expect("it was there");
+    counts(&at, 3_000);
+    let (code, out) = terminate(child);
+    assert_eq!(code, Some(0));
+    let report: Vec<Value> = serde_json::from_str(&out).expect("a report");
+    assert_eq!(counter(&report, "read"), 3_000);
 }
