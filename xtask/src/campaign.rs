@@ -149,6 +149,12 @@ const CAMPAIGNS: &[Campaign] = &[
         &[],
         (1, 100),
     ),
+    processes(
+        "query-of-death",
+        "no question, however it is meant, takes more than its time and memory, or keeps events from being taken in",
+        &["python3"],
+        (28, 560),
+    ),
 ];
 
 /// No program, but the right to mount a disk.
