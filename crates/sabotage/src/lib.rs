@@ -66,6 +66,10 @@ bugs! {
     UnsealedOriginFolded = "unsealed-origin-folded",
     /// A commit of an origin is added to the one before instead of replacing it.
     OriginAdded = "origin-added",
+    /// What has left through a sink is not synced before the commit after it forgets it.
+    LinesNotSynced = "lines-not-synced",
+    /// A segment is read whatever its checksums say.
+    ChecksumNotLookedAt = "checksum-not-looked-at",
 }
 
 /// Whether this one is in force.
