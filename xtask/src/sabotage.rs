@@ -39,6 +39,12 @@ const BUGS: &[(&str, &str)] = &[
     ("watermark-is-maximum", "partitions"),
     ("unsealed-origin-folded", "sites"),
     ("origin-added", "sites"),
+    ("bad-counted-twice", "malformed"),
+    ("refused-acked", "disk-full"),
+    ("rename-error-swallowed", "nth-fault"),
+    ("ahead-moves-clock", "time-abuse"),
+    ("arrival-goes-back", "clocks"),
+    ("memory-not-looked-at", "cardinality-bomb"),
     ("lines-not-synced", "simulate"),
     ("checksum-not-looked-at", "bit-rot"),
 ];

@@ -335,7 +335,10 @@ impl StateDirectory {
             if !planted(Bug::SegmentNotSynced) || !name.starts_with(SEGMENT) {
                 file.sync_all()?;
             }
-            self.disk.rename(&beside, &place)?;
+            let renamed = self.disk.rename(&beside, &place);
+            if !planted(Bug::RenameErrorSwallowed) {
+                renamed?;
+            }
             if planted(Bug::NameNotSynced) {
                 return Ok(());
             }
