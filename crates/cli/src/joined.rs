@@ -8,6 +8,7 @@ use engine::moment::{Counted, Moment, Reader};
 use engine::spec::Source;
 use engine::state::Unmergeable;
 use engine::time::Time;
+use engine::times::Times;
 use runtime::Lives;
 use runtime::checkpoint::PaneShelf;
 use runtime::origins::{names, saved_names, saved_version, version};
@@ -213,6 +214,14 @@ impl Reader for Joined {
         let known = all.entry(source.name.clone()).or_default();
         self.look(source, known);
         known.told()
+    }
+
+    fn times(&self, source: usize) -> Vec<(&'static str, Times)> {
+        self.lives.times(source)
+    }
+
+    fn committed(&self, source: usize) -> Option<(u64, u64)> {
+        self.lives.committed(source)
     }
 
     fn quarantine(&self, source: usize) -> Option<String> {

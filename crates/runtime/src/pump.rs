@@ -27,6 +27,7 @@ use engine::rollup::Around;
 use engine::shard::Shard;
 use engine::spec::{BadPolicy, Later, Source};
 use engine::state::{Saved, State};
+use engine::time::Time;
 use sabotage::{Bug, planted};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
@@ -43,6 +44,9 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
     let live = job.live.clone();
     let (pump, writer, resumed) = Pump::begin(job, progress, Clock::real(), 0)?;
     let workers = workers.clamp(1, pump.shards.len()) as u64;
+    if let (Some(live), Some(last)) = (&live, writer.as_ref().and_then(|writer| writer.directory.last())) {
+        live.commit(last.number, last.written_us);
+    }
     match (writer, live) {
         (None, None) if workers == 1 => pump.work(0, 1),
         (writer, live) => std::thread::scope(|scope| {
@@ -107,6 +111,8 @@ pub(crate) struct Pump<'a, 'p> {
     /// Time between two commits.
     every: Duration,
     clock: Clock,
+    /// Who is told how long things take; without anybody no clock is looked at.
+    live: Option<Arc<Live>>,
     /// What a shard may take.
     shard_bytes: u64,
     /// Where closed panes go that memory has no room for.
@@ -179,6 +185,7 @@ impl<'a, 'p> Pump<'a, 'p> {
             intake_turn: Turn::default(),
             every: job.every,
             clock,
+            live: job.live,
             shard_bytes: job.memory_bytes / shards as u64,
             shelf,
             pressed: AtomicBool::new(false),
@@ -372,7 +379,10 @@ impl<'a, 'p> Pump<'a, 'p> {
 
     fn fold(&self, shard: &mut Shard, judged: &Judged) {
         let Some(Annotate { annotator, write }) = self.annotate else {
-            shard.apply(judged);
+            if let Some(watermark) = judged.before {
+                self.close(shard, watermark);
+            }
+            self.timed("fold_block", || shard.apply(judged));
             return self.spilled();
         };
         shard.apply_each(judged, &mut |shard, row| {
@@ -380,6 +390,22 @@ impl<'a, 'p> Pump<'a, 'p> {
                 self.fail(RunError::Events { source });
             }
         });
+    }
+
+    /// Brings a shard to a watermark, which closes the panes that end by it.
+    fn close(&self, shard: &mut Shard, watermark: Time) {
+        if shard.watermark().is_none_or(|was| was < watermark) {
+            self.timed("close_panes", || shard.advance(watermark));
+        }
+    }
+
+    /// Does something, and notes how long it took, where anybody can ask.
+    fn timed<T>(&self, operation: &'static str, work: impl FnOnce() -> T) -> T {
+        let Some(live) = &self.live else { return work() };
+        let begun = self.clock.now();
+        let done = work();
+        live.note(operation, self.clock.now().saturating_sub(begun));
+        done
     }
 
     fn report(&self, events: u64, shard: &Shard) {
@@ -524,10 +550,10 @@ impl<'a, 'p> Pump<'a, 'p> {
         let boundary = desk.intake.boundary();
         let frozen = |shard: &Mutex<Shard>| {
             let mut shard = lock(shard);
-            boundary.into_iter().for_each(|boundary| shard.advance(boundary));
+            boundary.into_iter().for_each(|boundary| self.close(&mut shard, boundary));
             shard.freeze()
         };
-        let frozen = self.shards.iter().map(frozen).collect();
+        let frozen = self.timed("freeze", || self.shards.iter().map(frozen).collect());
         let Desk { intake, judge, changes, .. } = &mut *desk;
         let moment = Moment::new(Arc::clone(source), frozen, judge, intake.tally(), intake.watermark());
         Some((moment, *changes))
@@ -577,11 +603,14 @@ impl<'a, 'p> Pump<'a, 'p> {
             let _ = deliveries.iter().try_for_each(|delivery| delivery.deliver(disk));
             return directory.commit(about, self.kept, cut).ok().map(|()| 0);
         }
-        let done = directory.commit(about, self.kept, cut);
+        let done = self.timed("commit", || directory.commit(about, self.kept, cut));
         let deliver = |delivery: &Delivery| delivery.deliver(&**directory.disk());
         if let Err(error) = done.and_then(|()| deliveries.iter().try_for_each(deliver)) {
             self.fail(error);
             return None;
+        }
+        if let (Some(live), Some(last)) = (&self.live, directory.last()) {
+            live.commit(last.number, last.written_us);
         }
         if let Some(release) = release {
             release.committed(&positions);
