@@ -4,6 +4,7 @@
 //! not added up in advance: the parts of all nodes stand side by side in a moment, and become one in what is asked.
 
 use crate::origins::{Measured, Site, sites};
+use engine::inbox::Replies;
 use engine::moment::{Counted, Moment, Reader};
 use engine::spec::Source;
 use engine::state::Unmergeable;
@@ -218,6 +219,10 @@ impl Reader for Joined {
 
     fn times(&self, source: usize) -> Vec<(&'static str, Times)> {
         self.lives.times(source)
+    }
+
+    fn replies(&self, source: &str) -> Option<Arc<dyn Replies>> {
+        self.lives.replies(source)
     }
 
     fn committed(&self, source: usize) -> Option<(u64, u64)> {

@@ -5,6 +5,7 @@
 
 use crate::answer::Answer;
 use crate::cell::Cell;
+use crate::inbox::Replies;
 use crate::intake::Tally;
 use crate::judge::Judge;
 use crate::outlet::{Outlet, Tiles};
@@ -62,6 +63,12 @@ pub trait Reader: Send + Sync {
     /// The newest commit of the state of a source, where it is kept: its number, and when it was written, in microseconds since
     /// 1970.
     fn committed(&self, source: usize) -> Option<(u64, u64)> {
+        let _ = source;
+        None
+    }
+
+    /// What tells of single events of a source while it is measured.
+    fn replies(&self, source: &str) -> Option<Arc<dyn Replies>> {
         let _ = source;
         None
     }

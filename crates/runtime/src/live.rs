@@ -4,6 +4,8 @@
 //! when somebody asks and what was frozen last is older than `freshness`, so many questions cost no more than one, and no
 //! question costs nothing.
 
+use crate::replies::{Found, OfSource};
+use engine::inbox::Replies;
 use engine::moment::{Moment, Reader};
 use engine::spec::Source;
 use engine::times::Times;
@@ -25,6 +27,8 @@ pub struct Live {
     turned: Condvar,
     /// What operations took, by their names.
     times: Mutex<BTreeMap<&'static str, Times>>,
+    /// What was found of single events, for those who wait for it.
+    found: Arc<Found>,
     /// The newest commit: its number, and when it was written, in microseconds since 1970.
     committed: Mutex<Option<(u64, u64)>>,
 }
@@ -89,6 +93,13 @@ impl Reader for Lives {
         })
     }
 
+    fn replies(&self, source: &str) -> Option<Arc<dyn Replies>> {
+        let sources = self.sources();
+        let live = sources.iter().find(|live| live.source.name == source)?;
+        let (source, found) = (Arc::clone(&live.source), Arc::clone(&live.found));
+        Some(Arc::new(OfSource { source, found }))
+    }
+
     fn committed(&self, source: usize) -> Option<(u64, u64)> {
         *self.sources().get(source)?.committed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,8 +108,8 @@ impl Reader for Lives {
 impl Live {
     /// A source that will be measured. Answers are at most `freshness` old, and what waiting takes.
     pub fn new(source: Arc<Source>, freshness: Duration) -> Live {
-        let (times, committed) = (Mutex::default(), Mutex::default());
-        Live { source, freshness, now: Mutex::default(), turned: Condvar::new(), times, committed }
+        let (times, committed, found) = (Mutex::default(), Mutex::default(), Arc::default());
+        Live { source, freshness, now: Mutex::default(), turned: Condvar::new(), times, committed, found }
     }
 
     /// What is measured.
@@ -151,6 +162,11 @@ impl Live {
     pub(crate) fn note(&self, operation: &'static str, took: Duration) {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         times.entry(operation).or_default().note(took.as_secs_f64());
+    }
+
+    /// What was found of single events.
+    pub(crate) fn found(&self) -> &Found {
+        &self.found
     }
 
     /// Notes a commit.

@@ -77,13 +77,15 @@ pub(crate) struct Hand {
     turn: u64,
     workers: u64,
     decoder: Option<(u32, Decoder)>,
+    /// One that remembers where rows stand, once somebody has waited for what is found of them.
+    noting: Option<(u32, Decoder)>,
     buffer: Vec<u8>,
 }
 
 impl Hand {
     /// That of a worker of so many.
     pub fn new(hand: u64, workers: u64) -> Hand {
-        Hand { turn: hand, workers, decoder: None, buffer: Vec::new() }
+        Hand { turn: hand, workers, decoder: None, noting: None, buffer: Vec::new() }
     }
 }
 
@@ -210,7 +212,7 @@ impl<'a, 'p> Pump<'a, 'p> {
 
     /// One block; false when there is none for this worker any more.
     pub fn turn(&self, hand: &mut Hand) -> bool {
-        let Hand { turn, workers, decoder, buffer } = hand;
+        let Hand { turn, workers, decoder, noting, buffer } = hand;
         if !self.read_turn.wait(*turn) {
             return false;
         }
@@ -224,7 +226,10 @@ impl<'a, 'p> Pump<'a, 'p> {
                 return false;
             }
         };
-        let batch = self.decode(decoder, &head, buffer);
+        // Whoever waits for a body has begun to before it was handed in.
+        let noted = self.live.as_ref().is_some_and(|live| live.found().is_wanted());
+        let decoder = if noted { noting } else { decoder };
+        let batch = self.decode((decoder, noted), &head, buffer);
         if !self.intake_turn.wait(*turn) {
             return false;
         }
@@ -256,7 +261,7 @@ impl<'a, 'p> Pump<'a, 'p> {
     /// `None` of a block that holds nothing.
     fn decode(
         &self,
-        decoder: &mut Option<(u32, Decoder)>,
+        (decoder, noted): (&mut Option<(u32, Decoder)>, bool),
         head: &BlockHead,
         bytes: &[u8],
     ) -> Result<Option<Batch>, RunError> {
@@ -268,7 +273,7 @@ impl<'a, 'p> Pump<'a, 'p> {
             let fresh = Decoder::new(self.source, head.file.header.as_deref())
                 .map_err(|source| RunError::Header { path: head.file.path.clone(), source })?
                 .with_program(self.program.clone());
-            let fresh = if self.annotate.is_some() { fresh.keeping_raw() } else { fresh };
+            let fresh = if self.annotate.is_some() || noted { fresh.keeping_raw() } else { fresh };
             *decoder = Some((partition, fresh));
         }
         let (number, first_byte, arrival) = (head.number, head.first_byte, head.arrival);
@@ -332,6 +337,11 @@ impl<'a, 'p> Pump<'a, 'p> {
             self.fail(error);
             return None;
         }
+        if let Some(live) =
+            self.live.as_ref().filter(|live| live.found().is_wanted() && !batch.bad.is_empty())
+        {
+            live.found().bad(&batch.bad);
+        }
         let mut ready = desk.intake.push(batch);
         let own = ready.pop_if(|judged| judged.batch.number == head.number);
         self.fold_all(&mut desk, ready);
@@ -367,6 +377,9 @@ impl<'a, 'p> Pump<'a, 'p> {
             self.fail(error);
         }
         desk.judge.apply(&mut judged);
+        if let Some(live) = self.live.as_ref().filter(|live| live.found().is_wanted()) {
+            live.found().judged(&judged);
+        }
         judged
     }
 
