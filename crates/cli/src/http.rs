@@ -9,7 +9,8 @@ use plan::query::{Database, Options};
 use plan::{About, InputKind, SecretAt, ServeTls};
 use runtime::inbox::{Inbox, Settings};
 use runtime::{Input, Lives, Received};
-use serve::{Behind, Listen, Role, Server, Tls, Tokens};
+use serve::{Behind, Listen, Postgres, Role, Server, Tls, Tokens};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -172,7 +173,9 @@ impl Inboxes {
         if same_sources && door.listen == listen && door.queries == queries(opened) {
             return Ok(Some(door));
         }
-        if door.listen.address == listen.address {
+        let same =
+            |of: fn(&Listen) -> Option<SocketAddr>| of(&door.listen) == of(&listen) && of(&listen).is_some();
+        if same(|listen| Some(listen.address)) || same(|listen| Some(listen.postgres.as_ref()?.address)) {
             // For a moment nobody listens: who sends tries again.
             door.close();
             return self.door(listen, opened, state, lives).map(Some);
@@ -219,6 +222,7 @@ impl Inboxes {
             address: settings.listen,
             tokens,
             tls,
+            postgres: settings.postgres.map(Postgres::at),
             base: settings.base,
             body_bytes_max: settings.body_bytes_max,
             ..Listen::default()
@@ -247,6 +251,9 @@ impl Inboxes {
         let server = Server::start(listen.clone(), behind).map_err(Trouble::environment)?;
         let scheme = if listen.tls.is_some() { "https" } else { "http" };
         say(format_args!("listening on {scheme}://{}{}", server.address(), listen.base));
+        if let Some(postgres) = server.postgres() {
+            say(format_args!("listening on postgres://{postgres}/streamgauge"));
+        }
         server.set_ready(true);
         Ok(Door { server, listen, queries, sources: self.names(), measured })
     }

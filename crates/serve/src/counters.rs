@@ -88,6 +88,10 @@ pub(crate) struct Counters {
     pub connections_refused: AtomicU64,
     /// Connections that the system could not hand over.
     pub accept_errors: AtomicU64,
+    /// Connections of clients of Postgres.
+    pub postgres_connections: AtomicU64,
+    /// Those that were turned away because there were too many.
+    pub postgres_refused: AtomicU64,
     /// Commits of other nodes that were taken over.
     pub origin_commits: AtomicU64,
     /// Saved states of other nodes that were taken over.

@@ -36,8 +36,10 @@ mod status;
 mod stream;
 mod tls;
 mod ui;
+mod wire;
 
 pub use client::{Answer, Client};
 pub use roles::{Role, Tokens};
 pub use server::{Behind, Listen, ServeError, Server, Source};
 pub use tls::Tls;
+pub use wire::Postgres;

@@ -74,6 +74,11 @@ impl Tokens {
         self.0.iter().all(|(token, _)| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()))
     }
 
+    /// The tokens with their roles, for who must prove one without saying it.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, Role)> {
+        self.0.iter().map(|(token, role)| (token.as_str(), *role))
+    }
+
     /// The role of a token; takes as long whatever the difference, and whichever it is.
     pub(crate) fn role_of(&self, given: &[u8]) -> Option<Role> {
         let mut found = 0;

@@ -7,6 +7,7 @@ use crate::patient::Patient;
 use crate::roles::Tokens;
 use crate::routes::routes;
 use crate::tls::Tls;
+use crate::wire::{self, Postgres};
 use axum::Router;
 use engine::inbox::{Inbox, Refusal};
 use engine::moment::Reader;
@@ -54,6 +55,8 @@ pub struct Listen {
     pub tokens: Tokens,
     /// The certificate; without one connections are not encrypted.
     pub tls: Option<Tls>,
+    /// Where clients of Postgres are listened to, if they are: the same tokens, the same certificate.
+    pub postgres: Option<Postgres>,
     /// The path below which everything is, as `/gauge`; empty is none.
     pub base: String,
     /// Longest body, both as it comes and decompressed.
@@ -84,6 +87,7 @@ impl Default for Listen {
             address: SocketAddr::from(([127, 0, 0, 1], 8428)),
             tokens: Tokens::none(),
             tls: None,
+            postgres: None,
             base: String::new(),
             body_bytes_max: 8 << 20,
             receiving_bytes_max: 64 << 20,
@@ -139,6 +143,27 @@ pub enum ServeError {
         /// The system's words.
         source: io::Error,
     },
+    /// An address that is not to be had for clients of Postgres.
+    #[error(
+        "cannot listen for clients of Postgres on {address}: {source}; name a free address of this machine, as in postgres = \"127.0.0.1:5433\""
+    )]
+    BindPostgres {
+        /// What was asked for.
+        address: SocketAddr,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// Nothing to make secrets of.
+    #[error("the system has no random bytes, so nobody could prove a token")]
+    Random,
+    /// Nothing that clients of Postgres could ask.
+    #[error("clients of Postgres have nothing to ask here: no SQL is answered")]
+    NoSql,
+    /// Anybody could ask.
+    #[error(
+        "listening for clients of Postgres on {0} without a token would answer anybody: set `read_token`, or listen on 127.0.0.1"
+    )]
+    OpenPostgres(SocketAddr),
     /// Anybody could send events.
     #[error(
         "listening on {0} without a token would take events from anybody: set `token`, or listen on 127.0.0.1"
@@ -166,7 +191,7 @@ pub(crate) struct House {
     /// Room for questions that are being answered.
     pub asking: Semaphore,
     /// Room for queries in SQL.
-    pub querying: Semaphore,
+    pub querying: Arc<Semaphore>,
     /// Where those run.
     pub queries: Handle,
     pub receiving_bytes: AtomicU64,
@@ -191,6 +216,7 @@ impl House {
 pub struct Server {
     house: Arc<House>,
     address: SocketAddr,
+    postgres: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     running: Option<(Runtime, JoinHandle<()>)>,
     queries: Option<Runtime>,
@@ -207,6 +233,7 @@ impl Server {
         let listener = TcpListener::bind(listen.address).map_err(wrong)?;
         listener.set_nonblocking(true).map_err(wrong)?;
         let address = listener.local_addr().map_err(wrong)?;
+        let postgres = listen.postgres.as_ref().map(wire::bind).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(listen.workers.max(1))
             .max_blocking_threads(WAITERS_MAX)
@@ -233,7 +260,7 @@ impl Server {
             counters: Counters::default(),
             latency: Latency::default(),
             asking: Semaphore::new(ASKING_MAX),
-            querying: Semaphore::new(QUERIES_MAX),
+            querying: Arc::new(Semaphore::new(QUERIES_MAX)),
             queries: queries.handle().clone(),
             receiving_bytes: AtomicU64::new(0),
             since: Instant::now(),
@@ -242,8 +269,31 @@ impl Server {
             trouble: Mutex::new(None),
         });
         let (stop, stopped) = watch::channel(false);
-        let task = runtime.spawn(accept(listener, house.clone(), stopped));
-        Ok(Server { house, address, stop, running: Some((runtime, task)), queries: Some(queries) })
+        let (postgres, door) = match postgres {
+            None => (None, None),
+            Some((listener, address)) => {
+                let _inside = runtime.enter();
+                let wrong = |source| ServeError::BindPostgres { address, source };
+                let listener = tokio::net::TcpListener::from_std(listener).map_err(wrong)?;
+                (Some(address), Some(wire::accept(listener, wire::Wire::new(&house)?, stopped.clone())))
+            }
+        };
+        let http = accept(listener, house.clone(), stopped);
+        let task = runtime.spawn(async move {
+            match door {
+                None => http.await,
+                Some(door) => {
+                    tokio::join!(http, door);
+                }
+            }
+        });
+        let running = Some((runtime, task));
+        Ok(Server { house, address, postgres, stop, running, queries: Some(queries) })
+    }
+
+    /// Where it listens for clients of Postgres, if it does.
+    pub fn postgres(&self) -> Option<SocketAddr> {
+        self.postgres
     }
 
     /// Where it listens.
@@ -283,6 +333,12 @@ fn check(listen: &Listen) -> Result<(), ServeError> {
     let base = listen.base.as_str();
     if listen.tokens.is_empty() && !listen.address.ip().is_loopback() {
         return Err(ServeError::Open(listen.address));
+    }
+    if let Some(postgres) = &listen.postgres
+        && listen.tokens.is_empty()
+        && !postgres.address.ip().is_loopback()
+    {
+        return Err(ServeError::OpenPostgres(postgres.address));
     }
     if !listen.tokens.can_be_sent() {
         return Err(ServeError::Token);

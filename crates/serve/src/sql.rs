@@ -106,7 +106,7 @@ async fn answered(
 }
 
 /// A task that nobody waits for any more ends.
-struct Aborted<T>(tokio::task::JoinHandle<T>);
+pub(crate) struct Aborted<T>(pub tokio::task::JoinHandle<T>);
 
 impl<T> Drop for Aborted<T> {
     fn drop(&mut self) {

@@ -37,6 +37,11 @@ impl Tls {
         Ok(Tls { certificate: certificate.to_vec(), key: key.to_vec(), config: Arc::new(config) })
     }
 
+    /// The server's own certificate.
+    pub(crate) fn own(&self) -> Option<CertificateDer<'static>> {
+        CertificateDer::pem_slice_iter(&self.certificate).next()?.ok()
+    }
+
     /// What connections are accepted with.
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)

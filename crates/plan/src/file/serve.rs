@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 
 /// Where to listen when nothing says so: this machine alone.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8428";
+/// Where clients of Postgres could be listened to; they are not unless the file says where.
+const POSTGRES_EXAMPLE: &str = "127.0.0.1:5433";
 /// Longest body when nothing says so: 8 MiB.
 const BODY_BYTES_DEFAULT: usize = 8 << 20;
 
@@ -23,6 +25,8 @@ pub struct Serve {
     pub tokens: ServeTokens,
     /// Certificate and key.
     pub tls: Option<ServeTls>,
+    /// Where clients of Postgres are listened to, if they are.
+    pub postgres: Option<SocketAddr>,
     /// The path below which everything is; empty is none.
     pub base: String,
     /// Longest body, as it comes and decompressed.
@@ -81,7 +85,7 @@ impl Default for Serve {
         let listen = LISTEN_DEFAULT.parse().expect("an address");
         let (tokens, base) = (ServeTokens::default(), String::new());
         let query = ServeQuery::default();
-        Serve { listen, tokens, tls: None, base, body_bytes_max: BODY_BYTES_DEFAULT, query }
+        Serve { listen, tokens, tls: None, postgres: None, base, body_bytes_max: BODY_BYTES_DEFAULT, query }
     }
 }
 
@@ -98,6 +102,7 @@ pub(super) fn read(entry: &Entry, problems: &mut Problems) -> Serve {
     let tokens = tokens(&mut section, problems);
     let none = TOKENS.iter().all(|key| table.get(key).is_none());
     let tls = section.entry("tls").and_then(|entry| certificate(entry, problems));
+    let postgres = section.parsed("postgres", problems, postgres);
     let base = section.parsed("base", problems, base);
     let body_max = section
         .parsed("body_max", problems, |text| bytes_within(text, (1 << 10, "1KiB"), (64 << 20, "64MiB")));
@@ -110,10 +115,19 @@ pub(super) fn read(entry: &Entry, problems: &mut Problems) -> Serve {
         let hint = format!("add token = {{ env = \"NAME\" }}, or listen on {LISTEN_DEFAULT}");
         problems.push(Problem::at(place, message).hint(hint));
     }
+    if let Some(Placed { value, place }) =
+        postgres.as_ref().filter(|postgres| none && !postgres.value.ip().is_loopback())
+    {
+        let message =
+            format!("listening for clients of Postgres on {value} without a token would answer anybody");
+        let hint = format!("add read_token = {{ env = \"NAME\" }}, or listen on {POSTGRES_EXAMPLE}");
+        problems.push(Problem::at(place, message).hint(hint));
+    }
     Serve {
         listen: listen.map_or(default.listen, |listen| listen.value),
         tokens,
         tls,
+        postgres: postgres.map(|postgres| postgres.value),
         base: base.map_or(default.base, |base| base.value),
         body_bytes_max: body_max.map_or(default.body_bytes_max, |size| size.value as usize),
         query: query.unwrap_or_default(),
@@ -179,8 +193,16 @@ fn base(text: &str) -> Result<String, String> {
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
+    address_like(text, LISTEN_DEFAULT, "[::1]:8428")
+}
+
+fn postgres(text: &str) -> Result<SocketAddr, String> {
+    address_like(text, POSTGRES_EXAMPLE, "[::1]:5433")
+}
+
+fn address_like(text: &str, one: &str, other: &str) -> Result<SocketAddr, String> {
     let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     local.as_deref().unwrap_or(text).parse().map_err(|_| {
-        format!("`{text}` is no address: write an IP address and a port, as in \"{LISTEN_DEFAULT}\" or \"[::1]:8428\"")
+        format!("`{text}` is no address: write an IP address and a port, as in \"{one}\" or \"{other}\"")
     })
 }

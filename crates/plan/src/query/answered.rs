@@ -3,7 +3,7 @@
 use super::deep::deep;
 use super::lint::{Lint, Notes};
 use super::moments::Moments;
-use super::{Options, QueryError};
+use super::{About, Options, QueryError};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
@@ -12,6 +12,7 @@ use engine::moment::Moment;
 use futures::StreamExt;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -26,6 +27,7 @@ pub struct Answered {
     batches: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
     task: JoinHandle<()>,
     until: Instant,
+    deadline: Duration,
     options: Arc<Options>,
     rows: usize,
     bytes: usize,
@@ -54,7 +56,7 @@ impl Answered {
         mut stream: SendableRecordBatchStream,
         (lints, notes): (Vec<Lint>, Arc<Notes>),
         moments: Arc<Moments>,
-        until: Instant,
+        (deadline, until): (Duration, Instant),
         options: Arc<Options>,
     ) -> Answered {
         let (sender, batches) = mpsc::channel(1);
@@ -74,6 +76,7 @@ impl Answered {
             batches,
             task,
             until,
+            deadline,
             options,
             rows: 0,
             bytes: 0,
@@ -150,7 +153,7 @@ impl Answered {
     }
 
     fn out_of_time(&self) -> QueryError {
-        let message = format!("the query took longer than {:?}", self.options.deadline);
-        QueryError::limit(message, "ask for fewer groups or a shorter time")
+        let message = format!("the query took longer than {:?}", self.deadline);
+        QueryError::limit(message, "ask for fewer groups or a shorter time").about(About::Time)
     }
 }

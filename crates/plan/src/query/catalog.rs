@@ -6,6 +6,7 @@
 use super::table::{Measured, MetricTable};
 use super::{View, system};
 use async_trait::async_trait;
+use datafusion::arrow::datatypes::Fields;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::error::Result;
 use engine::moment::Reader;
@@ -109,6 +110,17 @@ impl Names {
         out.extend(self.measured.iter().filter_map(|m| Some(m.name.split_once('.')?.0.to_string())));
         out.extend([SCHEMA.to_string(), SYSTEM.to_string()]);
         out
+    }
+
+    /// The names of the tables of a schema.
+    pub fn listed(&self, schema: &str) -> Vec<String> {
+        self.table_names(schema)
+    }
+
+    /// The columns of a table; those of a view are known once it was planned.
+    pub fn fields(&self, schema: &str, name: &str) -> Option<Fields> {
+        let table = self.table(schema, name).ok().flatten()?;
+        Some(table.schema().fields().clone())
     }
 
     fn table_names(&self, schema: &str) -> Vec<String> {

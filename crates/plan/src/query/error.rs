@@ -20,11 +20,34 @@ pub enum Trouble {
     Unavailable,
 }
 
+/// What an error is about, for clients that tell errors apart by a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// Nothing of the others.
+    Other,
+    /// The text is no statement.
+    Syntax,
+    /// There is no such table.
+    Table,
+    /// There is no such column.
+    Column,
+    /// There is no such function.
+    Function,
+    /// What is not there yet, or never will be.
+    Unsupported,
+    /// Memory.
+    Memory,
+    /// Time.
+    Time,
+}
+
 /// Why a query has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryError {
     /// Whose trouble it is.
     pub trouble: Trouble,
+    /// What it is about.
+    pub about: About,
     /// What is wrong, in a sentence.
     pub message: String,
     /// What to do about it.
@@ -49,7 +72,17 @@ impl From<QueryError> for DataFusionError {
 impl QueryError {
     /// The statement makes no sense.
     pub(crate) fn wrong(message: impl Into<String>) -> QueryError {
-        QueryError { trouble: Trouble::Wrong, message: message.into(), hint: None }
+        QueryError { trouble: Trouble::Wrong, about: About::Other, message: message.into(), hint: None }
+    }
+
+    /// The text is no statement.
+    pub(crate) fn syntax(message: impl Into<String>) -> QueryError {
+        QueryError::wrong(message).about(About::Syntax)
+    }
+
+    /// The same, and what it is about.
+    pub(crate) fn about(self, about: About) -> QueryError {
+        QueryError { about, ..self }
     }
 
     /// The statement does what is not allowed.
@@ -84,7 +117,7 @@ impl QueryError {
     /// There is no such table.
     pub(crate) fn no_table(name: &str, names: &Names) -> QueryError {
         let known = names.tables();
-        let error = QueryError::wrong(format!("there is no metric and no view `{name}`"));
+        let error = QueryError::wrong(format!("there is no metric and no view `{name}`")).about(About::Table);
         let own = name.rsplit('.').next().unwrap_or(name);
         match did_you_mean(name, known.iter().map(String::as_str))
             .or_else(|| did_you_mean(own, known.iter().map(String::as_str)))
@@ -105,15 +138,21 @@ impl QueryError {
             DataFusionError::ResourcesExhausted(_) => QueryError::limit(
                 "the query needs more memory than it may have",
                 "ask for fewer groups or a shorter time, or without `sketch`",
-            ),
+            )
+            .about(About::Memory),
             DataFusionError::SQL(syntax, _) => {
                 let text = syntax.to_string();
-                QueryError::wrong(format!(
+                QueryError::syntax(format!(
                     "not a statement of SQL: {}",
                     text.trim_start_matches("sql parser error: ")
                 ))
             }
-            DataFusionError::NotImplemented(text) => QueryError::wrong(format!("not supported: {text}")),
+            DataFusionError::NotImplemented(text) => {
+                QueryError::wrong(format!("not supported: {text}")).about(About::Unsupported)
+            }
+            DataFusionError::Plan(text) if text.starts_with("Invalid function") => {
+                QueryError::wrong(text.clone()).about(About::Function)
+            }
             DataFusionError::Plan(text) | DataFusionError::Execution(text) => QueryError::wrong(text.clone()),
             other => QueryError::wrong(other.strip_backtrace()),
         }
@@ -143,7 +182,7 @@ fn of_schema(error: &SchemaError) -> QueryError {
     let mut known: Vec<String> = valid_fields.iter().map(|column| column.name.clone()).collect();
     known.sort();
     known.dedup();
-    let error = QueryError::wrong(message);
+    let error = QueryError::wrong(message).about(About::Column);
     match did_you_mean(&field.name, known.iter().map(String::as_str)) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None if known.is_empty() => error,

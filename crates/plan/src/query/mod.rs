@@ -20,6 +20,7 @@ pub mod json;
 mod lasting;
 mod lint;
 mod moments;
+pub mod postgres;
 mod rows;
 mod session;
 mod statement;
@@ -27,7 +28,7 @@ mod system;
 mod table;
 
 pub use answered::Answered;
-pub use error::{QueryError, Trouble};
+pub use error::{About, QueryError, Trouble};
 pub use lint::Lint;
 pub use session::{Planned, Session};
 pub use statement::{STATEMENT_BYTES_MAX, STATEMENT_WORDS_MAX};

@@ -3,13 +3,14 @@
 use super::answered::Answered;
 use super::ask::{Calls, SERIES};
 use super::catalog::{self, CATALOG, Catalog, Current, Names, SCHEMA};
-use super::deep::{deep, deeply};
+use super::deep::{at_once, deep, deeply};
 use super::error::QueryError;
 use super::lasting;
 use super::lint::{self, Lint, Notes};
 use super::moments::Moments;
+use super::postgres::{Described, Value, bind, count, describable};
 use super::{Options, functions, statement};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::ViewTable;
@@ -26,7 +27,11 @@ use datafusion::sql::parser::Statement;
 use engine::moment::Reader;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// Rows of a batch.
+const BATCH_ROWS: usize = 512;
 
 /// A session of one client. Statements of one session go one after the other.
 pub struct Session {
@@ -71,15 +76,18 @@ impl Session {
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
             // One query has one core, and leaves the others to what is measured.
-            .with_target_partitions(1);
+            .with_target_partitions(1)
+            // A constant stands in every row of a batch, so what one query can make of a long text grows with it.
+            .with_batch_size(BATCH_ROWS);
         let state = SessionStateBuilder::new()
             .with_default_features()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
             .with_relation_planners(vec![Arc::new(Calls(Arc::clone(&names)))])
             .build();
-        let context = SessionContext::new_with_state(state);
+        let mut context = SessionContext::new_with_state(state);
         context.register_catalog(CATALOG, Arc::new(Catalog(Arc::clone(&names))));
+        functions::hold(&mut context, options.memory_bytes).map_err(|error| QueryError::of(&error))?;
         let notes = Arc::new(Notes::default());
         functions::register(&context, &catalog::now(&names), &notes);
         Ok(Session { reader, options, names, runtime, context, notes })
@@ -93,9 +101,61 @@ impl Session {
     /// # Panics
     /// Outside a tokio runtime with time enabled.
     pub async fn query(&self, sql: &str) -> Result<Answered, QueryError> {
-        let until = Instant::now() + self.options.deadline;
-        let planned = self.plan(sql).await?;
-        self.execute_until(planned, until).await
+        self.query_with(sql, &[], self.options.deadline).await
+    }
+
+    /// Answers a statement with values for its parameters, within this time and that of the options.
+    ///
+    /// # Errors
+    /// As [`Session::query`].
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn query_with(
+        &self,
+        sql: &str,
+        values: &[Value],
+        within: Duration,
+    ) -> Result<Answered, QueryError> {
+        let within = within.min(self.options.deadline);
+        let until = Instant::now() + within;
+        let names = self.names();
+        let mut statement = statement::read(sql, &names)?;
+        deeply(|| bind(&mut statement, values));
+        let planned = self.planned(&names, statement).await?;
+        self.execute_until(planned, within, until).await
+    }
+
+    /// What a statement takes and gives. Types that are known of its parameters are taken; what nothing tells is text.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to ask instead.
+    pub async fn describe(&self, sql: &str, known: &[Option<DataType>]) -> Result<Described, QueryError> {
+        let names = self.names();
+        let mut statement = statement::read(sql, &names)?;
+        let many = deeply(|| count(&mut statement));
+        let mut types = vec![None; many];
+        types.iter_mut().zip(known).for_each(|(own, known)| own.clone_from(known));
+        let mut first = statement.clone();
+        let arguments = deeply(|| describable(&mut first, &types));
+        for argument in arguments {
+            types[argument - 1].get_or_insert(DataType::Utf8);
+        }
+        let planned = match self.planned(&names, first).await {
+            // What nothing tells the type of may be what cannot be planned.
+            Err(_) if types.iter().any(Option::is_none) => {
+                types.iter_mut().for_each(|own| *own = Some(own.take().unwrap_or(DataType::Utf8)));
+                deeply(|| describable(&mut statement, &types));
+                self.planned(&names, statement).await?
+            }
+            planned => planned?,
+        };
+        let found = deeply(|| planned.plan.get_parameter_types()).map_err(|error| QueryError::of(&error))?;
+        let kind = |(at, own): (usize, Option<DataType>)| {
+            own.or_else(|| found.get(&format!("${}", at + 1)).cloned().flatten()).unwrap_or(DataType::Utf8)
+        };
+        let parameters = types.into_iter().enumerate().map(kind).collect();
+        Ok(Described { schema: planned.schema(), parameters })
     }
 
     /// Understands a statement.
@@ -105,8 +165,12 @@ impl Session {
     pub async fn plan(&self, sql: &str) -> Result<Planned, QueryError> {
         let names = self.names();
         let statement = statement::read(sql, &names)?;
+        self.planned(&names, statement).await
+    }
+
+    async fn planned(&self, names: &Names, statement: Statement) -> Result<Planned, QueryError> {
         let state = self.context.state();
-        let plan = deep(planned(&state, &names, statement, &mut Vec::new())).await?;
+        let plan = deep(planned(&state, names, statement, &mut Vec::new())).await?;
         let lints = deeply(|| lint::of(&plan));
         Ok(Planned { plan, lints })
     }
@@ -119,7 +183,8 @@ impl Session {
     /// # Panics
     /// As there.
     pub async fn execute(&self, planned: Planned) -> Result<Answered, QueryError> {
-        self.execute_until(planned, Instant::now() + self.options.deadline).await
+        let within = self.options.deadline;
+        self.execute_until(planned, within, Instant::now() + within).await
     }
 
     /// Whether the answer to a statement follows from the moments that it reads and from nothing else, so that it is the same as
@@ -140,7 +205,12 @@ impl Session {
         self.context.state()
     }
 
-    async fn execute_until(&self, planned: Planned, until: Instant) -> Result<Answered, QueryError> {
+    async fn execute_until(
+        &self,
+        planned: Planned,
+        within: Duration,
+        until: Instant,
+    ) -> Result<Answered, QueryError> {
         let state = self.context.state();
         let physical = deep(state.create_physical_plan(&planned.plan)).await;
         let physical = physical.and_then(yielding).map_err(|error| QueryError::of(&error))?;
@@ -152,7 +222,18 @@ impl Session {
         let task = TaskContext::from(&state).with_session_config(config).with_runtime(Arc::new(runtime));
         let stream = execute_stream(physical, Arc::new(task)).map_err(|error| QueryError::of(&error))?;
         let told = (planned.lints, Arc::clone(&self.notes));
-        Ok(Answered::run(stream.schema(), stream, told, moments, until, Arc::clone(&self.options)))
+        let options = Arc::clone(&self.options);
+        Ok(Answered::run(stream.schema(), stream, told, moments, (within, until), options))
+    }
+
+    /// The names that are good now, with the columns of views.
+    pub(crate) fn listed_names(&self) -> Arc<Names> {
+        let names = self.names();
+        for view in &names.views {
+            // One that is wrong was said to be so by `check`; here it is not listed.
+            let _ = at_once(self.check_view(&view.view.name));
+        }
+        names
     }
 
     /// The names that are good now: others once another pipeline has taken the place of the one there was.

@@ -5,7 +5,8 @@ use super::catalog::{Names, SCHEMA};
 use super::deep::deeply;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion_sql::sqlparser::ast::{
-    Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Statement as Ast, VisitMut, VisitorMut,
+    Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Statement as Ast, TableAlias, TableFactor,
+    VisitMut, VisitorMut,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::keywords::Keyword;
@@ -29,20 +30,20 @@ pub(crate) fn read(sql: &str, names: &Names) -> Result<Statement, QueryError> {
                 .hint("there are SELECT, EXPLAIN, SHOW TABLES, SHOW COLUMNS and DESCRIBE"));
         }
         let words = names.words();
-        rewrite(&mut statement, &mut Rewrite { names, words });
+        rewrite(&mut statement, &mut Rewrite { names, words, depth: 0, named: 0 });
         Ok(statement)
     })
 }
 
-/// Parses one statement.
-pub(crate) fn parse(sql: &str) -> Result<Statement, QueryError> {
+/// The words and signs of a statement, held to their limits.
+pub(crate) fn words(sql: &str) -> Result<Vec<TokenWithSpan>, QueryError> {
     if sql.len() > STATEMENT_BYTES_MAX {
         let message =
             format!("the statement has {} bytes, and {STATEMENT_BYTES_MAX} are the most", sql.len());
         return Err(QueryError::limit(message, "ask in parts, or put common parts into views"));
     }
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
-    let mut tokens = tokens.map_err(|error| QueryError::wrong(format!("not a statement of SQL: {error}")))?;
+    let tokens = tokens.map_err(|error| QueryError::syntax(format!("not a statement of SQL: {error}")))?;
     let is_word = |token: &&TokenWithSpan| {
         !matches!(
             token.token,
@@ -59,6 +60,12 @@ pub(crate) fn parse(sql: &str) -> Result<Statement, QueryError> {
             format!("the statement has {words} words and signs, and {STATEMENT_WORDS_MAX} are the most");
         return Err(QueryError::limit(message, "ask in parts, or put common parts into views"));
     }
+    Ok(tokens)
+}
+
+/// Parses one statement.
+pub(crate) fn parse(sql: &str) -> Result<Statement, QueryError> {
+    let mut tokens = words(sql)?;
     name_top(&mut tokens);
     let parsed = DFParserBuilder::new(tokens)
         .with_dialect(&GenericDialect {})
@@ -124,6 +131,10 @@ fn rewrite(statement: &mut Statement, visitor: &mut Rewrite<'_>) {
 struct Rewrite<'n> {
     names: &'n Names,
     words: BTreeSet<&'n str>,
+    /// Tables in parentheses that this stands in.
+    depth: usize,
+    /// Of which so many were given names.
+    named: usize,
 }
 
 impl Rewrite<'_> {
@@ -154,6 +165,25 @@ impl VisitorMut for Rewrite<'_> {
                 self.quote(ident);
             }
         }
+        ControlFlow::Continue(())
+    }
+
+    /// A table in parentheses within another one gets a name. Of two nameless ones that ask for the same, as `select n + 1 as n`, the
+    /// optimizer of DataFusion 55.2 would take one away, although it counts (`merge_consecutive_projections`).
+    fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Derived { alias, .. } = table {
+            self.depth += 1;
+            if self.depth > 1 && alias.is_none() {
+                self.named += 1;
+                let name = Ident::with_quote('"', format!("subquery_{}", self.named));
+                *alias = Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None });
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<()> {
+        self.depth -= usize::from(matches!(table, TableFactor::Derived { .. }));
         ControlFlow::Continue(())
     }
 
