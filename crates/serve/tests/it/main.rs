@@ -8,4 +8,6 @@ mod client;
 mod inbox;
 mod ingest;
 mod origins;
+mod postgres;
 mod stop;
+mod wire;

@@ -233,6 +233,9 @@ fn of_catalogue(name: &str, args: &[Datum], asking: &Asking<'_>) -> Result<Optio
 }
 
 fn of_lists(name: &str, args: &[Datum]) -> Option<Datum> {
+    if name.starts_with("array_") && args.first().is_some_and(Datum::is_null) {
+        return Some(Datum::Null);
+    }
     let list = |at: usize| match args.get(at) {
         Some(Datum::List(items)) => Some(items.clone()),
         Some(Datum::Text(text)) => match list_of(text) {
@@ -250,7 +253,8 @@ fn of_lists(name: &str, args: &[Datum]) -> Option<Datum> {
         "cardinality" => list(0).map_or(Datum::Null, |items| Datum::Int(items.len() as i64)),
         "array_position" => {
             let wanted = args.get(1)?;
-            let at = list(0).and_then(|items| items.iter().position(|item| item.equals(wanted) == Some(true)));
+            let at =
+                list(0).and_then(|items| items.iter().position(|item| item.equals(wanted) == Some(true)));
             at.map_or(Datum::Null, |at| Datum::Int(at as i64 + 1))
         }
         "array_append" => {
