@@ -148,7 +148,7 @@ public class Ask {
             try (PreparedStatement s = c.prepareStatement("select count(*) from visitors where grouped_by = '' and start >= ?")) {
                 long last = 0;
                 for (int i = 0; i < 7; i++) {
-                    s.setTimestamp(1, new Timestamp(1760000460000L));
+                    s.setTimestamp(1, new Timestamp(1767231000000L));
                     try (ResultSet r = s.executeQuery()) {
                         r.next();
                         last = r.getLong(1);

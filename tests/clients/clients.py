@@ -5,13 +5,16 @@ Usage: clients.py STREAMGAUGE DIRECTORY_OF_THE_JDBC_DRIVER
 """
 
 import datetime
+import decimal
 import glob
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import psycopg
@@ -126,9 +129,9 @@ def by_psql(run):
     code, found, _ = psql(run, "\\d hits")
     columns = [line.split("|")[:2] for line in found.split("\n")]
     check("\\d hits", columns[:4], [["start", "timestamp with time zone"], ["end", "timestamp with time zone"], ["device", "text"], ["value", "bigint"]])
-    code, found, _ = psql(run, "\\d+ busy")
-    check("\\d+ busy", (code, "from hits where grouped_by" in found), (0, True))
-    for command in ["\\dn", "\\l", "\\du", "\\df", "\\dv", "\\di", "\\ds", "\\dp", "\\dT", "\\dx", "\\db", "\\dt sg.*", "\\conninfo", "\\sv busy", "\\d+", "\\dm", "\\dE", "\\des", "\\dRp", "\\dconfig", "\\dd", "\\do", "\\dC", "\\dO", "\\dA", "\\dX", "\\encoding"]:
+    code, found, _ = psql(run, "\\sv busy")
+    check("\\sv busy", (code, "from hits where grouped_by" in found), (0, True))
+    for command in ["\\dn", "\\l", "\\du", "\\df", "\\dv", "\\di", "\\ds", "\\dp", "\\dT", "\\dx", "\\db", "\\dt sg.*", "\\conninfo", "\\sv busy", "\\d+ busy", "\\dm", "\\dE", "\\des", "\\dRp", "\\dconfig", "\\dd", "\\do", "\\dC", "\\dO", "\\dA", "\\dX", "\\encoding"]:
         code, _, wrong = psql(run, command)
         check(f"psql {command}: {wrong}", code, 0)
     code, _, wrong = psql(run, "set statement_timeout = '300ms'", HEAVY)
@@ -162,7 +165,6 @@ def by_psycopg(run):
         connection.commit()
         binary = connection.cursor(binary=True)
         binary.execute("select start, value, exact, confidence, make_array(1, null), cast(-1.25 as decimal(10, 3)) from hits('1h', '1h', by => '') order by start limit 1")
-        import decimal
         check("binary", binary.fetchone(), (START, 3600, True, 1.0, [1, None], decimal.Decimal("-1.250")))
         for i in range(8):
             found = connection.execute("select value + %s from hits(by => '')", (i,), prepare=True).fetchone()
@@ -189,7 +191,6 @@ def by_psycopg(run):
                 sys.exit(f"clients: {statement} was answered")
             except error:
                 connection.rollback()
-        import threading
         timer = threading.Timer(0.5, connection.cancel)
         timer.start()
         try:
@@ -241,13 +242,46 @@ def handshakes(run):
         for client, questions in HANDSHAKES.items():
             for text, judge in questions:
                 try:
-                    rows = connection.execute(text, prepare=False).fetchall()
+                    cursor = connection.execute(text, prepare=False)
+                    while cursor.nextset():
+                        pass
+                    rows = cursor.fetchall()
                 except psycopg.Error as error:
                     sys.exit(f"clients: {client} asks\n{text}\nand is told: {error}")
                 if not judge(rows):
                     sys.exit(f"clients: {client} asks\n{text}\nand finds {rows!r}")
                 asked += 1
     print(f"{', '.join(HANDSHAKES)}: {asked} questions as they ask them")
+
+
+def board(run):
+    """The board of deploy/grafana, with its variables and macros filled in as Grafana does."""
+    text = json.loads((HERE / "../../deploy/grafana/streamgauge-postgres.json").read_text(encoding="utf-8"))
+    chosen = {}
+    with psycopg.connect(run.url(), autocommit=True) as connection:
+
+        def ask(sql):
+            for name, value in chosen.items():
+                sql = sql.replace(f"${name}", value)
+            sql = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN '2026-01-01T00:00:00Z' AND '2026-01-01T06:00:00Z'", sql)
+            check(f"a name of the board is unknown: {sql}", "$" in sql, False)
+            try:
+                return connection.execute(sql, prepare=False).fetchall()
+            except psycopg.Error as error:
+                sys.exit(f"clients: the board asks\n{sql}\nand is told: {error}")
+
+        for variable in text["templating"]["list"]:
+            if variable["type"] == "query":
+                found = [row[0] for row in ask(variable["query"])]
+                chosen[variable["name"]] = {"metric": "hits", "dimension": "device"}[variable["name"]]
+                check(f"the board's {variable['name']}", chosen[variable["name"]] in found, True)
+        found = {panel["id"]: ask(panel["targets"][0]["rawSql"]) for panel in text["panels"]}
+    check("the board's total", found[2], [(EVENTS, EVENTS, EVENTS)])
+    check("the board's panes", sum(row[1] for row in found[1]), EVENTS)
+    check("the board's groups", sum(row[2] for row in found[3]), EVENTS)
+    check("the board's newest hour", sorted(found[4]), [("android", 1200), ("ios", 1200), ("web", 1200)])
+    check("the board's sources", found[5][0][:3], ("events", EVENTS, EVENTS))
+    print(f"the Grafana board: {len(found)} panels")
 
 
 def behind_tokens(program, driver):
@@ -287,6 +321,7 @@ def main():
         by_sqlalchemy(run)
         jdbc(run, driver)
         handshakes(run)
+        board(run)
     behind_tokens(program, driver)
 
 
