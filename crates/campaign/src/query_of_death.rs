@@ -28,7 +28,7 @@ const AT_ONCE: usize = 32;
 const QUICK_PERCENT: u64 = 70;
 const FULL_PERCENT: u64 = 90;
 /// Status codes of answers and refusals; all else fails.
-const TYPED: [u16; 7] = [200, 400, 403, 413, 422, 503, 408];
+const TYPED: [u16; 7] = [200, 400, 403, 408, 413, 422, 429];
 
 /// Runs it; a round is a question.
 pub fn run(stage: &Stage, verdict: &mut Verdict) -> Result<()> {
