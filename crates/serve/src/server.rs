@@ -37,6 +37,9 @@ const WAITERS_MAX: usize = 4 + ASKING_MAX;
 const ASKING_MAX: usize = 2;
 /// Plans of queries are deep.
 const QUERY_STACK_BYTES: usize = 8 << 20;
+/// How far queries in SQL step back, as `nice` counts.
+#[cfg(target_os = "linux")]
+const QUERY_NICE: i32 = 5;
 /// Queries in SQL that run at the same time.
 const QUERIES_MAX: usize = 2;
 /// How long to wait when the system has no connection to hand over, for instance for want of file descriptors.
@@ -246,6 +249,7 @@ impl Server {
             .worker_threads(1)
             .thread_name("sql")
             .thread_stack_size(QUERY_STACK_BYTES)
+            .on_thread_start(step_back)
             .enable_time()
             .build()
             .map_err(ServeError::Threads)?;
@@ -327,6 +331,13 @@ impl Drop for Server {
             queries.shutdown_background();
         }
     }
+}
+
+/// Lets whoever takes events in go first where cores are short. There it may fail: queries then have the turns that all have.
+fn step_back() {
+    // Elsewhere than on Linux it would be the whole process.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, QUERY_NICE);
 }
 
 fn check(listen: &Listen) -> Result<(), ServeError> {
