@@ -1,10 +1,11 @@
-//! The project's chores, one file each: `cargo xtask check | interop | dashboard | campaign | setup | bench | accuracy`. CI runs the same commands.
+//! The project's chores, one file each: `cargo xtask check | interop | dashboard | clients | campaign | setup | bench | accuracy`. CI runs the same commands.
 #![forbid(unsafe_code)]
 
 mod accuracy;
 mod bench;
 mod campaign;
 mod check;
+mod clients;
 mod dashboard;
 mod floors;
 mod interop;
@@ -40,6 +41,12 @@ enum Task {
         #[arg(long, value_name = "DIR")]
         screenshots: Option<PathBuf>,
     },
+    /// Lets real clients of Postgres ask a run: psql, psycopg, SQLAlchemy, JDBC, and the questions of dashboards.
+    Clients {
+        /// The program as users get it.
+        #[arg(long)]
+        release: bool,
+    },
     /// Installs what the tests and the bench need on a new machine; does nothing where it is there already.
     Setup {
         /// Leave out the peers of the bench.
@@ -63,6 +70,7 @@ fn main() -> ExitCode {
         Task::Campaign(options) => campaign::run(&root, &options),
         Task::Interop => interop::run(&root),
         Task::Dashboard { release, screenshots } => dashboard::run(&root, release, screenshots.as_deref()),
+        Task::Clients { release } => clients::run(&root, release),
         Task::Setup { tests_only } => setup::run(&root, tests_only),
         Task::Bench(bench) => bench.run(&root),
         Task::Memory(options) => memory::run(&root, &options),

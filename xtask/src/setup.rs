@@ -2,7 +2,7 @@
 //!
 //! The test suites need Python 3 (its standard library) and the `zstd` program, campaigns also `strace` and `faketime`, the test against Spark
 //! (`interop`) also Java 17 and a virtual environment with the pinned Spark, the suite of the dashboard Chromium, promtool and the
-//! pinned Playwright; the bench needs the pinned peers in the same environment. What is there already is left alone, so it may be
+//! pinned Playwright, that of clients of Postgres psql, a JDK, Maven, openssl and the pinned drivers; the bench needs the pinned peers in the same environment. What is there already is left alone, so it may be
 //! run again at any time.
 
 use std::path::{Path, PathBuf};
@@ -21,6 +21,18 @@ const INTEROP: &str = "tests/interop/requirements.txt";
 const DASHBOARD: &str = "tests/dashboard/requirements.txt";
 /// Programs of the system that the suite of the dashboard looks with, and their packages.
 const LOOKS_WITH: [(&str, &str); 2] = [("chromium", "chromium"), ("promtool", "prometheus")];
+/// The pinned drivers of Postgres.
+const CLIENTS: &str = "tests/clients/requirements.txt";
+/// What says which JDBC driver is pinned, and the file that it is.
+const JDBC: &str = "tests/clients/pom.xml";
+const JDBC_JAR: &str = "postgresql-42.7.8.jar";
+/// Programs of the system that ask as clients of Postgres do, and their packages.
+const ASKS_WITH: [(&str, &str); 4] = [
+    ("psql", "postgresql-client"),
+    ("javac", "openjdk-17-jdk-headless"),
+    ("mvn", "maven"),
+    ("openssl", "openssl"),
+];
 /// The oldest Java that Spark 4 runs on, and its package.
 const JAVA_MIN: u32 = 17;
 const JAVA_PACKAGE: &str = "openjdk-17-jre-headless";
@@ -42,7 +54,7 @@ pub fn run(root: &Path, tests_only: bool) -> Result<()> {
     } else {
         install_package(root, JAVA_PACKAGE)?;
     }
-    for (program, package) in LOOKS_WITH {
+    for (program, package) in LOOKS_WITH.into_iter().chain(ASKS_WITH) {
         if shell::exists(program) {
             eprintln!("setup: {program} is there");
         } else {
@@ -51,6 +63,8 @@ pub fn run(root: &Path, tests_only: bool) -> Result<()> {
     }
     install_pins(root, INTEROP)?;
     install_pins(root, DASHBOARD)?;
+    install_pins(root, CLIENTS)?;
+    install_driver(root)?;
     if tests_only {
         eprintln!("setup: peers of the bench left out");
         return Ok(());
@@ -77,6 +91,42 @@ pub fn dashboard_python(root: &Path) -> Result<PathBuf> {
         bail!("missing {program}: run `cargo xtask setup --tests-only` first");
     }
     python_with(root, DASHBOARD)
+}
+
+/// The Python that has the drivers of Postgres, and where the JDBC driver is, on a machine with the other clients too, or why
+/// there is none.
+pub fn clients(root: &Path) -> Result<(PathBuf, PathBuf)> {
+    if let Some((program, _)) = ASKS_WITH.iter().find(|(program, _)| !shell::exists(program)) {
+        bail!("missing {program}: run `cargo xtask setup --tests-only` first");
+    }
+    let driver = driver(root);
+    if !driver.join(JDBC_JAR).is_file() {
+        bail!("missing the JDBC driver: run `cargo xtask setup --tests-only` first");
+    }
+    Ok((python_with(root, CLIENTS)?, driver))
+}
+
+/// Where the JDBC driver is kept.
+fn driver(root: &Path) -> PathBuf {
+    venv(root).join("share/jdbc")
+}
+
+fn install_driver(root: &Path) -> Result<()> {
+    let to = driver(root);
+    if to.join(JDBC_JAR).is_file() {
+        eprintln!("setup: the JDBC driver is there");
+        return Ok(());
+    }
+    let words = ["--quiet", "--batch-mode", "--file", JDBC, "dependency:copy-dependencies"];
+    let mut maven = shell::command(root, "mvn", words);
+    shell::run(
+        maven
+            .arg("-DincludeScope=runtime")
+            .arg("-DexcludeTransitive")
+            .arg(format!("-DoutputDirectory={}", to.display())),
+    )?;
+    eprintln!("setup: installed the JDBC driver");
+    Ok(())
 }
 
 fn python_with(root: &Path, requirements: &str) -> Result<PathBuf> {
@@ -181,6 +231,7 @@ mod tests {
             (PEERS, &["duckdb==", "datafusion==", "pyarrow=="][..]),
             (INTEROP, &["pyspark==", "py4j=="]),
             (DASHBOARD, &["playwright=="]),
+            (CLIENTS, &["psycopg==", "psycopg-binary==", "sqlalchemy=="]),
         ] {
             let pins = pins(&crate::root(), requirements).unwrap();
             for name in names {

@@ -72,9 +72,21 @@ fn of_requests(house: &House, out: &mut Exposition) {
             family.put("", &[("reason", word)], counters.refused(reason) as f64);
         }
     }
-    let single: [(&str, &str, &str, &AtomicU64); 12] = [
+    let single: [(&str, &str, &str, &AtomicU64); 14] = [
         ("http_received_bytes_total", "counter", "Bytes of bodies, as they came.", &counters.received_bytes),
         ("http_connections", "gauge", "Connections that are open.", &counters.connections),
+        (
+            "postgres_connections",
+            "gauge",
+            "Connections of clients of Postgres.",
+            &counters.postgres_connections,
+        ),
+        (
+            "postgres_refused_connections_total",
+            "counter",
+            "Those turned away because there were too many.",
+            &counters.postgres_refused,
+        ),
         ("http_streams", "gauge", "Streams of answers that are open.", &counters.streams),
         ("http_replies", "gauge", "Bodies that wait for what is found of their events.", &counters.replies),
         (

@@ -8,7 +8,7 @@ use super::error::QueryError;
 use super::lasting;
 use super::lint::{self, Lint, Notes};
 use super::moments::Moments;
-use super::postgres::{Described, Value, bind, count, describable};
+use super::postgres::{Described, Value, bind, count, describable, lists};
 use super::{Options, functions, statement};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
@@ -136,6 +136,9 @@ impl Session {
         let many = deeply(|| count(&mut statement));
         let mut types = vec![None; many];
         types.iter_mut().zip(known).for_each(|(own, known)| own.clone_from(known));
+        for list in deeply(|| lists(&mut statement)) {
+            types[list - 1].get_or_insert_with(|| DataType::new_list(DataType::Utf8, true));
+        }
         let mut first = statement.clone();
         let arguments = deeply(|| describable(&mut first, &types));
         for argument in arguments {

@@ -120,9 +120,54 @@ pub(crate) fn of(schema: &Schema) -> Arc<Vec<Column>> {
                 *inner = (16..2_000).find(|kind| array_of(*kind) == Some(oid)).unwrap_or(*inner);
             }
         }
-        Column { name: field.name().clone(), oid, shape }
+        Column { name: called(field.name()), oid, shape }
     };
     Arc::new(schema.fields().iter().map(column).collect())
+}
+
+/// What a column without a name is called: as its function, or nothing, as Postgres has it. DataFusion's are the expression
+/// itself, which has brackets: `sum(visitors.value)`, `Int64(1)`.
+fn called(name: &str) -> String {
+    const LITERALS: [&str; 12] = [
+        "Int64",
+        "Float64",
+        "Utf8",
+        "Boolean",
+        "UInt64",
+        "Int32",
+        "NULL",
+        "Binary",
+        "IntervalMonthDayNano",
+        "Decimal128",
+        "Date32",
+        "CAST",
+    ];
+    let is_word =
+        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let whole = name.strip_suffix(')').and_then(|rest| rest.split_once('('));
+    match whole {
+        Some((word, _)) if LITERALS.contains(&word) => "?column?".into(),
+        Some((word, inside)) if is_word(word) && closes_last(inside) => word.into(),
+        _ if LITERALS.iter().any(|literal| name.contains(&format!("{literal}("))) => "?column?".into(),
+        _ if name == "NULL" => "?column?".into(),
+        _ => name.into(),
+    }
+}
+
+/// Whether the bracket that was opened before this text is closed behind it.
+fn closes_last(inside: &str) -> bool {
+    let mut open = 1;
+    for c in inside.chars() {
+        match c {
+            '(' => open += 1,
+            ')' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return false;
+        }
+    }
+    open == 1
 }
 
 /// Bytes of a value of this type; -1 where they differ.
@@ -158,4 +203,26 @@ pub(crate) fn describe(columns: &[Column], formats: &[i16], to: &mut Out) {
             bytes.extend(i16::from(is_binary(formats, at)).to_be_bytes());
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_called_as_postgres_calls_them() {
+        for (name, expected) in [
+            ("value", "value"),
+            ("my column", "my column"),
+            ("count(*)", "count"),
+            ("sum(visitors.value)", "sum"),
+            ("date_trunc(Utf8(\"day\"),visitors.start)", "date_trunc"),
+            ("Int64(1)", "?column?"),
+            ("NULL", "?column?"),
+            ("visitors.value + Int64(1)", "?column?"),
+            ("f(a) + g(b)", "f(a) + g(b)"),
+        ] {
+            assert_eq!(called(name), expected);
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! Values of parameters, from their bytes and the type that they have.
 
 use super::calendar::{self, EPOCH_DAYS, EPOCH_MICROS};
-use super::columns::{instant, oid};
+use super::columns::{array_of, instant, oid};
 use super::failure::Failure;
-use arrow_schema::{DataType, TimeUnit};
-use plan::query::postgres::Value;
+use arrow_schema::{DataType, Field, TimeUnit};
+use plan::query::postgres::{Value, elements};
+use std::sync::Arc;
 
 /// The type of a parameter as the planner knows it; `None` where the client leaves it open.
 pub(crate) fn planned(kind: u32) -> Option<DataType> {
@@ -18,9 +19,26 @@ pub(crate) fn planned(kind: u32) -> Option<DataType> {
         oid::TIMESTAMP => DataType::Timestamp(TimeUnit::Microsecond, None),
         oid::TIMESTAMPTZ => instant(),
         oid::VARCHAR | oid::NAME | oid::CHAR => DataType::Utf8,
-        _ => return None,
+        // What elements are follows from how the list is used, where it is of texts.
+        array => {
+            let element = planned(element_of(array)?).unwrap_or(DataType::Utf8);
+            DataType::List(Arc::new(Field::new("item", element, true)))
+        }
     })
 }
+
+/// The type of the elements of an array.
+fn element_of(array: u32) -> Option<u32> {
+    const VARCHARS: u32 = 1015;
+    if array == VARCHARS {
+        Some(oid::VARCHAR)
+    } else {
+        (16..2_000).find(|kind| array_of(*kind) == Some(array))
+    }
+}
+
+/// Most elements of a list.
+const ELEMENTS_MAX: usize = 10_000;
 
 /// Reads the value of a parameter.
 pub(crate) fn value(kind: u32, binary: bool, bytes: Option<&[u8]>) -> Result<Value, Failure> {
@@ -55,8 +73,53 @@ fn from_text(kind: u32, text: &str) -> Result<Value, Failure> {
         oid::TIMESTAMP => Value::Clock(short.into()),
         oid::DATE => Value::Day(short.into()),
         oid::BYTEA => Value::Bytes(bytea(short).ok_or_else(|| wrong("text of bytes: write it as \\x0123"))?),
-        _ => Value::Text(text.into()),
+        array => match element_of(array) {
+            Some(element) => {
+                let items = elements(short).ok_or_else(|| wrong("list: write it as {a,b}"))?;
+                let item =
+                    |item: Option<String>| item.map_or(Ok(Value::Null), |item| from_text(element, &item));
+                Value::List(few(items)?.into_iter().map(item).collect::<Result<_, _>>()?)
+            }
+            None => Value::Text(text.into()),
+        },
     })
+}
+
+fn few<T>(items: Vec<T>) -> Result<Vec<T>, Failure> {
+    if items.len() <= ELEMENTS_MAX {
+        return Ok(items);
+    }
+    Err(Failure::new("54000", format!("a list of {} values, and {ELEMENTS_MAX} are the most", items.len())))
+}
+
+/// A list of one dimension.
+fn list(bytes: &[u8]) -> Result<Option<Value>, Failure> {
+    let mut left = bytes;
+    let mut word = || {
+        let (first, rest) = left.split_first_chunk::<4>()?;
+        left = rest;
+        Some(i32::from_be_bytes(*first))
+    };
+    let (Some(dimensions), Some(_), Some(kind)) = (word(), word(), word()) else { return Ok(None) };
+    if dimensions == 0 {
+        return Ok(Some(Value::List(Vec::new())));
+    }
+    let (1, Some(many), Some(_)) = (dimensions, word(), word()) else { return Ok(None) };
+    let mut items = Vec::new();
+    for _ in 0..many {
+        let Some((length, rest)) = left.split_first_chunk::<4>() else { return Ok(None) };
+        left = rest;
+        let item = match usize::try_from(i32::from_be_bytes(*length)) {
+            Err(_) => None,
+            Ok(length) => {
+                let Some((item, rest)) = left.split_at_checked(length) else { return Ok(None) };
+                left = rest;
+                Some(item)
+            }
+        };
+        items.push(value(kind as u32, true, item)?);
+    }
+    Ok(Some(Value::List(few(items)?)))
 }
 
 /// `\x0123`.
@@ -94,6 +157,7 @@ fn from_binary(kind: u32, bytes: &[u8]) -> Result<Value, Failure> {
         oid::TEXT | oid::VARCHAR | oid::NAME | oid::CHAR | oid::JSON | 0 | 705 | 1042 => {
             String::from_utf8(bytes.to_vec()).ok().map(Value::Text)
         }
+        array if element_of(array).is_some() => list(bytes)?,
         _ => {
             let message = format!("parameters of type {kind} are not read in their binary form");
             return Err(Failure::new("0A000", message).hint("send it as text, or cast it in the statement"));
@@ -152,6 +216,11 @@ mod tests {
         {
             assert_eq!(text(kind, wrong), None, "{wrong}");
         }
+        let texts = Value::List(vec![Value::Text("a b".into()), Value::Null]);
+        assert_eq!(text(1009, "{\"a b\",NULL}"), Some(texts));
+        let whole = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 21, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 7];
+        assert_eq!(binary(1005, &whole), Some(Value::List(vec![Value::Int(7)])));
+        assert_eq!(binary(1005, &whole[..25]), None);
         for kind in [oid::BOOL, oid::INT2, oid::INT8, oid::FLOAT8, oid::NUMERIC, oid::DATE, 600] {
             assert_eq!(binary(kind, &[1, 2, 3]), None, "{kind}");
         }

@@ -9,12 +9,14 @@ pub(crate) const VERSION: &str = "15.0";
 pub(crate) const VERSION_NUMBER: &str = "150000";
 
 /// The settings there are, as they are at the beginning.
-const KNOWN: [(&str, &str); 44] = [
+const KNOWN: [(&str, &str); 46] = [
     ("application_name", ""),
     ("bytea_output", "hex"),
     ("client_encoding", "UTF8"),
     ("client_min_messages", "notice"),
     ("datestyle", "ISO, MDY"),
+    ("default_table_access_method", "heap"),
+    ("default_tablespace", ""),
     ("default_transaction_deferrable", "off"),
     ("default_transaction_isolation", "repeatable read"),
     ("default_transaction_read_only", "on"),

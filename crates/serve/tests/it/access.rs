@@ -109,7 +109,7 @@ fn below_a_base_everything_is_there_and_nothing_outside() {
 }
 
 /// A certificate for localhost by openssl, if there is one.
-fn certificate() -> Option<(Vec<u8>, Vec<u8>)> {
+pub(crate) fn certificate() -> Option<(Vec<u8>, Vec<u8>)> {
     let directory = std::env::temp_dir().join(format!("streamgauge-tls-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory");
     let (certificate, key) = (directory.join("cert.pem"), directory.join("key.pem"));

@@ -15,7 +15,7 @@ use serve::{Behind, Server};
 use std::sync::Arc;
 
 /// A moment that does not pass.
-struct Still(Arc<Source>, Result<Arc<Moment>, String>);
+pub(crate) struct Still(Arc<Source>, Result<Arc<Moment>, String>);
 
 impl Reader for Still {
     fn sources(&self) -> Vec<Arc<Source>> {
@@ -28,7 +28,7 @@ impl Reader for Still {
 }
 
 /// An event a second for two hours, of three devices in turn: 2,400 of each.
-fn reader() -> Still {
+pub(crate) fn reader() -> Still {
     let source = Arc::new(hits());
     let moment = moment(&source, 7_200);
     Still(source, Ok(moment))

@@ -10,4 +10,6 @@ mod inbox;
 mod ingest;
 mod openapi;
 mod origins;
+mod postgres;
 mod stop;
+mod wire;

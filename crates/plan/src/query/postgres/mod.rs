@@ -10,7 +10,7 @@ pub use catalogue::is_catalogue;
 pub use parameters::{Described, Value};
 pub use split::{Piece, Sign, split};
 
-pub(crate) use parameters::{bind, count, describable};
+pub(crate) use parameters::{bind, count, describable, lists};
 
 use super::{QueryError, Session};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -30,6 +30,11 @@ pub struct Client {
     pub process: i32,
     /// What is set.
     pub settings: BTreeMap<String, String>,
+}
+
+/// The elements of a list as Postgres writes it, `{a,"b c",NULL}`; `None` where it is none.
+pub fn elements(text: &str) -> Option<Vec<Option<String>>> {
+    catalogue::elements(text)
 }
 
 impl Session {

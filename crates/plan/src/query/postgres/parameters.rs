@@ -6,8 +6,8 @@
 use datafusion::arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::sql::parser::Statement;
 use datafusion_sql::sqlparser::ast::{
-    CastKind, DataType as SqlType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, TableFactor,
-    TimezoneInfo, UnaryOperator, Value as Literal, VisitMut, VisitorMut,
+    Array, ArrayElemTypeDef, CastKind, DataType as SqlType, ExactNumberInfo, Expr, FunctionArg,
+    FunctionArgExpr, TableFactor, TimezoneInfo, UnaryOperator, Value as Literal, VisitMut, VisitorMut,
 };
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -38,6 +38,8 @@ pub enum Value {
     Day(String),
     /// Bytes.
     Bytes(Vec<u8>),
+    /// Several values.
+    List(Vec<Value>),
 }
 
 /// What a statement takes and gives.
@@ -79,6 +81,24 @@ pub(crate) fn count(statement: &mut Statement) -> usize {
     let mut count = Count(0);
     visit(statement, &mut count);
     count.0
+}
+
+/// The parameters that stand where a list does: `= any($1)`.
+pub(crate) fn lists(statement: &mut Statement) -> BTreeSet<usize> {
+    struct Lists(BTreeSet<usize>);
+    impl VisitorMut for Lists {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if let Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } = expr {
+                let inner = if let Expr::Nested(inner) = &**right { inner } else { right };
+                self.0.extend(number(inner));
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut lists = Lists(BTreeSet::new());
+    visit(statement, &mut lists);
+    lists.0
 }
 
 /// Puts values in the place of parameters.
@@ -161,19 +181,22 @@ fn sql_type(kind: &DataType) -> Option<SqlType> {
         DataType::Int64 => SqlType::BigInt(None),
         DataType::Float64 => SqlType::DoublePrecision,
         DataType::Utf8 => SqlType::Text,
-        DataType::Decimal128(..) => decimal(),
+        DataType::Decimal128(..) => decimal(10),
         DataType::Timestamp(TimeUnit::Microsecond, None) => SqlType::Timestamp(None, TimezoneInfo::None),
         DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => {
             SqlType::Timestamp(None, TimezoneInfo::WithTimeZone)
         }
         DataType::Date32 => SqlType::Date,
         DataType::Binary => SqlType::Bytea,
+        DataType::List(item) => {
+            SqlType::Array(ArrayElemTypeDef::SquareBracket(Box::new(sql_type(item.data_type())?), None))
+        }
         _ => return None,
     })
 }
 
-fn decimal() -> SqlType {
-    SqlType::Decimal(ExactNumberInfo::PrecisionAndScale(38, 10))
+fn decimal(scale: i64) -> SqlType {
+    SqlType::Decimal(ExactNumberInfo::PrecisionAndScale(38, scale))
 }
 
 fn literal(value: &Value) -> Expr {
@@ -190,7 +213,10 @@ fn literal(value: &Value) -> Expr {
             expr: Box::new(digits(n.unsigned_abs().to_string())),
         })),
         Value::Float(f) => cast(text(&f.to_string()), SqlType::DoublePrecision),
-        Value::Decimal(d) => cast(text(d), decimal()),
+        Value::Decimal(d) => {
+            let scale = d.split_once('.').map_or(0, |(_, fraction)| fraction.len().min(30));
+            cast(text(d), decimal(scale as i64))
+        }
         Value::Text(t) => text(t),
         Value::Instant(t) => cast(text(t), SqlType::Timestamp(None, TimezoneInfo::WithTimeZone)),
         Value::Clock(t) => cast(text(t), SqlType::Timestamp(None, TimezoneInfo::None)),
@@ -199,5 +225,6 @@ fn literal(value: &Value) -> Expr {
             let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             plain(Literal::HexStringLiteral(hex))
         }
+        Value::List(items) => Expr::Array(Array { elem: items.iter().map(literal).collect(), named: true }),
     }
 }

@@ -233,6 +233,9 @@ fn of_catalogue(name: &str, args: &[Datum], asking: &Asking<'_>) -> Result<Optio
 }
 
 fn of_lists(name: &str, args: &[Datum]) -> Option<Datum> {
+    if name.starts_with("array_") && args.first().is_some_and(Datum::is_null) {
+        return Some(Datum::Null);
+    }
     let list = |at: usize| match args.get(at) {
         Some(Datum::List(items)) => Some(items.clone()),
         Some(Datum::Text(text)) => match list_of(text) {

@@ -143,6 +143,14 @@ fn asked(statement: &Statement, names: &Names, client: &Client, dry: bool) -> Re
     Asking::new(&listing, client, dry).query(query, &Scope::EMPTY)
 }
 
+/// The elements of a list, as texts.
+pub(crate) fn elements(text: &str) -> Option<Vec<Option<String>>> {
+    match datum::list_of(text)? {
+        Datum::List(items) => Some(items.iter().map(Datum::shown).collect()),
+        _ => None,
+    }
+}
+
 fn schema(columns: &[Column]) -> Schema {
     let field = |column: &Column| {
         let metadata = HashMap::from([(OID.to_string(), column.kind.to_string())]);

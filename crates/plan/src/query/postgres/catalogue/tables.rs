@@ -170,6 +170,24 @@ pub(crate) const TABLES: &[(&str, &str)] = &[
         "oid:oid conname:name connamespace:oid conowner:oid conforencoding:int4 contoencoding:int4 conproc:text condefault:bool",
     ),
     ("pg_timezone_names", "name:text abbrev:text utc_offset:text is_dst:bool"),
+    ("pg_largeobject_metadata", "oid:oid lomowner:oid lomacl:text[]"),
+    ("pg_ts_config", "oid:oid cfgname:name cfgnamespace:oid cfgowner:oid cfgparser:oid"),
+    (
+        "pg_ts_dict",
+        "oid:oid dictname:name dictnamespace:oid dictowner:oid dicttemplate:oid dictinitoption:text",
+    ),
+    ("pg_ts_parser", "oid:oid prsname:name prsnamespace:oid"),
+    ("pg_ts_template", "oid:oid tmplname:name tmplnamespace:oid"),
+    ("pg_opfamily", "oid:oid opfmethod:oid opfname:name opfnamespace:oid opfowner:oid"),
+    (
+        "pg_amop",
+        "oid:oid amopfamily:oid amoplefttype:oid amoprighttype:oid amopstrategy:int2 amopopr:oid amopmethod:oid",
+    ),
+    ("pg_user_mapping", "oid:oid umuser:oid umserver:oid umoptions:text[]"),
+    ("pg_stat_database", "datid:oid datname:name numbackends:int4"),
+    ("pg_prepared_statements", "name:text statement:text"),
+    ("pg_cursors", "name:text statement:text"),
+    ("pg_prepared_xacts", "transaction:text gid:text owner:name database:name"),
     (
         "information_schema.schemata",
         "catalog_name:name schema_name:name schema_owner:name default_character_set_catalog:name default_character_set_schema:name default_character_set_name:name sql_path:text",
@@ -253,7 +271,7 @@ pub(crate) fn rows(table: &str, listing: &Listing, client: &Client) -> Vec<Row> 
                 ]
             })
             .collect(),
-        "pg_class" => listing.relations.iter().map(|relation| class(relation, listing)).collect(),
+        "pg_class" => listing.relations.iter().map(|relation| class(relation, listing, client)).collect(),
         "pg_attribute" => listing.relations.iter().flat_map(attributes).collect(),
         "pg_type" => types(listing),
         "pg_database" => vec![vec![
@@ -436,7 +454,7 @@ pub(crate) fn rows(table: &str, listing: &Listing, client: &Client) -> Vec<Row> 
     }
 }
 
-fn class(relation: &Relation, listing: &Listing) -> Row {
+fn class(relation: &Relation, listing: &Listing, client: &Client) -> Row {
     let zero = [
         "reloftype",
         "relfilenode",
@@ -469,6 +487,8 @@ fn class(relation: &Relation, listing: &Listing) -> Row {
         ("relnatts", Datum::Int(relation.columns.len() as i64)),
         ("relhasrules", Datum::Bool(relation.kind == "v")),
         ("relispopulated", Datum::Bool(true)),
+        // Nothing but reading is granted.
+        ("relacl", Datum::List(vec![Datum::Text(format!("{0}=r/{0}", client.user))])),
         ("relreplident", Datum::text("d")),
         ("tableoid", Datum::Int(1259)),
         ("xmin", Datum::text("1")),
