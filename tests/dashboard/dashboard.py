@@ -39,6 +39,10 @@ pages    = "top(page, 5)"
 latency  = "quantiles(ms)"
 known    = { measure = "seen(user)", size = "100K @ 1%" }
 sizes    = "histogram(ms)"
+
+[view]
+devices = "select device, value, low, high from hits(by => 'device') order by device"
+all_hits = "select value, low, high, exact from hits(by => '')"
 """
 PATIENCE_S = 30
 DEVICES = ("ios", "android", "<b>web</b>")
@@ -146,10 +150,17 @@ def look(page, program, shots):
     until("an answer in SQL", lambda: ((seen := cells()) == [[name, "1200"] for name in sorted(DEVICES)], seen))
     page.screenshot(path=shots / "light.png", full_page=True)
 
+    # Views are cards as well: a number, or a table.
+    viewed = lambda: page.eval_on_selector_all('[data-view="devices"] tbody tr', "rows => rows.map(row => [...row.cells].map(cell => cell.innerText))")
+    until("a view", lambda: ((seen := viewed()) == [[name, "2,400", "2,400", "2,400"] for name in sorted(DEVICES)], seen))
+    number = lambda: (found := page.query_selector('[data-view="all_hits"] [data-value]')) and found.get_attribute("data-value")
+    until("a view of one number", lambda: ((seen := number()) == "7200", seen))
+
     # It moves on with the events, without being loaded again.
     program.grow(7200, 9000)
     row = until("all of them", lambda: ((row := program.ask("v1/metrics/hits?by=")["rows"][0])["value"] == 9000, row))
     page.check("#window-all", force=True)
+    until("the view moves on", lambda: ((seen := number()) == "9000", seen))
     until("the total", lambda: ((seen := value(page, "hits")) == str(row["value"]), seen))
     read = until("the source", lambda: ((seen := page.inner_text('[data-fact="read"]')) == "9,000", seen))
     assert read == "9,000"

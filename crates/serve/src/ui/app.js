@@ -1,12 +1,14 @@
 // The page: sources on top, a card per metric, one stream of answers, a window to choose, a box for SQL.
 
 import { metrics, show as showToken, sql, status, stream, views } from "./api.js";
-import { card, clear, complain, el, questions, show } from "./cards.js";
+import { card, clear, complain, el, questions, show, showView, viewCard } from "./cards.js";
 import { resize } from "./charts.js";
 import { bytes, clock, seconds, shown } from "./words.js";
 
 const WINDOWS = ["1m", "5m", "15m", "1h", "6h", "24h", "7d", "30d"];
 const STATUS_EVERY_MS = 1000;
+const VIEWS_EVERY_MS = 2000;
+const VIEWS_MAX = 24;
 const $ = (id) => document.getElementById(id);
 
 let known = [];
@@ -110,10 +112,26 @@ function theme(dark) {
   $("theme").textContent = dark ? "Light" : "Dark";
 }
 
-/** The box for SQL, where the server answers it. */
+/** Asks for every view, one after the other, and again in a while: one that has not changed is answered from memory. */
+async function look(names) {
+  for (const name of document.hidden ? [] : names) {
+    const node = document.querySelector(`[data-view="${CSS.escape(name)}"]`);
+    try {
+      showView(node, await sql(`select * from "${name.replaceAll('"', '""')}" limit 1000`));
+    } catch (problem) {
+      complain(node, problem.message, problem.hint);
+    }
+  }
+  setTimeout(() => look(names), VIEWS_EVERY_MS);
+}
+
+/** The box for SQL and the cards of views, where the server answers it. */
 async function ask() {
   const named = await views();
   if (named === null) return;
+  const carded = named.slice(0, VIEWS_MAX);
+  $("metrics").append(...carded.map(viewCard));
+  look(carded);
   $("sql").hidden = false;
   const box = $("query");
   const first = known.find((metric) => metric.panes.length > 0) ?? known[0];

@@ -65,6 +65,35 @@ export function card(metric) {
   return node;
 }
 
+/** The frame of the card of a view. */
+export function viewCard(name) {
+  const id = `view-${name.replace(/[^\w-]/g, "_")}`;
+  return el("article", { class: "card", "data-view": name, "aria-labelledby": id },
+    el("div", { class: "head" }, el("h2", { id }, name), el("span", { class: "measure" }, "view")),
+    el("div", { "data-part": "rows" }), el("p", { class: "problem", role: "alert", hidden: true }));
+}
+
+/** One row that has a value is a number with its bounds; all else is a table. */
+export function showView(node, { columns, rows }) {
+  node.querySelector(".problem").hidden = true;
+  const names = columns.map(({ name }) => name);
+  const row = rows.length === 1 ? Object.fromEntries(names.map((name, at) => [name, rows[0][at]])) : null;
+  const place = part(node, "rows");
+  if (row && "value" in row && typeof row.value !== "object") {
+    const between = "low" in row && "high" in row ? (row.exact || row.low === row.high ? "exact" : `${shown(row.low)} … ${shown(row.high)}`) : "";
+    place.replaceChildren(
+      el("div", {}, el("span", { class: "value", "data-value": row.value ?? "" }, shown(row.value))), el("div", { class: "bounds" }, between));
+    return;
+  }
+  const known = columns.map(({ name, type }, at) => ({ name, at, bytes: /Binary/.test(type) })).filter(({ bytes }) => !bytes);
+  const cell = (value) => el("td", { class: typeof value === "number" ? "number" : null },
+    value === null ? "" : typeof value === "number" ? shown(value) : typeof value === "object" ? JSON.stringify(value) : String(value));
+  const more = rows.length > GROUPS_MAX ? `, ${rows.length - GROUPS_MAX} more` : "";
+  place.replaceChildren(el("table", {}, el("caption", {}, `${rows.length} rows${more}`),
+    el("thead", {}, el("tr", {}, ...known.map(({ name }) => el("th", { scope: "col" }, name)))),
+    el("tbody", {}, ...rows.slice(0, GROUPS_MAX).map((row) => el("tr", {}, ...known.map(({ at }) => cell(row[at])))))));
+}
+
 const part = (node, name) => node.querySelector(`[data-part="${name}"]`);
 
 /** Empties the parts of a card that are asked for no more, and what is to be drawn anew. */
