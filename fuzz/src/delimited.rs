@@ -21,10 +21,10 @@ pub fn run(data: &[u8]) {
     let step = usize::from(choices.byte()) + 1;
     let bytes = choices.rest();
 
-    let header = first_record(&source.format, bytes, true);
+    let header = first_record(&source.format, bytes, true, source.record_bytes_max);
     for end in (0..bytes.len()).step_by(step) {
         // A record that is whole already stays what it is.
-        let early = first_record(&source.format, &bytes[..end], false);
+        let early = first_record(&source.format, &bytes[..end], false, source.record_bytes_max);
         assert!(early.is_none() || early == header, "header from the first {end} bytes");
     }
     let Ok(mut decoder) = Decoder::new(&source, header) else { return };

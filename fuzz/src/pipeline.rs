@@ -54,7 +54,7 @@ fn accepted(pipeline: &Pipeline) {
 /// Two records through the engine, and every question that the ladder allows.
 fn measure(source: &Source, memory_bytes: u64) {
     let text = records(source);
-    let header = first_record(&source.format, text.as_bytes(), true);
+    let header = first_record(&source.format, text.as_bytes(), true, source.record_bytes_max);
     // A pipeline may name columns that its own list has not: that is found with the file.
     if Decoder::new(source, header).is_err() {
         return;

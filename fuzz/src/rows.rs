@@ -47,7 +47,7 @@ impl Rows {
 
     /// Drives a partition as a reader would that gets `step` bytes at a time: cut, decode, append.
     pub fn drive(source: &Source, decoder: &mut Decoder, bytes: &[u8], step: usize) -> Rows {
-        let mut cutter = Cutter::new(&source.format);
+        let mut cutter = Cutter::new(&source.format, source.record_bytes_max);
         let (mut rows, mut from, mut to, mut number) = (Rows::default(), 0, 0, 0);
         while to < bytes.len() {
             to = (to + step).min(bytes.len());

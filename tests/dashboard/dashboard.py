@@ -3,8 +3,8 @@
 
     dashboard.py PROGRAM [--screenshots DIR]
 
-Starts the program over a file that it writes, opens the page in Chromium, and looks. Needs playwright (requirements.txt) and a
-Chromium of the system.
+Starts the program over a file that it writes, opens the page in Chromium, and looks. Needs playwright and openapi-spec-validator
+(requirements.txt) and a Chromium of the system.
 """
 
 import argparse
@@ -194,6 +194,15 @@ def judge(program):
         assert unknown <= {"streamgauge_inbox_backlog_bytes", "streamgauge_inbox_disk_bytes"}, f"{file} asks for {unknown}"
 
 
+def document(program):
+    """A validator of others finds nothing wrong with the document of the API, and it names what is asked here."""
+    from openapi_spec_validator import validate
+
+    told = program.ask("openapi.json")
+    validate(told)
+    assert {"/v1/metrics/{name}", "/v1/sql", "/v1/events"} <= set(told["paths"]), sorted(told["paths"])
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("program")
@@ -211,6 +220,7 @@ def main():
         program = Program(os.path.abspath(options.program), directory)
         try:
             assert program.address, "the program does not listen"
+            document(program)
             judge(program)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])

@@ -145,7 +145,7 @@ const CAMPAIGNS: &[Campaign] = &[
     ),
     processes(
         "cardinality-bomb",
-        "10^8 distinct keys, a restart in their midst, stay within 256 MiB and a quarter, with exact totals",
+        "10^8 distinct keys, a restart in their midst, stay within 256 MiB and a tenth, with exact totals",
         &[],
         (1, 100),
     ),

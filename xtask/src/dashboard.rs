@@ -1,4 +1,5 @@
-//! `cargo xtask dashboard`: the dashboard in a real browser, and what `/metrics` tells before Prometheus' own judge (tests/dashboard).
+//! `cargo xtask dashboard`: the dashboard in a real browser, what `/metrics` tells before Prometheus' own judge, and `/openapi.json` before a
+//! validator of others (tests/dashboard).
 
 use std::path::Path;
 

@@ -1,11 +1,13 @@
 //! Bytes of the heap, counted while somebody asks: what `demo` says of memory is measured, not computed.
 //!
 //! An allocator of the program's own, because the crates that do this either count always or keep a record of every
-//! call; here it is one relaxed load until [`Heap::start`]. Counted are the bytes asked for, of all threads, without
-//! what the allocator below adds to each block.
+//! call; here it is one relaxed load until [`Heap::start`]. Counted are the bytes asked for by the thread that started it,
+//! whatever others do meanwhile, without what the allocator below adds to each block.
 #![allow(unsafe_code, reason = "a global allocator cannot be written without; it is all in this file")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 
 #[global_allocator]
@@ -15,9 +17,14 @@ static ON: AtomicBool = AtomicBool::new(false);
 static CURRENT: AtomicI64 = AtomicI64::new(0);
 static PEAK: AtomicI64 = AtomicI64::new(0);
 
-/// A stretch of the program whose heap is counted. There is one at a time; counting ends when it is dropped.
+thread_local! {
+    /// Whether this is the thread that is counted. Neither made nor dropped with work, so the allocator may ask at any time.
+    static COUNTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A stretch of a thread whose heap is counted; it stays there. There is one at a time; counting ends when it is dropped.
 #[derive(Debug)]
-pub struct Heap(());
+pub struct Heap(PhantomData<*const ()>);
 
 impl Heap {
     /// Counts from zero. What was allocated before and is freed now counts below zero.
@@ -28,7 +35,8 @@ impl Heap {
         CURRENT.store(0, Relaxed);
         PEAK.store(0, Relaxed);
         assert!(!ON.swap(true, Relaxed), "the heap is counted once at a time");
-        Heap(())
+        COUNTED.set(true);
+        Heap(PhantomData)
     }
 
     /// Bytes allocated and not freed since the start.
@@ -51,6 +59,7 @@ impl Heap {
 
 impl Drop for Heap {
     fn drop(&mut self) {
+        COUNTED.set(false);
         ON.store(false, Relaxed);
     }
 }
@@ -59,7 +68,8 @@ impl Drop for Heap {
 struct Counting;
 
 // SAFETY: every call is handed on to `System` with the arguments it came with and its result is given back unchanged, so
-// the contract of `GlobalAlloc` holds because it holds for `System`. Counting touches three atomics and allocates nothing.
+// the contract of `GlobalAlloc` holds because it holds for `System`. Counting touches three atomics and a thread-local flag that
+// is made at compile time and has no destructor, so it allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller promises a layout of more than no bytes, which is all that `System` asks.
@@ -94,7 +104,7 @@ fn counted(block: *mut u8, bytes: i64) -> *mut u8 {
 
 #[inline]
 fn count(bytes: i64) {
-    if ON.load(Relaxed) {
+    if ON.load(Relaxed) && COUNTED.get() {
         let current = CURRENT.fetch_add(bytes, Relaxed) + bytes;
         PEAK.fetch_max(current, Relaxed);
     }
@@ -104,8 +114,8 @@ fn count(bytes: i64) {
 mod tests {
     use super::*;
 
-    // One test: the counters belong to the whole program, and other tests of this binary may allocate beside it. They need
-    // a few hundred KiB; the blocks here are tens of MiB and every figure is taken within four of them.
+    // One test: there is one count in the whole program. The test itself needs some bytes; the blocks are tens of MiB and every
+    // figure is taken within four of them.
     #[test]
     fn large_blocks_are_counted_while_it_is_on() {
         const MIB: i64 = 1 << 20;
@@ -118,6 +128,8 @@ mod tests {
         assert!(near(heap.left_by(|| drop(block)), -80));
         assert!(near(heap.left_by(|| drop(vec![0u8; 16 << 20])), 0));
         assert!(near(heap.current(), 0) && near(heap.peak(), 80), "{}", heap.peak());
+        let other = std::thread::spawn(|| Vec::<u8>::with_capacity(64 << 20)).join();
+        assert!(near(heap.current(), 0) && other.is_ok(), "another thread is not counted");
         drop(heap);
         let unseen: Vec<u8> = Vec::with_capacity(64 << 20);
         assert!(near(CURRENT.load(Relaxed), 0), "{}", unseen.capacity());

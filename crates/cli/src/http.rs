@@ -1,5 +1,6 @@
 //! The HTTP door of a run: an inbox below the state directory for each source that takes events there, and the server.
 
+use crate::joined::Joined;
 use crate::origins::{self, Measured};
 use crate::work::{Opened, secret};
 use crate::{Trouble, say};
@@ -240,7 +241,10 @@ impl Inboxes {
         let sources: Vec<serve::Source> = self.0.iter().filter_map(source).collect();
         let store = state.map(|state| origins::store(opened, state)).transpose()?;
         let (store, measured) = store.unzip();
-        let reader = Arc::clone(lives) as Arc<dyn Reader>;
+        let reader: Arc<dyn Reader> = match (state, &measured) {
+            (Some(state), Some(measured)) => Arc::new(Joined::new(lives.clone(), state, measured.clone())),
+            _ => lives.clone(),
+        };
         let queries = queries(opened);
         let database = Some(Database::new(Arc::clone(&reader), queries.clone()));
         let behind = Behind { sources, origins: store, reader: Some(reader), database };

@@ -1,7 +1,7 @@
 //! `streamgauge inspect`: what a state directory holds, and how far each input was read.
 
 use crate::keep::began;
-use crate::origins::{Merged, Ours, Site};
+use crate::origins::{Merged, Ours, Site, Version};
 use crate::run::NOT_WHOLE;
 use crate::show::{Format, Report};
 use crate::sketches::{fact, tell_holdings};
@@ -20,7 +20,6 @@ use runtime::origins::{names, read};
 use sketch::Limits;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Shown below the options.
 pub const EXAMPLES: &str = "Examples:
@@ -168,19 +167,14 @@ fn about_of_others(directory: &Path, path: &Path) -> Result<About, Trouble> {
 }
 
 /// Seconds since a commit was written, by the clocks of two machines.
-fn age_s(manifest: &Manifest) -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(Duration::from_micros(manifest.written_us)).as_secs()
-}
-
 fn site_line(report: &mut Report, site: &Site) {
     let complete = site.watermark.map_or_else(|| "no time yet".into(), |mark| format!("complete to {mark}"));
     report.line(&format!(
-        "  origin     {}: commit {}, {complete}, {} s old, {} on disk",
+        "  origin     {}: {}, {complete}, {} s old, {} on disk",
         site.name,
-        site.manifest.number,
-        grouped(age_s(&site.manifest)),
-        human(Sizes::of(&site.manifest).disk)
+        site.version,
+        grouped(site.age_s()),
+        human(site.disk_bytes)
     ));
 }
 
@@ -212,11 +206,11 @@ fn spilled_facts(source: &Source, spilled: Spilled, away: Away) -> Vec<Answer> {
 
 fn site_facts(source: &Source, site: &Site) -> Vec<Answer> {
     let who = [("source", source.name.clone()), ("origin", site.name.clone())];
-    let mut numbers = vec![
-        ("commit", site.manifest.number as f64),
-        ("disk_bytes", Sizes::of(&site.manifest).disk as f64),
-        ("age_s", age_s(&site.manifest) as f64),
-    ];
+    let version = match site.version {
+        Version::Commit(number) => ("commit", number as f64),
+        Version::Revision(number) => ("revision", number as f64),
+    };
+    let mut numbers = vec![version, ("disk_bytes", site.disk_bytes as f64), ("age_s", site.age_s() as f64)];
     // Seconds since 1970, as a number that others can subtract.
     numbers.extend(site.watermark.map(|mark| ("complete_to", mark.0 as f64 / SECOND as f64)));
     numbers.into_iter().map(|(what, n)| fact("sg.state", &who, what, n, None)).collect()

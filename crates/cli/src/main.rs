@@ -13,6 +13,7 @@ mod image;
 mod init;
 mod inspect;
 mod interrupt;
+mod joined;
 mod keep;
 mod manual;
 mod merge;

@@ -1,21 +1,24 @@
 //! States of other nodes, wherever this node tells what was measured: they are merged with its own.
 
 use crate::keep::began;
+use crate::save::asked;
 use crate::work::{Opened, secret};
 use crate::{Trouble, say};
 use engine::origins::No;
 use engine::spec::{Measure, Source};
-use engine::state::{Saved, State, Unmergeable};
+use engine::state::{Saved, State, StateFile, Unmergeable};
 use engine::time::Time;
 use plan::{Override, Pipeline, Problems};
 use runtime::Finished;
-use runtime::checkpoint::{About, Manifest, PaneShelf};
-use runtime::origins::{OriginLimits, Origins, names, read};
+use runtime::checkpoint::{About, Begun, PaneShelf};
+use runtime::origins::{OriginLimits, Origins, names, read, read_saved, saved_names};
 use sabotage::{Bug, planted};
 use sketch::Limits;
 use std::cell::RefCell;
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is measured here, with the key that values are hashed under, if there is one.
 pub struct Ours {
@@ -64,12 +67,50 @@ impl Ours {
         }
         self.same(about).map(drop).map_err(No::Another)
     }
+
+    /// Whether a saved state can be merged, in every source that it has. Builds it, and lets it go.
+    fn fits_saved(&self, file: &StateFile) -> Result<(), No> {
+        if !file.whole {
+            return Err(No::Another(format!(
+                "it keeps {} alone, and here the whole ladder of panes is kept: save it with `run --state DIR --save FILE`",
+                asked(file.question)
+            )));
+        }
+        for saved in &file.sources {
+            let about = about_of(file, &saved.source);
+            self.fits(&about)?;
+            let theirs = self.same(&about).map_err(No::Another)?;
+            let source = theirs.spec.sources.iter().find(|source| source.name == saved.source);
+            let source = source.ok_or_else(|| No::Bad("its pipeline has no such source".into()))?;
+            saved
+                .restore(source, &Limits::bytes(SAVED_BYTES_MAX))
+                .map_err(|error| No::Bad(format!("the state of source `{}`: {error}", saved.source)))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a saved state of a source was made by.
+fn about_of(file: &StateFile, source: &str) -> About {
+    About {
+        source: source.into(),
+        name: file.name.clone(),
+        pipeline: file.pipeline.clone(),
+        overrides: file.overrides.clone(),
+        begun: Vec::new(),
+    }
 }
 
 /// What is measured here, as those know it who take states of other nodes.
+#[derive(Clone)]
 pub struct Measured(Arc<RwLock<Ours>>);
 
 impl Measured {
+    /// Does something with what is measured now.
+    pub fn with<T>(&self, work: impl FnOnce(&Ours) -> T) -> T {
+        work(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Another pipeline takes the place of the one there was.
     pub fn turn(&self, opened: &Opened<'_>) -> Result<(), Trouble> {
         let ours = ours(opened)?;
@@ -90,19 +131,62 @@ pub fn store(
 ) -> Result<(Arc<dyn engine::origins::Origins>, Measured), Trouble> {
     let ours = Arc::new(RwLock::new(ours(opened)?));
     let measured = Measured(ours.clone());
+    let saved = ours.clone();
     let fits = move |about: &About| ours.read().unwrap_or_else(PoisonError::into_inner).fits(about);
+    let fits_saved =
+        move |file: &StateFile| saved.read().unwrap_or_else(PoisonError::into_inner).fits_saved(file);
     let store =
         Origins::open(state, Box::new(fits), OriginLimits::default()).map_err(Trouble::environment)?;
-    Ok((Arc::new(store), measured))
+    Ok((Arc::new(store.with_saved(Box::new(fits_saved))), measured))
 }
 
+/// Bytes that a saved state may be in memory.
+const SAVED_BYTES_MAX: usize = 256 << 20;
+
 /// An origin that was merged.
+#[derive(Debug, Clone)]
 pub struct Site {
     pub name: String,
-    pub manifest: Manifest,
+    pub version: Version,
+    /// When it was written, in microseconds since 1970.
+    pub written_us: u64,
+    pub disk_bytes: u64,
     pub watermark: Option<Time>,
-    /// Later commits that are damaged, in sentences.
+    /// What has not been measured from the beginning.
+    pub begun: Vec<Begun>,
+    /// Later ones that are damaged, in sentences.
     pub damaged: Vec<String>,
+}
+
+/// What of an origin is merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// A commit that it has pushed.
+    Commit(u64),
+    /// A revision of its saved state.
+    Revision(u64),
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Version::Commit(number) => write!(f, "commit {number}"),
+            Version::Revision(number) => write!(f, "revision {number}"),
+        }
+    }
+}
+
+impl Site {
+    /// How long ago it was written, in seconds.
+    pub fn age_s(&self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.saturating_sub(Duration::from_micros(self.written_us)).as_secs()
+    }
+}
+
+/// Whether other nodes have sent something of a source.
+pub fn any_of(state: &Path, source: &str) -> bool {
+    !names(state, source).is_empty() || !saved_names(state).is_empty()
 }
 
 /// A state with those of other nodes.
@@ -124,26 +208,21 @@ impl Merged {
         let mut marks: Vec<Option<Time>> =
             own.iter().filter(|own| read_any(own)).map(State::watermark).collect();
         merged.state = own;
-        for name in names(directory, &source.name) {
-            match site(directory, &name, source, ours) {
-                Ok((site, state, shelf)) => {
-                    if planted(Bug::OriginAdded)
-                        && let Ok((_, again, _)) = self::site(directory, &name, source, ours)
-                    {
-                        let _ = merged.take(source, again);
-                    }
-                    let mark = read_any(&state).then(|| state.watermark());
-                    match merged.take(source, state) {
-                        Ok(()) => {
-                            marks.extend(mark);
-                            merged.sites.push(site);
-                            merged.shelves.push(shelf);
-                        }
-                        Err(why) => merged.left_out.push(format!("origin `{name}`: {why}")),
-                    }
+        for (name, read) in sites(directory, source, ours) {
+            let took = read.and_then(|(site, state, shelf)| {
+                if planted(Bug::OriginAdded)
+                    && let Ok((_, again, _)) = self::site(directory, &name, source, ours)
+                {
+                    let _ = merged.take(source, again);
                 }
-                Err(why) => merged.left_out.push(format!("origin `{name}`: {why}")),
-            }
+                let mark = read_any(&state).then(|| state.watermark());
+                merged.take(source, state).map_err(|why| why.to_string())?;
+                marks.extend(mark);
+                merged.sites.push(site);
+                merged.shelves.extend(shelf);
+                Ok(())
+            });
+            merged.left_out.extend(took.err().map(|why| format!("origin `{name}`: {why}")));
         }
         if let (Some(state), false) = (&mut merged.state, merged.sites.is_empty()) {
             state.complete_to(marks.into_iter().min().flatten());
@@ -162,13 +241,13 @@ impl Merged {
     /// Says what is missing or damaged, and what is not there from the beginning.
     pub fn warn(&self) {
         for site in &self.sites {
-            for begun in &site.manifest.about.begun {
+            for begun in &site.begun {
                 say(format_args!("note: origin `{}`: {}", site.name, began(begun)));
             }
             for why in &site.damaged {
-                let (name, commit) = (&site.name, site.manifest.number);
+                let Site { name, version, .. } = site;
                 say(format_args!(
-                    "WARNING: origin `{name}`: {why}; its commit {commit} is taken, and its next push mends it"
+                    "WARNING: origin `{name}`: {why}; its {version} is taken, and its next push mends it"
                 ));
             }
         }
@@ -179,24 +258,68 @@ impl Merged {
 }
 
 /// A state with what the panes are read from that it does not hold in memory.
-type Read = (Site, State, Arc<PaneShelf>);
+type Read = (Site, State, Option<Arc<PaneShelf>>);
+
+/// Every origin that has sent something of a source, by name, or why it cannot be had.
+pub fn sites(directory: &Path, source: &Source, ours: &Ours) -> Vec<(String, Result<Read, String>)> {
+    let pushed = names(directory, &source.name);
+    let pushed = pushed.into_iter().map(|name| {
+        let read = site(directory, &name, source, ours);
+        (name, read)
+    });
+    let saved = saved_names(directory).into_iter().filter_map(|name| {
+        let read = saved_site(directory, &name, source, ours).transpose()?;
+        Some((name, read))
+    });
+    pushed.chain(saved).collect()
+}
 
 fn site(directory: &Path, name: &str, source: &Source, ours: &Ours) -> Result<Read, String> {
     let copied = read(directory, name, &source.name).map_err(|error| error.to_string())?;
     let restored = copied.ok_or("it is gone")?.restored;
     let theirs = ours.same(&restored.manifest.about)?;
-    let theirs = theirs
-        .spec
-        .sources
-        .iter()
-        .find(|theirs| theirs.name == source.name)
-        .ok_or("it has no such source")?;
     // Another node says how large it is: no more than it may have sent is built.
     let limits = Limits::bytes(usize::try_from(OriginLimits::default().raw_bytes_max).unwrap_or(usize::MAX));
-    let state = restored.state(theirs, &limits)?;
+    let state = restored.state(own_of(&theirs, source)?, &limits)?;
     let shelf = restored.panes.shelf().clone();
     let (manifest, damaged) = (restored.manifest, restored.damaged);
-    Ok((Site { name: name.into(), watermark: state.watermark(), manifest, damaged }, state, shelf))
+    let site = Site {
+        name: name.into(),
+        version: Version::Commit(manifest.number),
+        written_us: manifest.written_us,
+        disk_bytes: manifest.segments.iter().map(|segment| segment.bytes).sum(),
+        watermark: state.watermark(),
+        begun: manifest.about.begun,
+        damaged,
+    };
+    Ok((site, state, Some(shelf)))
+}
+
+/// The same of a saved state; `None` when it has no such source.
+fn saved_site(directory: &Path, name: &str, source: &Source, ours: &Ours) -> Result<Option<Read>, String> {
+    let sent = read_saved(directory, name)?.ok_or("it is gone")?;
+    let Some(saved) = sent.file.sources.iter().find(|saved| saved.source == source.name) else {
+        return Ok(None);
+    };
+    let theirs = ours.same(&about_of(&sent.file, &source.name))?;
+    let state = saved
+        .restore(own_of(&theirs, source)?, &Limits::bytes(SAVED_BYTES_MAX))
+        .map_err(|error| error.to_string())?;
+    let site = Site {
+        name: name.into(),
+        version: Version::Revision(sent.revision),
+        written_us: sent.written_us,
+        disk_bytes: sent.bytes,
+        watermark: state.watermark(),
+        begun: Vec::new(),
+        damaged: sent.damaged.into_iter().collect(),
+    };
+    Ok(Some((site, state, None)))
+}
+
+fn own_of<'a>(theirs: &'a Pipeline, source: &Source) -> Result<&'a Source, String> {
+    let own = theirs.spec.sources.iter().find(|theirs| theirs.name == source.name);
+    own.ok_or_else(|| "it has no such source".into())
 }
 
 /// Merges what other nodes have sent into what a run has measured, whose state was asked for as bytes; whether all of it

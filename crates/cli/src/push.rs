@@ -68,12 +68,18 @@ pub fn push(args: &PushArgs) -> Result<ExitCode, Trouble> {
     if args.every.0 <= 0 {
         return Err(Trouble::question("--every must be longer than nothing"));
     }
-    let token = args.token_env.as_ref().map(|name| {
-        std::env::var(name).map_err(|_| Trouble::question(format!("the environment has no text in `{name}`")))
-    });
-    let client = Client::new(&args.to, token.transpose()?).map_err(Trouble::question)?;
+    let token = args.token_env.as_deref().map(token).transpose()?;
+    let client = Client::new(&args.to, token).map_err(Trouble::question)?;
     let hub = Hub { client, origin: args.origin.clone(), patience: None };
     if args.once { once(args, hub) } else { again_and_again(args, hub) }
+}
+
+/// The token that a variable of the environment holds.
+///
+/// # Errors
+/// When it is not there.
+pub fn token(name: &str) -> Result<String, Trouble> {
+    std::env::var(name).map_err(|_| Trouble::question(format!("the environment has no text in `{name}`")))
 }
 
 /// All sources, each until it is handed over or has failed too often. What is wrong with one does not keep back the others.

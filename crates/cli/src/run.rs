@@ -18,7 +18,6 @@ use engine::intake::Judged;
 use engine::spec::{Question, Source};
 use engine::time::Span;
 use plan::{About, Pipeline, SinkKind};
-use runtime::origins::names;
 use runtime::{Annotate, Finished, Live, RunError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -229,7 +228,7 @@ fn tell<'a>(
     for (index, (work, finished)) in work.iter().zip(finished).enumerate() {
         let finished = finished.map_err(|error| opened.unreadable(index, error))?;
         keep::note(&work.source.name, &finished);
-        let others = args.state().filter(|state| !names(state, &work.source.name).is_empty());
+        let others = args.state().filter(|state| origins::any_of(state, &work.source.name));
         // A node that has events of others alone has something to tell.
         if others.is_none() || finished.tally.read > 0 {
             told.nothing |= note(&opened.pipeline, index, &finished, &work.quarantine);

@@ -28,7 +28,7 @@ use recent::Recent;
 use sabotage::{Bug, planted};
 use sketch::bloom::{Seen, Size, Verdict};
 use sketch::hash::Hashing;
-use sketch::{DecodeError, Limits, Reader, Token};
+use sketch::{DecodeError, Limits, Outflow, Reader, Token};
 use std::fmt;
 use std::sync::Arc;
 
@@ -204,9 +204,14 @@ impl Judge {
 
     /// Appends the filters, what failed, and the sessions.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.failed.to_le_bytes());
-        self.filters().for_each(|filter| filter.keys.snapshot(out));
-        self.sessions.iter().for_each(|sessions| sessions.snapshot(out));
+        Outflow::append(out, |out| self.send(out));
+    }
+
+    /// The same for a judge that need not stand in memory twice.
+    pub(crate) fn send(&self, out: &mut Outflow<'_>) {
+        out.bytes().extend_from_slice(&self.failed.to_le_bytes());
+        self.filters().for_each(|filter| filter.keys.send(out));
+        self.sessions.iter().for_each(|sessions| sessions.send(out));
     }
 
     /// Reads what [`Judge::snapshot`] wrote for this source, and leaves the reader behind it. The filters may grow as far
@@ -288,10 +293,10 @@ pub struct FrozenJudge {
 
 impl FrozenJudge {
     /// As [`Judge::snapshot`] of the judge when it was frozen.
-    pub fn snapshot(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.failed.to_le_bytes());
-        self.keys.iter().for_each(|keys| keys.snapshot(out));
-        self.sessions.iter().for_each(|sessions| sessions.snapshot(out));
+    pub fn send(&self, out: &mut Outflow<'_>) {
+        out.bytes().extend_from_slice(&self.failed.to_le_bytes());
+        self.keys.iter().for_each(|keys| keys.send(out));
+        self.sessions.iter().for_each(|sessions| sessions.send(out));
     }
 }
 
@@ -414,14 +419,14 @@ impl Keys {
         }
     }
 
-    fn snapshot(&self, out: &mut Vec<u8>) {
+    fn send(&self, out: &mut Outflow<'_>) {
         match self {
-            Keys::Forever(seen) => seen.snapshot(out),
+            Keys::Forever(seen) => seen.send(out),
             Keys::Recent(recent) => recent.snapshot(out),
         }
     }
 
-    /// Keys of the same size, out of what [`Keys::snapshot`] wrote.
+    /// Keys of the same size, out of what [`Keys::send`] wrote.
     fn restore(&self, r: &mut Reader<'_>, limits: &Limits) -> Result<Keys, DecodeError> {
         match self {
             Keys::Forever(ours) => {

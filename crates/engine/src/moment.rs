@@ -11,7 +11,8 @@ use crate::outlet::{Outlet, Tiles};
 use crate::series::Series;
 use crate::session::Sessions;
 use crate::shard::{Frozen, GivenWay, GroupingSet, Shard};
-use crate::spec::{Ask, Question, Source, Unanswerable};
+use crate::spec::{Ask, Measure, Question, Source, Unanswerable};
+use crate::state::{Unmergeable, WEIGHT_MERGED_MAX};
 use crate::time::{Span, Time};
 use crate::verdicts::Verdicts;
 use std::sync::Arc;
@@ -39,11 +40,38 @@ pub trait Reader: Send + Sync {
     /// A sentence that says why there is none, and what to do.
     fn moment(&self, source: usize) -> Result<Arc<Moment>, String>;
 
+    /// What [`Reader::moment`] would give without waiting for anybody; `None` where it would have to.
+    fn current(&self, source: usize) -> Option<Arc<Moment>> {
+        let _ = source;
+        None
+    }
+
+    /// Other nodes whose states are in the moments of a source, and those that should be.
+    fn origins(&self, source: usize) -> Vec<Counted> {
+        let _ = source;
+        Vec::new()
+    }
+
     /// Where the records of a source are that were set aside, for people; `None` where they are only counted.
     fn quarantine(&self, source: usize) -> Option<String> {
         let _ = source;
         None
     }
+}
+
+/// Another node, as it is counted in the moments of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// Its name.
+    pub origin: String,
+    /// Which of its states: `commit 412`.
+    pub version: String,
+    /// Up to when that is complete.
+    pub complete_to: Option<Time>,
+    /// When it was written there, or came here, in microseconds since 1970.
+    pub written_us: u64,
+    /// Why it is not in the moments, where it is not.
+    pub left_out: Option<String>,
 }
 
 impl Moment {
@@ -70,6 +98,53 @@ impl Moment {
         watermark: Option<Time>,
     ) -> Moment {
         Moment { source, shards, tally, verdicts, sessions, watermark }
+    }
+
+    /// This moment with what other nodes have measured of the same source. Their parts stand side by side with those of this one, shared,
+    /// and become one when something is asked. It is complete up to where whoever joins them says.
+    ///
+    /// O(panes) for all of them, and what the clocks of some are behind.
+    ///
+    /// # Errors
+    /// As [`State::absorb`](crate::state::State::absorb).
+    pub fn joined(&self, others: &[Arc<Moment>], complete_to: Option<Time>) -> Result<Moment, Unmergeable> {
+        let seen = self.source.metrics.iter().find(|metric| matches!(metric.measure, Measure::Seen { .. }));
+        if let Some(metric) = seen.filter(|_| !others.is_empty()) {
+            return Err(Unmergeable::Verdict(metric.name.clone()));
+        }
+        let all = || std::iter::once(self).chain(others.iter().map(Arc::as_ref));
+        let mut tally = self.tally;
+        for other in others {
+            tally = tally.plus(&other.tally).ok_or(Unmergeable::TooMuch)?;
+        }
+        if all().map(Moment::weight).fold(0, u64::saturating_add) > WEIGHT_MERGED_MAX {
+            return Err(Unmergeable::TooMuch);
+        }
+        let mut sessions: Vec<Sessions> = self.sessions.iter().map(Sessions::share).collect();
+        for other in others {
+            for (ours, theirs) in sessions.iter_mut().zip(&other.sessions) {
+                if !ours.is_apart(theirs) {
+                    let metric = &self.source.metrics[ours.metric()];
+                    return Err(Unmergeable::Sessions(metric.name.clone()));
+                }
+                ours.absorb(theirs.share());
+            }
+        }
+        let whole = |_: &GroupingSet, series: &Series| Some(series.share(true, &|_, _, _| true));
+        let mut shards: Vec<Shard> =
+            all().flat_map(|moment| &moment.shards).map(|shard| shard.share(&whole)).collect();
+        // Panes are laid out for all of them at once, so they must have dropped and rolled up the same.
+        if let Some(latest) = shards.iter().filter_map(Shard::watermark).max() {
+            shards.iter_mut().for_each(|shard| shard.advance(latest));
+        }
+        let verdicts = self.verdicts.clone();
+        Ok(Moment::of(Arc::clone(&self.source), shards, tally, verdicts, sessions, complete_to))
+    }
+
+    /// What merging adds up.
+    fn weight(&self) -> u64 {
+        let shards = self.shards.iter().map(Shard::weight).fold(0, u64::saturating_add);
+        self.sessions.iter().map(Sessions::weight).fold(shards, u64::saturating_add)
     }
 
     /// What it was measured by.

@@ -30,6 +30,28 @@ pub trait Origins: Send + Sync {
     /// # Errors
     /// [`No`].
     fn segment(&self, of: &SegmentOf<'_>) -> Result<Box<dyn Incoming>, No>;
+
+    /// Takes a saved state ([`StateFile`](crate::state::StateFile)) as all that there is of an origin, unless this revision or a later one
+    /// was taken before: repeated, lost and late ones change nothing.
+    ///
+    /// # Errors
+    /// [`No`].
+    fn merge(&self, origin: &str, revision: u64, file: &[u8]) -> Result<Replaced, No> {
+        let _ = (origin, revision, file);
+        Err(No::NoSource("no saved states are taken here".into()))
+    }
+}
+
+/// What came of a saved state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    /// It is what counts of the origin now.
+    Taken,
+    /// This revision, or a later one, was there before.
+    Known {
+        /// The newest.
+        revision: u64,
+    },
 }
 
 /// Which segment.

@@ -20,6 +20,9 @@ use std::sync::Arc;
 
 pub use file::{FileError, MAGIC, Saved, StateFile};
 
+/// Most that is merged: what was in the finest panes alone may come to stand in the total and in each of at most sixteen levels.
+pub(crate) const WEIGHT_MERGED_MAX: u64 = WEIGHT_SUM_MAX / 32;
+
 /// The state of one source.
 #[derive(Debug)]
 pub struct State {
@@ -194,9 +197,8 @@ impl State {
             return Err(Unmergeable::Sessions(source.metrics[metric].name.clone()));
         }
         let tally = self.tally.plus(&other.tally).ok_or(Unmergeable::TooMuch)?;
-        // What was in the finest panes alone may come to stand in the total and in each of at most sixteen levels.
         let weight = |state: &State| state.shard.weight().saturating_add(state.judge.weight());
-        if weight(self).saturating_add(weight(&other)) > WEIGHT_SUM_MAX / 32 {
+        if weight(self).saturating_add(weight(&other)) > WEIGHT_MERGED_MAX {
             return Err(Unmergeable::TooMuch);
         }
         self.tally = tally;

@@ -52,7 +52,7 @@ impl Desk {
         let position = &mut self.positions[file.partition as usize];
         let lines = position.lines;
         batch.bad.iter_mut().map(|b| &mut b.raw).chain(&mut batch.raw).for_each(|raw| raw.line += lines);
-        position.lines += batch.lines + head.skipped_lines;
+        position.lines += batch.lines;
         position.next = head.next_byte;
         position.unended = !ended;
         position.finished = false;

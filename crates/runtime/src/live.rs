@@ -70,6 +70,10 @@ impl Reader for Lives {
         let live = self.sources().get(source).cloned();
         live.ok_or("another pipeline took the place of this one; ask again")?.moment()
     }
+
+    fn current(&self, source: usize) -> Option<Arc<Moment>> {
+        self.sources().get(source)?.current()
+    }
 }
 
 impl Live {
@@ -112,6 +116,16 @@ impl Live {
             self.turned.notify_all();
             now = self.turned.wait_timeout(now, PATIENCE - waited).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// The moment that was shown last, if it is young enough to be shown again.
+    pub fn current(&self) -> Option<Arc<Moment>> {
+        let begun = Instant::now();
+        let mut now = self.lock();
+        let ended = now.ended;
+        let shown = now.last.as_mut().filter(|shown| ended || shown.at + self.freshness >= begun)?;
+        shown.wanted = begun;
+        Some(Arc::clone(&shown.moment))
     }
 
     /// The life of who answers: makes moments with `show`, which is told how often the run had changed when it was called last

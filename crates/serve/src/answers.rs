@@ -1,12 +1,13 @@
 //! `GET /v1/metrics`: what is measured; `GET /v1/metrics/NAME`: what it comes to.
 
 use crate::ask::Words;
+use crate::cache::{Kept, Key, Now, Versions};
 use crate::counters::Refused;
 use crate::reply::Problem;
 use crate::server::House;
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::answer::Answer;
 use engine::moment::{Moment, Reader};
@@ -35,22 +36,81 @@ pub(crate) async fn of_metric(
     State(house): State<Arc<House>>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
 ) -> Response {
-    let question = Words::read(&query.unwrap_or_default()).map(|words| Question { name, words });
-    let answered = match question {
-        Ok(question) => answered(&house, question).await,
-        Err(problem) => Err(problem),
-    };
-    match answered {
-        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+    match answered(&house, &name, &query.unwrap_or_default()).await {
+        Ok((kept, found)) => tagged(&kept, found, &headers),
         Err(problem) => refuse(&house, problem),
     }
 }
 
-async fn answered(house: &Arc<House>, question: Question) -> Result<String, Problem> {
+/// An answer with the tag that tells it from others; asked for again, it is not sent again.
+fn tagged(kept: &Kept, found: Found, headers: &HeaderMap) -> Response {
+    let known =
+        headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == kept.tag.as_bytes());
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(header::CONTENT_TYPE, "application/json")], kept.text.clone()).into_response()
+    };
+    let headers = response.headers_mut();
+    headers.extend(HeaderValue::from_str(&kept.tag).ok().map(|tag| (header::ETAG, tag)));
+    // It is somebody's who had a token, and good only as long as the server says so.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(CACHE_STATUS, HeaderValue::from_static(found.word()));
+    response
+}
+
+/// RFC 9211.
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It had been given before, and is still good.
+    Kept,
+    /// It was made.
+    Made,
+}
+
+impl Found {
+    pub fn word(self) -> &'static str {
+        match self {
+            Found::Kept => "streamgauge; hit",
+            Found::Made => "streamgauge; fwd=miss",
+        }
+    }
+}
+
+/// The answer of a metric to what stands behind the `?`: one that was given and is still good, or else a new one. Of several who ask
+/// the same at once one makes it.
+///
+/// # Errors
+/// What is not understood, not there, does not go together, or has too many rows.
+pub(crate) async fn answered(
+    house: &Arc<House>,
+    name: &str,
+    query: &str,
+) -> Result<(Arc<Kept>, Found), Problem> {
     let reader = reader(house)?;
+    let question = Question::new(name, query)?;
+    let key = Key::Metric(format!("{name}?{query}").into());
+    if let Some(kept) = house.cache.get(&key, &*reader, Now::AtOnce) {
+        return Ok((kept, Found::Kept));
+    }
+    let flight = house.cache.flight(&key);
+    let _one = flight.turn().await;
     let turn = house.asking.acquire().await.map_err(|_| Problem::stopping())?;
-    let answered = spawn_blocking(move || question.answer(&*reader)).await;
+    let cache = Arc::clone(&house.cache);
+    let answered = spawn_blocking(move || {
+        if let Some(kept) = cache.get(&key, &*reader, Now::Waiting) {
+            return Ok((kept, Found::Kept));
+        }
+        cache.missed(&key);
+        let (text, of) = question.answer(&*reader)?;
+        Ok((cache.keep(&key, of, text), Found::Made))
+    });
+    let answered = answered.await;
     drop(turn);
     answered.unwrap_or_else(|_| {
         let hint = "the log of the server says more; please report it";
@@ -66,20 +126,19 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// Reads `NAME?window=1h`.
+    /// Reads what stands before and behind a `?`.
     ///
     /// # Errors
     /// Words that are not understood.
-    pub fn read(text: &str) -> Result<Question, Problem> {
-        let (name, query) = text.split_once('?').unwrap_or((text, ""));
+    pub fn new(name: &str, query: &str) -> Result<Question, Problem> {
         Ok(Question { name: name.into(), words: Words::read(query)? })
     }
 
-    /// The answer, as JSON. Takes as long as merging takes.
+    /// The answer, as JSON, and what it was read from. Takes as long as merging takes.
     ///
     /// # Errors
     /// What is not there, does not go together, or has too many rows.
-    pub fn answer(&self, reader: &dyn Reader) -> Result<String, Problem> {
+    fn answer(&self, reader: &dyn Reader) -> Result<(String, Versions), Problem> {
         let (name, words) = (&self.name, &self.words);
         let sources = reader.sources();
         let (source, metric) = find(&sources, name)?;
@@ -96,7 +155,8 @@ impl Question {
             "late": moment.tally().late,
             "rows": rows,
         }));
-        Ok(written.expect("answers have text for keys"))
+        let of = Versions::new(&sources, &[(source, Arc::clone(&moment))]);
+        Ok((written.expect("answers have text for keys"), of))
     }
 }
 

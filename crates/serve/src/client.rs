@@ -10,7 +10,7 @@ use std::time::Duration;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the other side to take something, and to begin to answer: it reads what it has of us before.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// Longest answer, its head included.
+/// Longest answer, its head included, unless told otherwise.
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -20,6 +20,8 @@ pub struct Client {
     /// Host and port.
     authority: String,
     token: Option<String>,
+    answer_bytes_max: u64,
+    timeout: Duration,
 }
 
 /// An answer.
@@ -65,7 +67,23 @@ impl Client {
         {
             return Err("the token is empty, or has other than visible ASCII characters".into());
         }
-        Ok(Client { authority: authority.into(), token })
+        Ok(Client {
+            authority: authority.into(),
+            token,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            timeout: TIMEOUT,
+        })
+    }
+
+    /// The same with answers of up to so many bytes, heads included; 4 MiB without it.
+    pub fn with_answers_of(self, bytes_max: u64) -> Client {
+        Client { answer_bytes_max: bytes_max, ..self }
+    }
+
+    /// The same with so much patience for the other side to take something, and to begin to answer; 120 s without it.
+    pub fn with_patience(self, timeout: Duration) -> Client {
+        // The system takes no wait of nothing.
+        Client { timeout: timeout.max(Duration::from_millis(1)), ..self }
     }
 
     /// Sends a request with a body of so many bytes, and reads the answer.
@@ -84,7 +102,7 @@ impl Client {
         stream.write_all(head.as_bytes())?;
         // Who refuses a body may not read it to its end: then the answer says why it could not be sent.
         let refused = copy(&mut body, bytes, &mut stream)?;
-        read_answer(&mut stream).map_err(|error| refused.unwrap_or(error))
+        read_answer(&mut stream, self.answer_bytes_max).map_err(|error| refused.unwrap_or(error))
     }
 
     fn connect(&self) -> io::Result<TcpStream> {
@@ -92,8 +110,8 @@ impl Client {
         for address in self.authority.to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
                 Ok(stream) => {
-                    stream.set_read_timeout(Some(TIMEOUT))?;
-                    stream.set_write_timeout(Some(TIMEOUT))?;
+                    stream.set_read_timeout(Some(self.timeout))?;
+                    stream.set_write_timeout(Some(self.timeout))?;
                     stream.set_nodelay(true)?;
                     return Ok(stream);
                 }
@@ -119,9 +137,13 @@ fn copy(body: &mut impl Read, bytes: u64, to: &mut TcpStream) -> io::Result<Opti
     Ok(None)
 }
 
-fn read_answer(stream: &mut impl Read) -> io::Result<Answer> {
+fn read_answer(stream: &mut impl Read, bytes_max: u64) -> io::Result<Answer> {
     let mut bytes = Vec::new();
-    let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes);
+    let read = stream.take(bytes_max).read_to_end(&mut bytes);
+    if bytes.len() as u64 == bytes_max {
+        let text = format!("the answer has more than {bytes_max} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
     // A connection that is reset behind a whole answer is no trouble.
     match (parse(&bytes), read) {
         (Some(answer), _) => Ok(answer),

@@ -45,6 +45,30 @@ impl Refused {
     ];
 }
 
+impl Refused {
+    /// The word that stands in refusals and counters.
+    pub fn word(self) -> &'static str {
+        Refused::ALL[self as usize].1
+    }
+
+    /// The same in a sentence, for who writes a client.
+    pub fn says(self) -> &'static str {
+        match self {
+            Refused::Busy => "too much at once; the same again later",
+            Refused::Behind => "too much waits to be read; the same again later",
+            Refused::Stopping => "the server is being stopped; the same again later",
+            Refused::Disk => "the disk is full or refuses; the same again when it is mended",
+            Refused::TooLong => "beyond a limit of length, size, rows or time; in smaller parts",
+            Refused::Slow => "it did not come in time; in smaller parts",
+            Refused::Bad => "it makes no sense, or not here; mend it",
+            Refused::Media => "a type or an encoding that is not read",
+            Refused::Unauthorized => "no token, or not one for this; or a web page of another origin",
+            Refused::NotFound => "no such path, method, source or metric",
+            Refused::Another => "a state that does not go together with what is here",
+        }
+    }
+}
+
 /// Of the whole server, since it was started.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -68,7 +92,9 @@ pub(crate) struct Counters {
     pub postgres_refused: AtomicU64,
     /// Commits of other nodes that were taken over.
     pub origin_commits: AtomicU64,
-    /// Segments of them.
+    /// Saved states of other nodes that were taken over.
+    pub origin_saved: AtomicU64,
+    /// Segments of commits.
     pub origin_segments: AtomicU64,
     pub origin_bytes: AtomicU64,
 }

@@ -6,7 +6,7 @@
 use crate::exposition::{Exposition, Family};
 use engine::answer::{Answer, Key, List, Number};
 use engine::cell::Cell;
-use engine::moment::{Moment, Reader};
+use engine::moment::{Counted, Moment, Reader};
 use engine::spec::{Ask, Measure, Metric, Question, Source};
 use engine::time::{SECOND, Span};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ pub(crate) fn tell(reader: &dyn Reader, window: Option<Span>, out: &mut Expositi
     let moments: Vec<Arc<Moment>> =
         (0..sources.len()).filter_map(|source| reader.moment(source).ok()).collect();
     of_sources(&moments, out);
+    of_origins(reader, &sources, out);
     for moment in &moments {
         let source = moment.source();
         for (number, metric) in source.metrics.iter().enumerate() {
@@ -79,6 +80,40 @@ fn of_sources(moments: &[Arc<Moment>], out: &mut Exposition) {
             }
         }
     }
+}
+
+/// Other nodes whose states are in what is told.
+fn of_origins(reader: &dyn Reader, sources: &[Arc<Source>], out: &mut Exposition) {
+    let all: Vec<(&str, Counted)> = sources
+        .iter()
+        .enumerate()
+        .flat_map(|(number, source)| {
+            reader.origins(number).into_iter().map(|counted| (source.name.as_str(), counted))
+        })
+        .collect();
+    if all.is_empty() {
+        return;
+    }
+    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&Counted) -> Option<f64>| {
+        let Some(mut family) = out.family(name, "gauge", help) else { return };
+        for (source, counted) in &all {
+            let labels = [("source", *source), ("origin", counted.origin.as_str())];
+            value(counted).into_iter().for_each(|value| family.put("", &labels, value));
+        }
+    };
+    gauge(
+        "origin_counted",
+        "1 where the state of another node is in what is told, 0 where it is left out.",
+        &|counted| Some(if counted.left_out.is_none() { 1.0 } else { 0.0 }),
+    );
+    gauge("origin_age_seconds", "How long ago the state of another node was written.", &|counted| {
+        counted.left_out.is_none().then(|| crate::status::age_s(counted.written_us))
+    });
+    gauge(
+        "origin_complete_to_timestamp_seconds",
+        "Up to when the state of another node is complete.",
+        &|counted| counted.complete_to.map(|time| time.0 as f64 / SECOND as f64),
+    );
 }
 
 /// The families of a metric under one grouping set.

@@ -48,6 +48,7 @@ pub(crate) async fn metrics(State(house): State<Arc<House>>, RawQuery(query): Ra
         of_requests(&inside, &mut out);
         of_sources(&inside, &mut out);
         inside.latency.tell(&mut out);
+        inside.cache.tell(&mut out);
         if let Some(reader) = &inside.behind.reader {
             measured::tell(&**reader, window, &mut out);
         }
@@ -71,7 +72,7 @@ fn of_requests(house: &House, out: &mut Exposition) {
             family.put("", &[("reason", word)], counters.refused(reason) as f64);
         }
     }
-    let single: [(&str, &str, &str, &AtomicU64); 12] = [
+    let single: [(&str, &str, &str, &AtomicU64); 13] = [
         ("http_received_bytes_total", "counter", "Bytes of bodies, as they came.", &counters.received_bytes),
         ("http_connections", "gauge", "Connections that are open.", &counters.connections),
         (
@@ -112,8 +113,14 @@ fn of_requests(house: &House, out: &mut Exposition) {
             "Commits of other nodes that were taken over.",
             &counters.origin_commits,
         ),
-        ("origin_segments_total", "counter", "Segments of them.", &counters.origin_segments),
-        ("origin_bytes_total", "counter", "Bytes of these segments.", &counters.origin_bytes),
+        (
+            "origin_saved_states_total",
+            "counter",
+            "Saved states of other nodes that were taken over.",
+            &counters.origin_saved,
+        ),
+        ("origin_segments_total", "counter", "Segments of commits.", &counters.origin_segments),
+        ("origin_bytes_total", "counter", "Bytes of segments and saved states.", &counters.origin_bytes),
     ];
     for (name, kind, help, value) in single {
         out.single(name, kind, help, value.load(Relaxed) as f64);

@@ -1,15 +1,17 @@
-//! `/v1/origins`: other nodes hand over their states. Manifests are small bodies; segments go to the disk as they come.
+//! `/v1/origins` and `/v1/merge`: other nodes hand over their states. Manifests and saved states are bodies; segments go to the disk as
+//! they come.
 
+use crate::ask::decoded;
 use crate::body::{drain, receive};
 use crate::counters::Refused;
 use crate::reply::Problem;
 use crate::server::House;
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use engine::origins::{Incoming, No, Offered, Origins, SegmentOf};
+use engine::origins::{Incoming, No, Offered, Origins, Replaced, SegmentOf};
 use http_body_util::BodyExt;
 use serde_json::json;
 use std::sync::Arc;
@@ -47,6 +49,62 @@ pub(crate) async fn segment(
     let (parts, mut body) = request.into_parts();
     let answer = take_in(&house, path, &mut body).await.map(|bytes| json!({ "bytes": bytes }));
     finish(&house, &parts.headers, &mut body, answer).await
+}
+
+/// `POST /v1/merge?origin=ORIGIN&revision=N`: a saved state is all that there is of an origin from now on.
+pub(crate) async fn merge(
+    State(house): State<Arc<House>>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Response {
+    let (parts, mut body) = request.into_parts();
+    let merged = replace(&house, &query.unwrap_or_default(), &parts.headers, &mut body).await;
+    let answer = merged.map(|(replaced, revision)| match replaced {
+        Replaced::Taken => json!({ "state": "taken", "revision": revision }),
+        Replaced::Known { revision } => json!({ "state": "known", "revision": revision }),
+    });
+    finish(&house, &parts.headers, &mut body, answer).await
+}
+
+async fn replace(
+    house: &Arc<House>,
+    query: &str,
+    headers: &HeaderMap,
+    body: &mut Body,
+) -> Result<(Replaced, u64), Problem> {
+    let origins = open(house)?;
+    let (origin, revision) = of_whom(query)?;
+    let (file, hold) = receive(house, headers, body).await?;
+    let bytes = file.len() as u64;
+    let merged = waiting(move || origins.merge(&origin, revision, &file)).await;
+    drop(hold);
+    if merged == Ok(Replaced::Taken) {
+        house.counters.origin_saved.fetch_add(1, Relaxed);
+        house.counters.origin_bytes.fetch_add(bytes, Relaxed);
+    }
+    Ok((merged.map_err(Problem::from)?, revision))
+}
+
+/// The origin and the revision behind the `?`.
+fn of_whom(query: &str) -> Result<(String, u64), Problem> {
+    const EXAMPLE: &str =
+        "as in /v1/merge?origin=berlin&revision=7, where each state of an origin has a higher revision";
+    let bad = |error: String| Problem::bad(error, EXAMPLE);
+    let (mut origin, mut revision) = (None, None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = decoded(value)?;
+        match name {
+            "origin" => origin = Some(value),
+            "revision" => {
+                let number =
+                    value.parse().map_err(|_| bad(format!("`revision={value}` is no whole number")))?;
+                revision = Some(number);
+            }
+            other => return Err(bad(format!("`{other}` is not known here; there are origin and revision"))),
+        }
+    }
+    origin.zip(revision).ok_or_else(|| bad("`origin` and `revision` say whose state it is, and which".into()))
 }
 
 async fn offer(

@@ -79,6 +79,7 @@ impl IntoResponse for Problem {
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("refused"),
             "status": self.status.as_u16(),
+            "reason": self.reason.word(),
             "detail": self.error,
             "hint": self.hint,
         });

@@ -1,5 +1,6 @@
 //! The server: listens, accepts within bounds, stops without losing an answer.
 
+use crate::cache::Cache;
 use crate::counters::{Counters, SourceCounters};
 use crate::latency::Latency;
 use crate::patient::Patient;
@@ -41,8 +42,8 @@ const QUERIES_MAX: usize = 2;
 /// How long to wait when the system has no connection to hand over, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TURN_AWAY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
-    content-type: application/problem+json\r\ncontent-length: 155\r\n\r\n\
-    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"too many connections\",\
+    content-type: application/problem+json\r\ncontent-length: 171\r\n\r\n\
+    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"reason\":\"busy\",\"detail\":\"too many connections\",\
     \"hint\":\"try again in a second, and keep connections open\"}";
 
 /// Where and how to listen.
@@ -64,6 +65,8 @@ pub struct Listen {
     pub receiving_bytes_max: usize,
     /// Connections at once.
     pub connections_max: usize,
+    /// Bytes of answers that are kept for whoever asks the same; 0 keeps none.
+    pub cache_bytes_max: usize,
     /// How long a head may take, and a connection stay silent between two requests.
     pub head_timeout: Duration,
     /// How long a body may take.
@@ -77,7 +80,7 @@ pub struct Listen {
 }
 
 impl Default for Listen {
-    /// 127.0.0.1:8428 without a token, bodies of 8 MiB, 64 MiB of them, 1,024 connections, 2 threads; 10 s for a head or an
+    /// 127.0.0.1:8428 without a token, bodies of 8 MiB, 64 MiB of them, 32 MiB of answers that are kept, 1,024 connections, 2 threads; 10 s for a head or an
     /// answer, 30 s for a body, 5 s to stop.
     fn default() -> Listen {
         Listen {
@@ -89,6 +92,7 @@ impl Default for Listen {
             body_bytes_max: 8 << 20,
             receiving_bytes_max: 64 << 20,
             connections_max: 1_024,
+            cache_bytes_max: 32 << 20,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_secs(10),
@@ -182,6 +186,8 @@ pub(crate) struct House {
     pub behind: Behind,
     pub counters: Counters,
     pub latency: Latency,
+    /// Answers that were given.
+    pub cache: Arc<Cache>,
     /// Room for questions that are being answered.
     pub asking: Semaphore,
     /// Room for queries in SQL.
@@ -248,6 +254,7 @@ impl Server {
             tokio::net::TcpListener::from_std(listener).map_err(wrong)?
         };
         let house = Arc::new(House {
+            cache: Arc::new(Cache::new(listen.cache_bytes_max)),
             listen,
             behind,
             counters: Counters::default(),

@@ -6,10 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use engine::answer::Key;
-use engine::moment::Moment;
+use engine::moment::{Counted, Moment};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::spawn_blocking;
 
 /// Counters, watermark and memory of every source.
@@ -21,7 +22,10 @@ pub(crate) async fn status(State(house): State<Arc<House>>) -> Response {
     let sources = spawn_blocking(move || {
         let numbers = reader.sources().len();
         (0..numbers)
-            .map(|source| reader.moment(source).map_or_else(|why| json!({ "error": why }), |now| of(&now)))
+            .map(|source| {
+                let told = reader.moment(source);
+                told.map_or_else(|why| json!({ "error": why }), |now| of(&now, &reader.origins(source)))
+            })
             .collect()
     });
     let sources: Vec<Value> = sources.await.unwrap_or_default();
@@ -31,13 +35,33 @@ pub(crate) async fn status(State(house): State<Arc<House>>) -> Response {
         "ready": house.ready.load(Relaxed),
         "stopping": house.stopping.load(Relaxed),
         "connections": house.counters.connections.load(Relaxed),
+        "cache": house.cache.status(),
         "sql": house.behind.database.is_some(),
         "sources": sources,
     }))
     .into_response()
 }
 
-fn of(moment: &Moment) -> Value {
+/// How long ago something was written, in seconds.
+pub(crate) fn age_s(written_us: u64) -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_micros(written_us)).as_secs_f64()
+}
+
+fn origin(counted: &Counted) -> Value {
+    match &counted.left_out {
+        Some(why) => json!({ "origin": counted.origin, "counted": false, "left_out": why }),
+        None => json!({
+            "origin": counted.origin,
+            "counted": true,
+            "version": counted.version,
+            "complete_to": counted.complete_to.map(|time| time.to_string()),
+            "age_s": age_s(counted.written_us).floor(),
+        }),
+    }
+}
+
+fn of(moment: &Moment, origins: &[Counted]) -> Value {
     let source = moment.source();
     let mut counters = Map::new();
     moment.counters(&mut |answer| {
@@ -57,6 +81,7 @@ fn of(moment: &Moment) -> Value {
         "complete_to": moment.watermark().map(|time| time.to_string()),
         "newest": moment.newest().map(|time| time.to_string()),
         "counters": counters,
+        "origins": origins.iter().map(origin).collect::<Vec<Value>>(),
         "memory_bytes": metrics,
     })
 }

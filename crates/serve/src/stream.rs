@@ -3,7 +3,7 @@
 //! `?ask=hits%3Fwindow%3D1h&ask=users&every=1s`: each `ask` is what would stand behind `/v1/metrics/`. An answer is sent when it is not
 //! the one that was sent last, so a stream over a source that stands still is silent but for a heartbeat.
 
-use crate::answers::{Question, reader};
+use crate::answers::{Question, answered as answer_of, reader};
 use crate::ask::decoded;
 use crate::counters::Refused;
 use crate::reply::Problem;
@@ -22,7 +22,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Streams at once.
@@ -71,7 +70,8 @@ fn read(query: &str) -> Result<(Vec<String>, Duration), Problem> {
         let value = decoded(value)?;
         match name {
             "ask" => {
-                Question::read(&value)?;
+                let (name, query) = parts(&value);
+                Question::new(name, query)?;
                 asks.push(value);
             }
             "every" => {
@@ -126,20 +126,17 @@ async fn feed(open: Open, asks: Vec<String>, every: Duration, send: mpsc::Sender
     }
 }
 
+/// What stands before and behind a `?`.
+fn parts(ask: &str) -> (&str, &str) {
+    ask.split_once('?').unwrap_or((ask, ""))
+}
+
 /// One answer, or why there is none, as an event.
 async fn answered(house: &Arc<House>, ask: &str) -> String {
-    let answer = async {
-        let reader = reader(house)?;
-        let question = Question::read(ask)?;
-        let turn = house.asking.acquire().await.map_err(|_| Problem::stopping())?;
-        let answer = spawn_blocking(move || question.answer(&*reader)).await;
-        drop(turn);
-        answer.unwrap_or_else(|_| {
-            Err(Problem::bad("the question could not be answered", "see the log of the server"))
-        })
-    };
-    match answer.await {
-        Ok(answer) => {
+    let (name, query) = parts(ask);
+    match answer_of(house, name, query).await {
+        Ok((kept, _)) => {
+            let answer = String::from_utf8_lossy(&kept.text);
             format!("event: answer\ndata: {{\"ask\":{},\"answer\":{answer}}}\n\n", json!(ask))
         }
         Err(problem) => {

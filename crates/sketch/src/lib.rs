@@ -45,6 +45,7 @@ mod interval;
 pub mod keyed;
 pub mod kll;
 pub mod minhash;
+pub mod outflow;
 pub mod quantile;
 pub mod ring;
 pub mod sample;
@@ -57,6 +58,7 @@ pub use family::{Any, Hashed, Kind, Numeric, Question, Sketch};
 pub use hash::Token;
 pub use health::Health;
 pub use keyed::Keyed;
+pub use outflow::Outflow;
 pub use ring::Ring;
 
 /// Two sketches that cannot be merged: a parameter that must agree does not.

@@ -2,9 +2,11 @@
 //!
 //! The events are made here (crate `shop`) and go straight into the engine; nothing is read or written. They are made
 //! three times: to be measured with a clock and counted exactly, to weigh each sketch beside the structure that it
-//! replaces, and to weigh the engine as a whole. It all follows from the arguments but for the clock.
+//! replaces, and to weigh the engine as a whole. It all follows from the arguments but for the clock. Where somebody looks on,
+//! they are measured once more behind a dashboard.
 
 mod compare;
+mod door;
 mod facts;
 mod measure;
 mod memory;
@@ -16,12 +18,14 @@ mod truth;
 use crate::{Trouble, say};
 use clap::Args;
 use compare::Answers;
+use door::Door;
 use facts::{Facts, Run};
 use measure::{Measured, Work};
 use paint::Paint;
 use plan::Pipeline;
 use shop::{Settings, Shop};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use truth::Truth;
@@ -34,10 +38,15 @@ pub const EXAMPLES: &str = "Examples:
   streamgauge demo --print-pipeline > shop.toml
   streamgauge demo --pipeline shop.toml
   streamgauge demo --write events.ndjson
+  streamgauge demo --open
+  streamgauge demo --serve --listen 127.0.0.1:9000 > report.txt
+
+On a terminal the dashboard of the shop is at the address that standard error names, from the start on, and stays there after the
+report until Ctrl-C. Elsewhere (a pipe, a script, CI=true) the demo ends with its report, unless --serve asks for the dashboard.
 
 Metrics that are named and made as in the built-in pipeline are shown beside the exact answers, others by themselves.
 NO_COLOR=1 leaves colours out. Exit codes: 0 reported; 2 the command line or the pipeline file makes no sense; 3 a file
-cannot be read or written.";
+cannot be read or written, or the address is not to be had.";
 
 /// The pipeline of the demo, which is an ordinary file.
 const PIPELINE: &str = include_str!("../../../../examples/shop.toml");
@@ -82,6 +91,18 @@ pub struct DemoArgs {
     /// How the report is written.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Serve the dashboard until Ctrl-C, also where there is no terminal.
+    #[arg(long, conflicts_with_all = ["write", "print_pipeline"])]
+    serve: bool,
+    /// Serve no dashboard, and end with the report.
+    #[arg(long, conflicts_with_all = ["serve", "open", "listen"])]
+    no_serve: bool,
+    /// Serve the dashboard, and open it in the browser.
+    #[arg(long, conflicts_with_all = ["write", "print_pipeline"])]
+    open: bool,
+    /// Serve the dashboard there [default: 127.0.0.1:8428, or any free port where that is taken].
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["write", "print_pipeline"])]
+    listen: Option<SocketAddr>,
 }
 
 /// How the report is written.
@@ -112,19 +133,40 @@ pub fn demo(args: &DemoArgs) -> Result<ExitCode, Trouble> {
         None => builtin.clone(),
     };
     let work = Work::new(&pipeline, &builtin, &settings, usize::from(args.shards))?;
-    let facts = facts(args, &settings, &pipeline, &work);
-    print(|out| match args.format {
+    let mut door = serves(args).then(|| Door::open(&pipeline, args.listen)).transpose()?;
+    if let Some(door) = door.as_ref().filter(|_| args.open) {
+        door::show(&door.address());
+    }
+    let begin = || door.iter_mut().for_each(|door| door.begin(&settings));
+    let facts = facts(args, &settings, &pipeline, &work, begin);
+    let printed = print(|out| match args.format {
         Format::Table => text::write(out, &facts, Paint::of_stdout()),
         Format::Json => {
             serde_json::to_writer_pretty(&mut *out, &facts)?;
             out.write_all(b"\n")
         }
-    })
+    })?;
+    door.map_or(Ok(()), Door::wait).map(|()| printed)
 }
 
-fn facts(args: &DemoArgs, settings: &Settings, pipeline: &Pipeline, work: &Work) -> Facts {
+/// Whether there is a dashboard, and so no end: where somebody asks for it, or sits before a terminal.
+fn serves(args: &DemoArgs) -> bool {
+    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let unattended = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+    args.serve || args.open || args.listen.is_some() || terminal && !unattended && !args.no_serve
+}
+
+/// What there is to tell. `begin` is called when the clock has stopped, and nothing else is timed.
+fn facts(
+    args: &DemoArgs,
+    settings: &Settings,
+    pipeline: &Pipeline,
+    work: &Work,
+    begin: impl FnOnce(),
+) -> Facts {
     let mut truth = Truth::new(work.width);
     let measured = work.measure(settings, &mut truth);
+    begin();
     let answers = Answers::new(work, &measured);
     Facts {
         run: run(args, settings, pipeline, &measured),

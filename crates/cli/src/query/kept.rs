@@ -50,7 +50,8 @@ pub fn ask(args: &QueryArgs, directory: &Path, sql: &str) -> Result<Answer, Trou
         if batches.is_empty() {
             batches.push(arrow_array::RecordBatch::new_empty(Arc::clone(&answered.schema)));
         }
-        Ok(Answer { batches, lints: answered.lints(), notes: Vec::new() })
+        let doubts = answered.lints().into_iter().map(|lint| (lint.message, lint.instead)).collect();
+        Ok(Answer { batches, doubts, notes: Vec::new() })
     })
 }
 

@@ -37,7 +37,7 @@ pub fn ask(args: &QueryArgs, path: &Path, sql: &str) -> Result<Answer, Trouble> 
     let answers = finished.outlet.answers(Question::Total);
     let (batches, more) = wait(async { query.finish(&answers).await.map_err(trouble) })?;
     let notes = query.notes.into_iter().chain(more).collect();
-    Ok(Answer { batches, lints: Vec::new(), notes })
+    Ok(Answer { batches, doubts: Vec::new(), notes })
 }
 
 /// Standard input as a file: its head is looked at first, and then all of it is read.

@@ -1,9 +1,14 @@
 //! `demo`: what it calls exact is counted here again from the events it writes, what it estimates is held against that.
 
+use crate::asked::get;
+use crate::http::terminate;
 use crate::support::{Ran, Workdir, shown};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 const SMALL: [&str; 4] = ["--events", "20000", "--entities", "5000"];
 
@@ -321,4 +326,128 @@ fn very_few_events_are_enough_for_a_report() {
         let report: Value = serde_json::from_str(&out).expect("JSON");
         assert_eq!(row(&report["people"], "visitors", None)["value"], 1, "{events}");
     }
+}
+
+/// Starts a demo that goes on.
+fn serving(dir: &Workdir, path: Option<&str>, args: &[&str]) -> Child {
+    let mut command = dir.command(&[&["demo", "--listen", "127.0.0.1:0", "--format", "json"], args].concat());
+    if let Some(path) = path {
+        command.env("PATH", path);
+    }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts")
+}
+
+/// What it says until it has reported; from then on it ends in order when it is told to.
+fn reported(child: &mut Child) -> (String, Value) {
+    let (mut err, mut told) = (BufReader::new(child.stderr.as_mut().expect("a pipe")), String::new());
+    let mut out = child.stdout.take().expect("a pipe");
+    // A report is longer than a pipe holds.
+    let report = std::thread::spawn(move || {
+        let mut deserializer = serde_json::Deserializer::from_reader(&mut out);
+        serde::Deserialize::deserialize(&mut deserializer).expect("a report")
+    });
+    while !told.contains("until Ctrl-C") {
+        assert!(err.read_line(&mut told).expect("text") > 0, "{told}");
+    }
+    (told, report.join().expect("a report"))
+}
+
+/// The address that a demo has said it listens on.
+fn said(told: &str) -> &str {
+    let (_, rest) = told.split_once("listening on http://").expect("an address");
+    rest.lines().next().expect("a line")
+}
+
+fn ends(child: Child) {
+    assert_eq!(terminate(child).0, Some(0));
+}
+
+/// Waits for what a demo measures behind its dashboard.
+fn becomes(at: &str, path: &str, wanted: u64) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let (status, answer) = get(at, path);
+        if status == 200 && answer["rows"][0]["value"] == wanted {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{path} is not {wanted}: {answer}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn the_dashboard_shows_what_is_reported_until_it_is_told_to_end() {
+    let dir = Workdir::new();
+    let mut child = serving(&dir, None, &SMALL);
+    let (told, report) = reported(&mut child);
+    let at = said(&told);
+    becomes(at, "/v1/metrics/events", 20_000);
+    for metric in ["visitors", "sessions", "buyers", "first_time"] {
+        let (_, answer) = get(at, &format!("/v1/metrics/{metric}?by="));
+        let row = row(&report["people"], metric, None);
+        for key in ["value", "low", "high"] {
+            assert_eq!(answer["rows"][0][key], row[key], "{metric} {key}");
+        }
+    }
+    // The whole ladder is there, where the report keeps what it shows.
+    let (status, hours) = get(at, "/v1/metrics/events?every=1h");
+    assert!(status == 200 && hours["rows"].as_array().is_some_and(|rows| !rows.is_empty()), "{hours}");
+    assert_eq!(get(at, "/").0, 200);
+    // What the dashboard takes is not weighed with the sketches.
+    assert_eq!(report["memory"]["engine"]["state_bytes"], REPORT["memory"]["engine"]["state_bytes"]);
+    ends(child);
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0, "nothing is written");
+}
+
+#[test]
+fn few_events_are_shown_too() {
+    let dir = Workdir::new();
+    let mut child = serving(&dir, None, &["--events", "3", "--entities", "2"]);
+    let (told, _) = reported(&mut child);
+    becomes(said(&told), "/v1/metrics/events", 3);
+    ends(child);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_browser_is_opened_where_there_is_one() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = Workdir::new();
+    dir.write("bin/xdg-open", "#!/bin/sh\necho \"$1\" > opened\n");
+    let opener = dir.path().join("bin/xdg-open");
+    std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).expect("it may be run");
+    let path = format!("{}:/usr/bin:/bin", dir.path().join("bin").display());
+    let mut child = serving(&dir, Some(&path), &["--open", "--events", "3"]);
+    let (told, _) = reported(&mut child);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !dir.has("opened") || dir.read("opened").is_empty() {
+        assert!(Instant::now() < deadline, "nothing was opened");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(dir.read("opened").trim(), format!("http://{}", said(&told)));
+    ends(child);
+
+    let mut child = serving(&dir, Some("/nowhere"), &["--open", "--events", "3"]);
+    let (told, _) = reported(&mut child);
+    assert!(told.contains("note: `xdg-open` opens no browser here"), "{told}");
+    becomes(said(&told), "/v1/metrics/events", 3);
+    ends(child);
+}
+
+#[test]
+fn without_a_terminal_the_demo_ends_with_its_report() {
+    let dir = Workdir::new();
+    let ran = demo(&dir, &SMALL);
+    assert!(ran.out.contains("In short") && ran.err.is_empty(), "{ran:?}");
+    assert!(demo(&dir, &[&SMALL[..], &["--no-serve"]].concat()).err.is_empty());
+    dir.call(&["demo", "--listen", "0.0.0.0:0"]).expect(3, &["would take events from anybody"]);
+    dir.call(&["demo", "--serve", "--write", "-"]).expect(2, &["cannot be used with"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    dir.call(&["demo", "--listen", &taken]).expect(3, &["cannot listen on"]);
 }

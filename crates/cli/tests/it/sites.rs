@@ -1,12 +1,14 @@
 //! Sites that hand their states to a hub, whose answers are those of one run over the events of all.
 
+use crate::asked::get;
 use crate::http::{address, post, terminate};
 use crate::support::{Ran, Workdir, counter, shown};
 use serde_json::Value;
 use std::fmt::Write;
 use std::fs::OpenOptions;
+use std::io::Read as _;
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -391,4 +393,188 @@ fn whoever_is_killed_nothing_is_lost_or_counted_twice() {
     let report: Vec<Value> = serde_json::from_str(&out).expect("a report");
     assert_eq!(counter(&report, "read"), 6_000);
     assert_eq!(measured(&report), measured(&over_all(&dir, &files, &[])));
+}
+
+/// Posts a saved state, and gives back the status and the answer.
+fn merge(at: &str, words: &str, body: &[u8]) -> (u16, Value) {
+    let mut stream = TcpStream::connect(at.trim_start_matches("http://")).expect("somebody listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
+    let head = format!(
+        "POST /v1/merge?{words} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).expect("it is taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let body = answer.split_once("\r\n\r\n").expect("a body").1;
+    (status, serde_json::from_str(body).expect("JSON"))
+}
+
+/// Measures a file to its end, and saves all of it.
+fn save(dir: &Workdir, file: &str, name: &str) -> Vec<u8> {
+    let path = format!("source.e.path={file}");
+    dir.run(&["--set", &path, "--state", &format!("state-{name}"), "--save", name]).expect(0, &[]);
+    std::fs::read(dir.path().join(name)).expect("it was saved")
+}
+
+#[test]
+fn saved_states_that_are_posted_count_once_each() {
+    let dir = dir("127.0.0.1:0");
+    dir.write("a.ndjson", events(1, 0..3_000));
+    dir.write("b.ndjson", events(2, 0..2_000));
+    dir.write("hub.ndjson", events(3, 0..1_000));
+    let (a, b) = (save(&dir, "a.ndjson", "a.sgs"), save(&dir, "b.ndjson", "b.sgs"));
+    dir.write("a2.ndjson", events(1, 0..4_000));
+    let a2 = save(&dir, "a2.ndjson", "a2.sgs");
+    let (child, at) = hub(&dir);
+    let taken = |revision: u64| (200, serde_json::json!({ "state": "taken", "revision": revision }));
+    let known = |revision: u64| (200, serde_json::json!({ "state": "known", "revision": revision }));
+    assert_eq!(merge(&at, "origin=berlin&revision=1", &a), taken(1));
+    assert_eq!(merge(&at, "origin=oslo&revision=20261121", &b), taken(20261121));
+    assert_eq!(merge(&at, "origin=berlin&revision=1", &a), known(1));
+    assert_eq!(merge(&at, "origin=berlin&revision=2", &a2), taken(2));
+    // What comes late or again changes nothing.
+    assert_eq!(merge(&at, "origin=berlin&revision=1", &a), known(2));
+
+    let refused = |words: &str, body: &[u8], status: u16, part: &str| {
+        let (code, said) = merge(&at, words, body);
+        assert_eq!(code, status, "{said}");
+        assert!(said["detail"].as_str().is_some_and(|detail| detail.contains(part)), "{part}: {said}");
+    };
+    refused("origin=berlin", &a, 400, "`origin` and `revision`");
+    refused("origin=berlin&revision=x", &a, 400, "no whole number");
+    refused("origin=..&revision=3", &a, 400, "no name for an origin");
+    refused("origin=berlin&revision=3", b"{}", 400, "no state file");
+    refused("origin=berlin&revision=3", &a[..a.len() - 9], 400, "damaged");
+    refused("origin=berlin&revision=2", &a, 409, "other bytes");
+    dir.run(&["--set", "source.e.path=a.ndjson", "--save", "totals.sgs"]).expect(0, &[]);
+    let totals = std::fs::read(dir.path().join("totals.sgs")).expect("it was saved");
+    refused("origin=paris&revision=1", &totals, 409, "whole ladder");
+    dir.write("other.toml", pipeline("127.0.0.1:0", "hits = \"count()\""));
+    dir.call(&[
+        "run",
+        "--once",
+        "other.toml",
+        "--set",
+        "source.e.path=a.ndjson",
+        "--state",
+        "o",
+        "--save",
+        "o.sgs",
+    ])
+    .expect(0, &[]);
+    let other = std::fs::read(dir.path().join("o.sgs")).expect("it was saved");
+    refused("origin=paris&revision=1", &other, 409, "what it measures is not what is measured here");
+    measure(&dir, "a.ndjson", "pushed");
+    push(&dir, "pushed", "berlin", &at).expect(2, &["sends saved states"]);
+
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !dir.call(&["inspect", "hub"]).out.contains("1,000 read") {
+        assert!(Instant::now() < deadline, "the hub does not read its own file");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let looked = dir.call(&["inspect", "hub"]).out;
+    assert!(
+        looked.contains("berlin: revision 2, complete to 2023-")
+            && looked.contains("oslo: revision 20261121"),
+        "{looked}"
+    );
+    let (code, out) = terminate(child);
+    assert_eq!(code, Some(0));
+    let report: Vec<Value> = serde_json::from_str(&out).expect("a report");
+    let wanted = over_all(&dir, &["a2.ndjson", "b.ndjson", "hub.ndjson"], &[]);
+    assert_eq!(measured(&report), measured(&wanted));
+    assert_eq!(counter(&report, "read"), 7_000);
+}
+
+/// The rows of an answer, without what names the cut into parts.
+fn asked(at: &str, metric: &str, words: &str) -> Vec<Value> {
+    let (status, answer) = get(at.trim_start_matches("http://"), &format!("/v1/metrics/{metric}?{words}"));
+    assert_eq!(status, 200, "{answer}");
+    measured(answer["rows"].as_array().expect("rows"))
+}
+
+/// Waits until a hub that goes on counts so many events.
+fn counts(at: &str, wanted: u64) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let (_, answer) = get(at.trim_start_matches("http://"), "/v1/metrics/hits?by=");
+        if answer["rows"][0]["value"] == wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{wanted}: {answer}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_hub_that_goes_on_is_asked_over_all_sites() {
+    let dir = dir("127.0.0.1:0");
+    dir.write("a.ndjson", events(1, 0..3_000));
+    dir.write("b.ndjson", events(2, 0..2_000));
+    dir.write("hub.ndjson", events(3, 0..1_000));
+    measure(&dir, "a.ndjson", "a");
+    let saved = save(&dir, "b.ndjson", "b.sgs");
+    let (child, at) = hub(&dir);
+    counts(&at, 1_000);
+    push(&dir, "a", "berlin", &at).expect(0, &["commit 1 is there"]);
+    counts(&at, 4_000);
+    assert_eq!(merge(&at, "origin=oslo&revision=1", &saved).0, 200);
+    counts(&at, 6_000);
+    dir.write("a.ndjson", events(1, 0..4_000));
+    measure(&dir, "a.ndjson", "a");
+    push(&dir, "a", "berlin", &at).expect(0, &["commit 2 is there"]);
+    counts(&at, 7_000);
+
+    let files = ["a.ndjson", "b.ndjson", "hub.ndjson"];
+    let (totals, windows) = (over_all(&dir, &files, &[]), over_all(&dir, &files, &["--every", "1m"]));
+    for metric in ["hits", "sum", "users", "crowd", "slow", "steps"] {
+        let of = |answers: &[Value]| -> Vec<Value> {
+            measured(answers).into_iter().filter(|answer| answer["metric"] == metric).collect()
+        };
+        assert_eq!(asked(&at, metric, ""), of(&totals), "{metric}");
+        assert_eq!(asked(&at, metric, "every=1m"), of(&windows), "{metric} by the minute");
+    }
+    let sql = "select value from hits where grouped_by = '' order by start limit 3";
+    let answered = dir.call(&["query", "--server", &at, sql, "--format", "csv"]);
+    let panes = over_all(&dir, &files, &["--every", "10s"]);
+    let first: Vec<String> = shown(&panes, "hits")
+        .iter()
+        .filter(|line| line.contains(" ="))
+        .take(3)
+        .map(|line| line.rsplit('=').next().expect("a value").to_string())
+        .collect();
+    assert_eq!(answered.out, format!("value\n{}\n", first.join("\n")), "{answered:?}");
+
+    // It is complete up to where the slowest is, and every origin says where that is.
+    let host = at.trim_start_matches("http://");
+    let (_, answer) = get(host, "/v1/metrics/hits?by=");
+    let alone = over_all(&dir, &["hub.ndjson"], &[]);
+    assert_eq!(answer["complete_to"], alone[0]["complete_to"]);
+    let (_, status) = get(host, "/v1/status");
+    let source = &status["sources"][0];
+    assert_eq!(
+        (&source["counters"]["read"], &source["complete_to"]),
+        (&Value::from(7_000), &alone[0]["complete_to"])
+    );
+    let origins = source["origins"].as_array().expect("origins");
+    let told: Vec<(&str, &str)> = origins
+        .iter()
+        .map(|origin| (origin["origin"].as_str().unwrap_or(""), origin["version"].as_str().unwrap_or("")))
+        .collect();
+    assert_eq!(told, [("berlin", "commit 2"), ("oslo", "revision 1")]);
+    let of_a = over_all(&dir, &["a.ndjson"], &[]);
+    assert_eq!(origins[0]["complete_to"], of_a[0]["complete_to"]);
+    assert!(
+        origins.iter().all(|origin| origin["age_s"].as_f64().is_some_and(|age| (0.0..600.0).contains(&age)))
+    );
+
+    // A site that is forgotten counts no longer.
+    std::fs::remove_dir_all(dir.path().join("hub/origins.d/berlin")).expect("it was there");
+    counts(&at, 3_000);
+    let (code, out) = terminate(child);
+    assert_eq!(code, Some(0));
+    let report: Vec<Value> = serde_json::from_str(&out).expect("a report");
+    assert_eq!(counter(&report, "read"), 3_000);
 }

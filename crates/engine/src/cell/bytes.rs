@@ -16,7 +16,7 @@ use sketch::hll::Distinct;
 use sketch::quantile::Quantiles;
 use sketch::sample::Sample;
 use sketch::theta::Theta;
-use sketch::{DecodeError, Reader};
+use sketch::{DecodeError, Outflow, Reader};
 
 /// First byte of a count; sketches begin with their own kind (`sketch::codec::kind`).
 const COUNT_TAG: u8 = 128;
@@ -123,14 +123,15 @@ impl Cell {
 
 impl Cells {
     /// Canonical bytes: the cells that are not empty, by their place in `order`.
-    pub(crate) fn snapshot(&self, order: &Order, out: &mut Vec<u8>) {
+    pub(crate) fn send(&self, order: &Order, out: &mut Outflow<'_>) {
         let present =
             || order.groups.iter().enumerate().filter(|(_, g)| !matches!(self.get(**g), Cell::Empty));
-        write_varint(present().count() as u64, out);
+        write_varint(present().count() as u64, out.bytes());
         let mut gaps = Gaps::default();
         for (place, group) in present() {
-            gaps.write(place as u64, out);
-            self.get(*group).snapshot(out);
+            gaps.write(place as u64, out.bytes());
+            self.get(*group).snapshot(out.bytes());
+            out.ease();
         }
     }
 
@@ -145,7 +146,7 @@ impl Cells {
         gone().for_each(|(page, _)| gaps.write(page as u64, out));
     }
 
-    /// Reads what [`Cells::snapshot`] wrote to `r` and [`Cells::history`] to `h`;
+    /// Reads what [`Cells::send`] wrote to `r` and [`Cells::history`] to `h`;
     /// `order` holds the groups in the order of their keys.
     pub(crate) fn restore(
         r: &mut Reader<'_>,

@@ -106,6 +106,11 @@ impl Rows {
         }
     }
 
+    /// Most bytes of a record.
+    pub(super) fn record_bytes_max(&self) -> usize {
+        self.record_bytes_max
+    }
+
     /// Whether a record of this length is too long.
     #[inline]
     pub(super) fn too_long(&self, bytes: usize) -> bool {
@@ -214,11 +219,16 @@ impl Rows {
     #[cold]
     pub(super) fn reject(&mut self, reason: Reason, field: Option<usize>, record: &Record<'_>) {
         self.roll_back();
-        let bytes = if self.keep_bad { record.bytes.into() } else { Box::default() };
+        let mut bytes = if self.keep_bad { record.bytes } else { &[] };
+        if reason == Reason::TooLong {
+            // One byte more than allowed, so that it is too long when it comes again. Of one that is longer than what is read at
+            // once there is no more either.
+            bytes = &bytes[..bytes.len().min(self.record_bytes_max.saturating_add(1))];
+        }
         self.bad.push(Bad {
             reason,
             field,
-            raw: Raw { line: record.line, byte: self.position(record), bytes },
+            raw: Raw { line: record.line, byte: self.position(record), bytes: bytes.into() },
         });
     }
 

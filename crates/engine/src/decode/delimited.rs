@@ -71,7 +71,7 @@ impl DelimitedReader {
         let mut header = self.header && block.first_byte == 0;
         let mut start = bom_len(block.first_byte, bytes);
         while start < bytes.len() {
-            let end = record_end(bytes, start, quotes);
+            let end = record_end(bytes, start, quotes, rows.record_bytes_max());
             let whole = &bytes[start..end];
             let record = Record { line: rows.lines, start, bytes: trim_cr(whole) };
             if !std::mem::take(&mut header) && !is_blank(record.bytes, Some(self.splitter.delimiter)) {

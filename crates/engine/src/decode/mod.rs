@@ -27,7 +27,7 @@ mod time;
 mod value;
 
 pub use arrays::{Arrays, Values};
-pub use cut::{Cutter, first_record};
+pub use cut::{Cutter, beyond, first_record};
 
 use crate::batch::{Batch, Block, Reason};
 use crate::compute::Compute;
@@ -217,7 +217,7 @@ fn each_line<'a>(block: &Block<'a>, rows: &mut Rows, mut read: impl FnMut(&Recor
     let utf8 = std::str::from_utf8(bytes).is_ok();
     let mut start = bom_len(block.first_byte, bytes);
     while start < bytes.len() {
-        let end = cut::record_end(bytes, start, None);
+        let end = cut::line_end(bytes, start);
         let record = Record { line: rows.lines, start, bytes: trim_cr(&bytes[start..end]) };
         if is_blank(record.bytes, None) {
             // No record.

@@ -8,7 +8,7 @@ use crate::restore::{Room, count, read_bytes, write_bytes};
 use crate::spec::Kind;
 use sketch::codec::write_varint;
 use sketch::hash::canonical_bits;
-use sketch::{DecodeError, Reader};
+use sketch::{DecodeError, Outflow, Reader};
 
 /// The groups of a grouping set in the order of their bytes.
 #[derive(Debug)]
@@ -35,34 +35,38 @@ impl Groups {
     }
 
     /// Canonical bytes: what can be missed outside, then the groups in the order of their keys.
-    pub(crate) fn snapshot(&self, out: &mut Vec<u8>) {
+    pub(crate) fn send(&self, out: &mut Outflow<'_>) {
         let sorted = self.sorted();
-        out.extend_from_slice(&(sorted.len() as u32).to_le_bytes());
-        out.extend_from_slice(&self.offset.to_le_bytes());
+        out.bytes().extend_from_slice(&(sorted.len() as u32).to_le_bytes());
+        out.bytes().extend_from_slice(&self.offset.to_le_bytes());
         for (key, group) in sorted {
-            write_bytes(key, out);
-            out.extend_from_slice(&self.weights[group as usize].to_le_bytes());
-            out.extend_from_slice(&self.entries[group as usize].missed.to_le_bytes());
+            write_bytes(key, out.bytes());
+            out.bytes().extend_from_slice(&self.weights[group as usize].to_le_bytes());
+            out.bytes().extend_from_slice(&self.entries[group as usize].missed.to_le_bytes());
+            out.ease();
         }
     }
 
     /// What events do not decide.
-    pub(crate) fn history(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&(self.max as u64).to_le_bytes());
-        out.extend_from_slice(&self.folded.to_le_bytes());
-        out.push(self.slots.len().ilog2() as u8);
-        self.sorted().iter().for_each(|(_, group)| write_varint(u64::from(*group), out));
-        write_varint(self.free.len() as u64, out);
-        self.free.iter().for_each(|group| write_varint(u64::from(*group), out));
+    pub(crate) fn send_history(&self, out: &mut Outflow<'_>) {
+        out.bytes().extend_from_slice(&(self.max as u64).to_le_bytes());
+        out.bytes().extend_from_slice(&self.folded.to_le_bytes());
+        out.bytes().push(self.slots.len().ilog2() as u8);
+        self.sorted().iter().for_each(|(_, group)| send_number(*group, out));
+        write_varint(self.free.len() as u64, out.bytes());
+        self.free.iter().for_each(|group| send_number(*group, out));
     }
 
     /// When numbers were let go: what panes that are not in memory are read by.
-    pub(crate) fn write_left(&self, out: &mut Vec<u8>) {
-        write_varint(self.leavings(), out);
-        (0..self.entries.len() as u32).for_each(|group| write_varint(self.left(group), out));
+    pub(crate) fn send_left(&self, out: &mut Outflow<'_>) {
+        write_varint(self.leavings(), out.bytes());
+        for group in 0..self.entries.len() as u32 {
+            write_varint(self.left(group), out.bytes());
+            out.ease();
+        }
     }
 
-    /// Reads what [`Groups::write_left`] wrote, into a table whose numbers are known.
+    /// Reads what [`Groups::send_left`] wrote, into a table whose numbers are known.
     pub(crate) fn restore_left(&mut self, h: &mut Reader<'_>, room: &mut Room) -> Result<(), DecodeError> {
         let leavings = h.varint()?;
         room.weigh(leavings)?;
@@ -75,7 +79,7 @@ impl Groups {
         Ok(())
     }
 
-    /// Reads what [`Groups::snapshot`] wrote to `r` and [`Groups::history`] to `h`, into a table that is empty.
+    /// Reads what [`Groups::send`] wrote to `r` and [`Groups::send_history`] to `h`, into a table that is empty.
     pub(crate) fn restore(
         &mut self,
         r: &mut Reader<'_>,
@@ -208,4 +212,9 @@ pub(crate) fn is_value(rest: &mut &[u8], kind: Kind) -> bool {
     let good = read() == Ok(true);
     *rest = &rest[rest.len() - r.remaining()..];
     good
+}
+
+fn send_number(group: u32, out: &mut Outflow<'_>) {
+    write_varint(u64::from(group), out.bytes());
+    out.ease();
 }

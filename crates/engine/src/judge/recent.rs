@@ -11,7 +11,7 @@ use crate::restore::WEIGHT_SUM_MAX;
 use crate::time::{Span, TIME_MAX, Time};
 use sketch::bloom::{BUCKETS_MAX, RingSize, RingSizeError, SeenRing};
 use sketch::estimate::z_of;
-use sketch::{DecodeError, Estimate, Limits, Reader, Token};
+use sketch::{DecodeError, Estimate, Limits, Outflow, Reader, Token};
 
 /// `keep` is cut into this many buckets at most, and into half of them at least. With one for the event and one or two for
 /// `lateness` they still fit 16 planes; with 32 a key takes half as much again.
@@ -219,11 +219,11 @@ impl Recent {
     }
 
     /// Appends everything: seven numbers, then the ring.
-    pub fn snapshot(&self, out: &mut Vec<u8>) {
+    pub fn snapshot(&self, out: &mut Outflow<'_>) {
         let counted = [self.fresh, self.unjudged, self.since];
         let reckoned = [self.misjudged, self.variance, self.rate, self.rate_max].map(f64::to_bits);
-        counted.iter().chain(&reckoned).for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
-        self.ring.snapshot(out);
+        counted.iter().chain(&reckoned).for_each(|word| out.bytes().extend_from_slice(&word.to_le_bytes()));
+        self.ring.send(out);
     }
 
     /// Reads what [`Recent::snapshot`] wrote for this size, and leaves the reader behind it.

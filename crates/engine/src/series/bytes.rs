@@ -8,42 +8,48 @@ use crate::groups::{Groups, Order};
 use crate::restore::{Gaps, Room, WEIGHT_SUM_MAX, count};
 use crate::time::{Span, TIME_MAX, Time};
 use sketch::codec::write_varint;
-use sketch::{DecodeError, Reader};
+use sketch::{DecodeError, Outflow, Reader};
 
 impl Series {
     /// Canonical bytes: totals, then panes by level and start; groups in the order of their keys, the other one last.
-    pub(crate) fn snapshot(&self, groups: &Groups, order: &Order, out: &mut Vec<u8>) {
+    pub(crate) fn send(&self, groups: &Groups, order: &Order, out: &mut Outflow<'_>) {
         if let Some(cells) = &self.total {
-            cells.snapshot(order, out);
+            cells.send(order, out);
         }
         for rung in &self.ladder {
-            out.extend_from_slice(&rung.level.size.0.to_le_bytes());
-            write_varint(rung.panes.len() as u64, out);
+            out.bytes().extend_from_slice(&rung.level.size.0.to_le_bytes());
+            write_varint(rung.panes.len() as u64, out.bytes());
             for (start, slot) in &rung.panes {
-                out.extend_from_slice(&start.0.to_le_bytes());
-                self.cells_of(slot, groups).snapshot(order, out);
-                slot.here.snapshot_revisions(order, out);
+                out.bytes().extend_from_slice(&start.0.to_le_bytes());
+                self.cells_of(slot, groups).send(order, out);
+                slot.here.write_revisions(order, out.bytes());
             }
         }
     }
 
     /// What events do not decide: precision that gave way, panes that were dropped, pages of cells.
-    pub(crate) fn history(&self, folded: u8, groups: &Groups, out: &mut Vec<u8>) {
-        self.write_history(folded, out, |rung, out| {
-            rung.panes.values().for_each(|slot| self.cells_of(slot, groups).history(out));
+    pub(crate) fn send_history(&self, folded: u8, groups: &Groups, out: &mut Outflow<'_>) {
+        self.send_history_of(folded, out, |rung, out| {
+            rung.panes.values().for_each(|slot| self.cells_of(slot, groups).history(out.bytes()));
         });
     }
 
     /// The same, where the history of panes is written otherwise.
-    pub(super) fn write_history(&self, folded: u8, out: &mut Vec<u8>, panes: impl Fn(&Rung, &mut Vec<u8>)) {
-        out.push(folded);
+    pub(super) fn send_history_of(
+        &self,
+        folded: u8,
+        out: &mut Outflow<'_>,
+        panes: impl Fn(&Rung, &mut Outflow<'_>),
+    ) {
+        out.bytes().push(folded);
         if let Some(cells) = &self.total {
-            cells.history(out);
+            cells.history(out.bytes());
         }
         for rung in &self.ladder {
-            out.extend_from_slice(&rung.kept_from.map_or(i64::MIN, |t| t.0).to_le_bytes());
-            out.extend_from_slice(&rung.dropped.to_le_bytes());
+            out.bytes().extend_from_slice(&rung.kept_from.map_or(i64::MIN, |t| t.0).to_le_bytes());
+            out.bytes().extend_from_slice(&rung.dropped.to_le_bytes());
             panes(rung, out);
+            out.ease();
         }
     }
 
@@ -146,7 +152,7 @@ impl Rung {
 }
 
 impl Pane {
-    pub(super) fn snapshot_revisions(&self, order: &Order, out: &mut Vec<u8>) {
+    pub(super) fn write_revisions(&self, order: &Order, out: &mut Vec<u8>) {
         write_varint(self.revisions.len() as u64, out);
         let mut gaps = Gaps::default();
         for (place, group) in order.groups.iter().enumerate() {

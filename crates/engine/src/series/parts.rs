@@ -13,7 +13,7 @@ use crate::restore::{Gaps, Numbers, Room, WEIGHT_SUM_MAX, count};
 use crate::shard::{PaneId, Records};
 use crate::time::{Span, TIME_MAX, Time};
 use sketch::codec::write_varint;
-use sketch::{DecodeError, Reader};
+use sketch::{DecodeError, Outflow, Reader};
 use std::sync::Arc;
 
 /// Where the records of closed panes are.
@@ -41,40 +41,40 @@ pub(crate) enum Closed<'a> {
 
 impl Series {
     /// Totals, open panes, and which panes are closed; with `spilled` also what is known of those that are not in memory.
-    pub(crate) fn write_open(&self, order: &Order, spilled: bool, out: &mut Vec<u8>) {
+    pub(crate) fn send_open(&self, order: &Order, spilled: bool, out: &mut Outflow<'_>) {
         if let Some(cells) = &self.total {
-            cells.snapshot(order, out);
+            cells.send(order, out);
         }
         for rung in &self.ladder {
             let size = rung.level.size;
-            out.extend_from_slice(&size.0.to_le_bytes());
-            write_varint(rung.closed().count() as u64, out);
+            out.bytes().extend_from_slice(&size.0.to_le_bytes());
+            write_varint(rung.closed().count() as u64, out.bytes());
             let mut before: Option<Time> = None;
             for (start, _) in rung.closed() {
                 match before {
-                    None => out.extend_from_slice(&start.0.to_le_bytes()),
-                    Some(before) => write_varint(((start.0 - before.0) / size.0 - 1) as u64, out),
+                    None => out.bytes().extend_from_slice(&start.0.to_le_bytes()),
+                    Some(before) => write_varint(((start.0 - before.0) / size.0 - 1) as u64, out.bytes()),
                 }
                 before = Some(*start);
             }
             if spilled {
-                rung.write_away(order, out);
+                rung.send_away(order, out);
             }
-            write_varint(rung.open().count() as u64, out);
+            write_varint(rung.open().count() as u64, out.bytes());
             for (start, slot) in rung.open() {
-                out.extend_from_slice(&start.0.to_le_bytes());
-                slot.here.cells.snapshot(order, out);
-                slot.here.snapshot_revisions(order, out);
+                out.bytes().extend_from_slice(&start.0.to_le_bytes());
+                slot.here.cells.send(order, out);
+                slot.here.write_revisions(order, out.bytes());
             }
         }
     }
 
     /// What events do not decide of the same.
-    pub(crate) fn write_open_history(&self, folded: u8, out: &mut Vec<u8>) {
-        self.write_history(folded, out, |rung, out| {
+    pub(crate) fn send_open_history(&self, folded: u8, out: &mut Outflow<'_>) {
+        self.send_history_of(folded, out, |rung, out| {
             // What came late for panes that are not in memory lies among what changes; without such, there is none.
             let late = rung.closed().filter(|(_, slot)| slot.away.is_some());
-            late.chain(rung.open()).for_each(|(_, slot)| slot.here.cells.history(out));
+            late.chain(rung.open()).for_each(|(_, slot)| slot.here.cells.history(out.bytes()));
         });
     }
 
@@ -109,20 +109,20 @@ impl Rung {
     }
 
     /// Which of the closed panes are not in memory, what is known of them, and what came late for them.
-    fn write_away(&self, order: &Order, out: &mut Vec<u8>) {
-        write_varint(self.closed().filter(|(_, slot)| slot.away.is_some()).count() as u64, out);
+    fn send_away(&self, order: &Order, out: &mut Outflow<'_>) {
+        write_varint(self.closed().filter(|(_, slot)| slot.away.is_some()).count() as u64, out.bytes());
         let mut gaps = Gaps::default();
         for (nth, (_, slot)) in self.closed().enumerate() {
             let Some(Part { stored, since, .. }) = slot.parts().first() else { continue };
-            gaps.write(nth as u64, out);
+            gaps.write(nth as u64, out.bytes());
             let Size { bytes, cells, weight } = stored.size;
-            [*since, bytes, cells, weight].iter().for_each(|number| write_varint(*number, out));
-            slot.here.cells.snapshot(order, out);
-            slot.here.snapshot_revisions(order, out);
+            [*since, bytes, cells, weight].iter().for_each(|number| write_varint(*number, out.bytes()));
+            slot.here.cells.send(order, out);
+            slot.here.write_revisions(order, out.bytes());
         }
     }
 
-    /// Takes in the panes that [`Series::write_open`] named.
+    /// Takes in the panes that [`Series::send_open`] named.
     pub(super) fn restore_closed(
         &mut self,
         (r, h): (&mut Reader<'_>, &mut Reader<'_>),

@@ -7,7 +7,7 @@
 use crate::restore::{Room, WEIGHT_SUM_MAX, count};
 use crate::time::{Span, TIME_MAX, Time};
 use sketch::codec::write_varint;
-use sketch::{DecodeError, Reader, Token};
+use sketch::{DecodeError, Outflow, Reader, Token};
 use std::collections::BTreeMap;
 
 /// Accounted bytes of an interval: 32 of its own, in nodes that are two thirds full.
@@ -150,21 +150,22 @@ impl Intervals {
     }
 
     /// Appends them: their number, then token, start, duration and events of each, as varints of differences.
-    pub fn snapshot(&self, out: &mut Vec<u8>) {
-        write_varint(self.held.len() as u64, out);
+    pub fn send(&self, out: &mut Outflow<'_>) {
+        write_varint(self.held.len() as u64, out.bytes());
         let mut at = (0, -TIME_MAX);
         for session in self.iter() {
             let again = at.0 == session.token;
             let floor = if again { at.1 } else { -TIME_MAX };
-            write_varint(session.token - at.0, out);
-            write_varint((session.start.0 - floor) as u64, out);
-            write_varint((session.end.0 - session.start.0) as u64, out);
-            write_varint(session.events, out);
+            write_varint(session.token - at.0, out.bytes());
+            write_varint((session.start.0 - floor) as u64, out.bytes());
+            write_varint((session.end.0 - session.start.0) as u64, out.bytes());
+            write_varint(session.events, out.bytes());
+            out.ease();
             at = (session.token, session.end.0);
         }
     }
 
-    /// Reads what [`Intervals::snapshot`] wrote, `max` of them at most, and leaves the reader behind it.
+    /// Reads what [`Intervals::send`] wrote, `max` of them at most, and leaves the reader behind it.
     pub(crate) fn restore(
         gap: Span,
         max: usize,
@@ -341,13 +342,13 @@ mod tests {
             let events = events(&mut dice, 50);
             let (first, rest) = events.split_at(25);
             let mut bytes = Vec::new();
-            taken(first).snapshot(&mut bytes);
+            Outflow::append(&mut bytes, |out| taken(first).send(out));
             let mut again = restored(&bytes, 100, 1 << 20).unwrap();
             rest.iter().for_each(|&(token, time)| assert!(again.take(Token(token), Time(time), None)));
             assert_eq!(plain(&again), by_hand(&events));
         }
         let mut bytes = Vec::new();
-        taken(&[(0, 3), (0, 99), (u64::MAX, 7)]).snapshot(&mut bytes);
+        Outflow::append(&mut bytes, |out| taken(&[(0, 3), (0, 99), (u64::MAX, 7)]).send(out));
         assert_eq!(restored(&bytes, 3, 1 << 20).unwrap().len(), 3);
         assert_eq!(
             restored(&bytes, 2, 1 << 20).unwrap_err(),
@@ -360,7 +361,7 @@ mod tests {
     fn hostile_bytes_are_survived_and_what_is_accepted_is_written_as_it_was() {
         let mut dice = Dice(4);
         let mut seed = Vec::new();
-        taken(&events(&mut dice, 40)).snapshot(&mut seed);
+        Outflow::append(&mut seed, |out| taken(&events(&mut dice, 40)).send(out));
         let (mut accepted, rounds) = (0, 20_000);
         for _ in 0..rounds {
             let mut bytes = seed.clone();
@@ -376,7 +377,7 @@ mod tests {
             let Ok(intervals) = restored(&bytes, 1_000, 1 << 20) else { continue };
             intervals.check_invariants();
             let mut again = Vec::new();
-            intervals.snapshot(&mut again);
+            Outflow::append(&mut again, |out| intervals.send(out));
             assert_eq!(again, bytes);
             accepted += 1;
         }

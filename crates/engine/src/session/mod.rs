@@ -15,7 +15,7 @@ use crate::column::Column;
 use crate::doubt::Doubts;
 use crate::intake::{Judged, Tally};
 use crate::outlet::{Closed, Outlet};
-use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX, read_section, write_section};
+use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX, read_section};
 use crate::series::{Series, optional_time};
 use crate::shard::{Frozen, GroupingSet, Shard};
 use crate::spec::{Field, Format, Kind, Measure, Metric, Source};
@@ -23,7 +23,7 @@ use crate::time::{SECOND, Span, TIME_MAX, Time};
 use arrow_array::{Float64Array, Int64Array};
 use intervals::{Intervals, Session};
 use sketch::hash::Hashing;
-use sketch::{DecodeError, Limits, Reader, Token};
+use sketch::{DecodeError, Limits, Outflow, Reader, Token};
 use std::sync::Arc;
 
 /// When room is needed, so many of those that are held leave at once: looking for them is O(held).
@@ -286,10 +286,10 @@ impl Sessions {
     }
 
     /// Appends everything.
-    pub fn snapshot(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.head());
-        write_section(out, |out| self.held.snapshot(out));
-        write_section(out, |out| self.closed.snapshot(&self.source, out));
+    pub(crate) fn send(&self, out: &mut Outflow<'_>) {
+        out.bytes().extend_from_slice(&self.head());
+        out.section(|out| self.held.send(out));
+        out.section(|out| self.closed.send(&self.source, out));
     }
 
     fn head(&self) -> Vec<u8> {
@@ -299,7 +299,7 @@ impl Sessions {
         numbers.into_iter().chain(times).flatten().collect()
     }
 
-    /// Reads what [`Sessions::snapshot`] wrote for this metric, and leaves the reader behind it. The panes may grow as far as
+    /// Reads what [`Sessions::send`] wrote for this metric, and leaves the reader behind it. The panes may grow as far as
     /// they might before.
     ///
     /// # Errors
@@ -355,10 +355,10 @@ pub(crate) struct FrozenSessions {
 }
 
 impl FrozenSessions {
-    /// As [`Sessions::snapshot`] of the sessions when they were frozen.
-    pub(crate) fn snapshot(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.head);
-        write_section(out, |out| self.held.snapshot(out));
-        write_section(out, |out| self.closed.snapshot(&self.source, out));
+    /// As [`Sessions::send`] of the sessions when they were frozen.
+    pub(crate) fn send(&self, out: &mut Outflow<'_>) {
+        out.bytes().extend_from_slice(&self.head);
+        out.section(|out| self.held.send(out));
+        out.section(|out| self.closed.send(&self.source, out));
     }
 }

@@ -6,11 +6,11 @@
 use super::frozen::{COUNTERS, Frozen, STAMP_BYTES};
 use super::parts::Records;
 use super::{GivenWay, GroupingSet, Shard, Spilled};
-use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX, read_section, write_section};
+use crate::restore::{RestoreError, Room, WEIGHT_SUM_MAX, read_section};
 use crate::series::{Elsewhere, Series, optional_time};
 use crate::spec::Source;
 use crate::time::Time;
-use sketch::{DecodeError, Limits, Reader};
+use sketch::{DecodeError, Limits, Outflow, Reader};
 
 const MAGIC: &[u8; 4] = b"SGS2";
 
@@ -18,14 +18,19 @@ impl Shard {
     /// Canonical bytes of the state: equal for equal events, whatever the number of shards and the cut into blocks,
     /// as far as the sketches are order-free (docs/FORMATS.md). To compare states; [`Shard::snapshot`] keeps them.
     pub fn canonical(&self, out: &mut Vec<u8>) {
-        self.body().canonical(out);
+        Outflow::append(out, |out| self.body().canonical(out));
     }
 
     /// Appends the whole state; [`Shard::restore`] makes of it a shard that goes on as this one would.
     ///
     /// `source` is what the shard was made for.
     pub fn snapshot(&self, source: &Source, out: &mut Vec<u8>) {
-        self.body().snapshot(source, out);
+        Outflow::append(out, |out| self.send(source, out));
+    }
+
+    /// The same for a shard that need not stand in memory twice.
+    pub(crate) fn send(&self, source: &Source, out: &mut Outflow<'_>) {
+        self.body().send(source, out);
     }
 
     fn body(&self) -> Body<'_> {
@@ -128,8 +133,13 @@ impl Shard {
 impl Frozen {
     /// As [`Shard::snapshot`] of the shard when it was frozen.
     pub fn snapshot(&self, source: &Source, out: &mut Vec<u8>) {
+        Outflow::append(out, |out| self.send(source, out));
+    }
+
+    /// The same for a shard that need not stand in memory twice.
+    pub(crate) fn send(&self, source: &Source, out: &mut Outflow<'_>) {
         let Frozen { stamp, ref sets, watermark, counters, .. } = *self;
-        Body { stamp, sets, watermark, counters }.snapshot(source, out);
+        Body { stamp, sets, watermark, counters }.send(source, out);
     }
 }
 
@@ -142,32 +152,32 @@ struct Body<'a> {
 }
 
 impl Body<'_> {
-    fn snapshot(&self, source: &Source, out: &mut Vec<u8>) {
-        out.extend_from_slice(MAGIC);
-        write_section(out, |out| self.canonical(out));
-        write_section(out, |out| self.history(source, out));
+    fn send(&self, source: &Source, out: &mut Outflow<'_>) {
+        out.bytes().extend_from_slice(MAGIC);
+        out.section(|out| self.canonical(out));
+        out.section(|out| self.history(source, out));
     }
 
-    fn canonical(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.stamp);
-        out.extend_from_slice(&self.watermark.map_or(i64::MIN, |w| w.0).to_le_bytes());
+    fn canonical(&self, out: &mut Outflow<'_>) {
+        out.bytes().extend_from_slice(&self.stamp);
+        out.bytes().extend_from_slice(&self.watermark.map_or(i64::MIN, |w| w.0).to_le_bytes());
         for set in self.sets {
             let order = set.groups.order();
-            set.groups.snapshot(out);
-            set.series.iter().for_each(|series| series.snapshot(&set.groups, &order, out));
+            set.groups.send(out);
+            set.series.iter().for_each(|series| series.send(&set.groups, &order, out));
         }
     }
 
-    fn history(&self, source: &Source, out: &mut Vec<u8>) {
+    fn history(&self, source: &Source, out: &mut Outflow<'_>) {
         let fresh = Shard::new(source, u64::MAX);
         for (set, fresh) in self.sets.iter().zip(&fresh.sets) {
-            set.groups.history(out);
+            set.groups.send_history(out);
             for (series, fresh) in set.series.iter().zip(&fresh.series) {
-                series.history(series.folded(fresh), &set.groups, out);
+                series.send_history(series.folded(fresh), &set.groups, out);
             }
         }
         for number in self.counters {
-            out.extend_from_slice(&number.to_le_bytes());
+            out.bytes().extend_from_slice(&number.to_le_bytes());
         }
     }
 }

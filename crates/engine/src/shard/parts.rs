@@ -5,11 +5,11 @@
 
 use super::{Frozen, GroupingSet, Shard, Spilled};
 use crate::away::{Shelf, Stored};
-use crate::restore::{RestoreError, write_section};
+use crate::restore::RestoreError;
 use crate::series::{Closed, Pane, Series};
 use crate::spec::Source;
 use crate::time::Time;
-use sketch::{Limits, Reader};
+use sketch::{Limits, Outflow, Reader};
 use std::sync::{Arc, Weak};
 
 const MAGIC: &[u8; 4] = b"SGS3";
@@ -116,29 +116,34 @@ impl Frozen {
 
     /// Appends all but the closed panes. `source` is what the shard was made for.
     pub fn write_open(&self, source: &Source, out: &mut Vec<u8>) {
+        Outflow::append(out, |out| self.send_open(source, out));
+    }
+
+    /// The same for a shard that need not stand in memory twice.
+    pub fn send_open(&self, source: &Source, out: &mut Outflow<'_>) {
         let fresh = Shard::new(source, u64::MAX);
         let mut series = self.sets.iter().flat_map(|set| &set.series);
         let spilled =
             self.spilled != Spilled::default() || series.any(|series| series.away().next().is_some());
         debug_assert!(self.sets.iter().flat_map(|set| &set.series).all(Series::is_gathered));
-        out.extend_from_slice(if spilled { MAGIC_SPILLED } else { MAGIC });
-        write_section(out, |out| {
-            self.write_head(out);
-            self.sets.iter().for_each(|set| set.write_open(spilled, out));
+        out.bytes().extend_from_slice(if spilled { MAGIC_SPILLED } else { MAGIC });
+        out.section(|out| {
+            self.write_head(out.bytes());
+            self.sets.iter().for_each(|set| set.send_open(spilled, out));
         });
-        write_section(out, |out| {
+        out.section(|out| {
             for (set, fresh) in self.sets.iter().zip(&fresh.sets) {
-                set.groups.history(out);
+                set.groups.send_history(out);
                 if spilled {
-                    set.groups.write_left(out);
+                    set.groups.send_left(out);
                 }
                 let series = set.series.iter().zip(&fresh.series);
-                series.for_each(|(series, fresh)| series.write_open_history(series.folded(fresh), out));
+                series.for_each(|(series, fresh)| series.send_open_history(series.folded(fresh), out));
             }
-            self.counters.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+            self.counters.iter().for_each(|number| out.bytes().extend_from_slice(&number.to_le_bytes()));
             if spilled {
                 let Spilled { panes, bytes, again } = self.spilled;
-                [panes, bytes, again].iter().for_each(|n| out.extend_from_slice(&n.to_le_bytes()));
+                [panes, bytes, again].iter().for_each(|n| out.bytes().extend_from_slice(&n.to_le_bytes()));
             }
         });
     }
@@ -150,10 +155,10 @@ impl Frozen {
 }
 
 impl GroupingSet {
-    fn write_open(&self, spilled: bool, out: &mut Vec<u8>) {
+    fn send_open(&self, spilled: bool, out: &mut Outflow<'_>) {
         let order = self.groups.order();
-        self.groups.snapshot(out);
-        self.series.iter().for_each(|series: &Series| series.write_open(&order, spilled, out));
+        self.groups.send(out);
+        self.series.iter().for_each(|series: &Series| series.send_open(&order, spilled, out));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::support::{metric, source, time, windows};
 use arrow_array::{BooleanArray, Int64Array, StringArray};
 use engine::adopt::{Adopted, Adoption};
-use engine::answer::Answer;
+use engine::answer::{Answer, Key, Number};
 use engine::batch::Batch;
 use engine::column::Column;
 use engine::intake::Intake;
@@ -13,7 +13,6 @@ use engine::spec::{Field, Kind, Measure, Metric, Question, Source, Step};
 use engine::state::State;
 use engine::time::{SECOND, Span, Time};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use sketch::{Limits, Reader};
 
 /// Second, user, number, paid.
@@ -225,14 +224,14 @@ fn order() -> impl Strategy<Value = Vec<usize>> {
 }
 
 proptest! {
-    // From a seed, so that a run can be repeated. One known seed still fails: docs/RELIABILITY.md, what is not promised.
-    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(32) })]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// Old pipeline over a first part, new one over the rest: what both have is as if each metric had always been alone.
     #[test]
     fn what_goes_on_is_what_it_would_have_been_all_along(
         old in choice(), new in choice(), old_fields in order(), new_fields in order(),
-        raw in prop::collection::vec(any::<(u16, u16, i16, bool)>(), 2..900),
+        // 32 agree on a clock: no rows wait in the end, for then there would be nothing to compare.
+        raw in prop::collection::vec(any::<(u16, u16, i16, bool)>(), 32..900),
         cut in 0.0f64..1.0, block in 1usize..200,
     ) {
         let events = events(&raw);
@@ -266,7 +265,8 @@ proptest! {
                 continue;
             }
             let mut alone = vec![Metric { by: kept, ..new.clone() }];
-            if needs_verdict(new) {
+            // Grouping sets that go on without a verdict may stand beside one by a verdict that begins.
+            if needs_verdict(&alone[0]) {
                 alone.push(pool().into_iter().find(|metric| metric.name == "again").expect("it is there"));
             }
             let alone = source_of(&alone, &[0, 1, 2]);
@@ -321,6 +321,34 @@ fn two_conditions_that_become_one_share_their_groups() {
     let machines = machines.adopt(&from, &to, &by_name);
     assert_eq!(machines.shard.sets().len(), 1);
     assert!(machines.told(&to) == fed(&to, &hundred()).told(&to));
+}
+
+#[test]
+fn a_grouping_set_goes_on_beside_one_by_a_verdict_that_begins() {
+    let pool = pool();
+    let named = |name: &str| pool.iter().find(|metric| metric.name == name).expect("it is there").clone();
+    let plain = Metric { by: vec![vec![]], ..named("mix") };
+    let from = source_of(std::slice::from_ref(&plain), &[0, 1, 2]);
+    let to = source_of(&[named("again"), named("mix")], &[0, 1, 2]);
+    let events = hundred();
+    let mut machines = fed(&from, &events[..50]).adopt(&from, &to, &adoption(&from, &to));
+    machines.push(&to, 1, &events[50..]);
+    // What goes on, to the byte, as it would be alone.
+    let alone = source_of(&[plain], &[0, 1, 2]);
+    let mut wanted = fed(&alone, &events[..50]);
+    wanted.push(&alone, 1, &events[50..]);
+    let mut got = machines.shard.freeze().thaw(&to).adopt(&to, &alone, &adoption(&to, &alone), u64::MAX);
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    got.freeze().thaw(&alone).canonical(&mut ours);
+    wanted.shard.canonical(&mut theirs);
+    assert!(ours == theirs, "{} and {} bytes", ours.len(), theirs.len());
+    // By the verdict there is what came since, of which four users came for the first time.
+    let told = machines.told(&to).1;
+    let totals = told.iter().filter(|answer| answer.metric == "mix" && answer.start.is_none());
+    let counts: Vec<_> = totals.map(|answer| (answer.by.clone(), answer.reading.value)).collect();
+    let by = |first| vec![("again".to_string(), Key::Bool(first))];
+    let count = |n| Some(Number::Int(n));
+    assert_eq!(counts, [(by(false), count(4)), (by(true), count(46)), (Vec::new(), count(100))]);
 }
 
 #[test]

@@ -148,8 +148,10 @@ fn judged_times(source: &Source, files: [&str; 2], step: usize, arrivals: &[i64]
     let (mut number, mut times) = (0, Vec::new());
     for (partition, text) in files.into_iter().enumerate() {
         let partition = partition as u32;
-        let (mut cutter, mut decoder) =
-            (Cutter::new(&source.format), Decoder::new(source, None).expect("no header"));
+        let (mut cutter, mut decoder) = (
+            Cutter::new(&source.format, source.record_bytes_max),
+            Decoder::new(source, None).expect("no header"),
+        );
         let (mut from, mut to) = (0, 0);
         while to < text.len() {
             to = (to + step).min(text.len());

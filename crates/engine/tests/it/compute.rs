@@ -100,7 +100,7 @@ fn table(source: &Source) -> Table {
 fn decode(source: &Source, table: Table, text: &str, step: usize) -> Vec<Batch> {
     let program: Arc<dyn Compute> = Arc::new(table);
     let mut decoder = Decoder::new(source, None).expect("no header").with_program(Some(program));
-    let mut cutter = Cutter::new(&source.format);
+    let mut cutter = Cutter::new(&source.format, source.record_bytes_max);
     let (mut from, mut to, mut batches) = (0, 0, Vec::new());
     while to < text.len() {
         to = (to + step).min(text.len());

@@ -297,7 +297,7 @@ fn the_header_names_the_columns() {
     let fields = [("bytes", Kind::Int64), ("host", Kind::String)];
     let source = source(tsv(), &fields, Some(("time", TimeFormat::Unix(1_000_000, 1))));
     let text = b"\xEF\xBB\xBFhost\ttime\tbytes\t\t\r\nx.org\t5\t17\t\t\r\n\"y\t6\t-\t\t\t\nz\t7\tNA\t\tz\t\n\t\t\t\t\n";
-    let header = first_record(&source.format, text, true).unwrap();
+    let header = first_record(&source.format, text, true, source.record_bytes_max).unwrap();
     let batch = Decoder::new(&source, Some(header)).unwrap().decode(&block(text));
     let row = |row: usize| {
         format!("{} {} {}", batch.times[row].0, cell(&batch.columns[0], row), cell(&batch.columns[1], row))
@@ -339,8 +339,9 @@ fn a_header_that_cannot_serve_is_an_error() {
 
 /// Decodes `bytes` as a driver would that reads `step` bytes at a time.
 pub(crate) fn drive(source: &Source, bytes: &[u8], step: usize) -> Vec<String> {
-    let mut decoder = Decoder::new(source, first_record(&source.format, bytes, true)).unwrap();
-    let mut cutter = Cutter::new(&source.format);
+    let mut decoder =
+        Decoder::new(source, first_record(&source.format, bytes, true, source.record_bytes_max)).unwrap();
+    let mut cutter = Cutter::new(&source.format, source.record_bytes_max);
     let (mut from, mut to, mut line, mut number) = (0, 0, 0, 0);
     let (mut rows, mut bad) = (Vec::new(), Vec::new());
     while to < bytes.len() {
@@ -507,7 +508,52 @@ proptest! {
         step in 1..30usize,
     ) {
         let text = pieces.concat();
-        let source = source(csv(Some(&["a", "b"])), &[("a", Kind::String), ("b", Kind::Int64)], None);
-        prop_assert_eq!(drive(&source, text.as_bytes(), step), drive(&source, text.as_bytes(), text.len().max(1)));
+        for record_bytes_max in [1 << 20, 20, 3, 2] {
+            let source = Source {
+                record_bytes_max,
+                ..source(csv(Some(&["a", "b"])), &[("a", Kind::String), ("b", Kind::Int64)], None)
+            };
+            let whole = drive(&source, text.as_bytes(), text.len().max(1));
+            prop_assert_eq!(drive(&source, text.as_bytes(), step), &whole[..]);
+            prop_assert_eq!(whole.len(), records(text.as_bytes(), record_bytes_max));
+        }
     }
+}
+
+fn without_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// How many records there are that are not blank, counted byte by byte.
+fn records(bytes: &[u8], record_bytes_max: usize) -> usize {
+    let (mut found, mut start, mut at) = (0, 0, 0);
+    let mut between_quotes = false;
+    while at < bytes.len() {
+        let opens = at == start || bytes[at - 1] == b',' || bytes[at - 1] == b'\n';
+        match bytes[at] {
+            b'"' if between_quotes && bytes.get(at + 1) == Some(&b'"') => at += 1,
+            b'"' if between_quotes => between_quotes = false,
+            b'"' => between_quotes = opens,
+            b'\n' if !between_quotes || without_cr(&bytes[start..at]).len() > record_bytes_max => {
+                found += usize::from(!bytes[start..at].trim_ascii().is_empty());
+                (start, between_quotes) = (at + 1, false);
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found + usize::from(!bytes[start..].trim_ascii().is_empty())
+}
+
+#[test]
+fn a_quote_that_is_never_closed_costs_the_longest_record_wherever_the_next_quote_is() {
+    let fields = [("a", Kind::String), ("b", Kind::Int64)];
+    let source = Source { record_bytes_max: 20, ..source(csv(Some(&["a", "b"])), &fields, None) };
+    let text = "w,1\n\"open,2\nx,3\ny,4\nz,5\nthe end of it,6\nv,7\nu,\"8\"\n\"t\nt\",9\n";
+    let mut shown = drive(&source, text.as_bytes(), text.len());
+    let bad = shown.pop().expect("one is bad");
+    let want = [r#""w" 1"#, r#""v" 7"#, r#""u" 8"#, r#""t\nt" 9"#];
+    assert_eq!(shown.iter().map(|row| row.trim()).collect::<Vec<_>>(), want);
+    assert_eq!(bad, format!("TooLong None 1:4 {:?}", &text[4..25]));
+    check_steps(&source, text.as_bytes());
 }

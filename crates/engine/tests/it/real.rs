@@ -100,7 +100,7 @@ fn real_files_are_read_whole() {
     ] {
         let Some(bytes) = unpack(file) else { continue };
         let source = source(format, fields, Some(time));
-        let header = first_record(&source.format, &bytes, true);
+        let header = first_record(&source.format, &bytes, true, source.record_bytes_max);
         let batch = Decoder::new(&source, header).unwrap().decode(&block(&bytes));
         assert_eq!((batch.rows, batch.bad.len()), (rows, 0), "{file}: {:?}", batch.bad.first());
         if source.format == Format::Ndjson {

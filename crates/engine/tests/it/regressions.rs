@@ -53,7 +53,7 @@ fn the_earliest_time_with_the_longest_lateness_has_a_pane() {
 fn a_blank_first_line_is_the_header_however_much_of_the_file_is_there() {
     let format = Format::Delimited(Delimited { delimiter: b',', quoted: true, columns: None });
     for at_end in [false, true] {
-        assert_eq!(first_record(&format, b"\n \n", at_end), Some(&b""[..]), "at the end: {at_end}");
+        assert_eq!(first_record(&format, b"\n \n", at_end, 64), Some(&b""[..]), "at the end: {at_end}");
     }
-    assert_eq!(first_record(&format, b"", true), None);
+    assert_eq!(first_record(&format, b"", true, 64), None);
 }

@@ -9,6 +9,7 @@ use engine::spec::{Measure, Metric, Question, Source};
 use engine::state::{Saved, Unmergeable};
 use engine::time::SECOND;
 use engine::{Guarantee, State};
+use sketch::outflow::{Measured, Outflow};
 use sketch::{Limits, Reader};
 use std::collections::BTreeMap;
 
@@ -253,6 +254,10 @@ fn a_machine_that_was_saved_at_any_block_goes_on_as_if_nothing_had_happened() {
                 broken.apply(&mut judged);
             }
             let saved = bytes(&broken);
+            let (frozen, mut pieces) = (broken.freeze(), Vec::new());
+            let write = |out: &mut Outflow<'_>| frozen.send(out);
+            Measured::of(write).send(&mut |piece| pieces.extend_from_slice(piece), write);
+            assert!(pieces == saved, "in pieces it is the same");
             let mut r = Reader::new(&saved);
             broken = Judge::restore(&source, None, &mut r, &Limits::bytes(1 << 20)).unwrap();
             r.finish().unwrap();

@@ -14,6 +14,7 @@ use engine::state::{FileError, Saved, StateFile};
 use engine::time::{SECOND, Time};
 use engine::{RestoreError, State};
 use proptest::prelude::*;
+use sketch::outflow::{Measured, Outflow};
 use sketch::{DecodeError, Limits, Reader};
 use std::collections::BTreeMap;
 
@@ -145,6 +146,13 @@ fn answers(source: &Source, state: State, question: Question) -> Vec<Answer> {
     state.outlet(source).answers(question)
 }
 
+/// What is handed on in pieces.
+fn sent(write: &dyn Fn(&mut Outflow<'_>)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Measured::of(write).send(&mut |piece| bytes.extend_from_slice(piece), write);
+    bytes
+}
+
 /// What a writer of commits does: a closed pane is written when it is not as it was.
 #[derive(Default)]
 struct Parts {
@@ -165,6 +173,7 @@ impl Parts {
         }
         let mut open = Vec::new();
         frozen.write_open(source, &mut open);
+        assert!(sent(&|out| frozen.send_open(source, out)) == open, "in pieces it is the same");
         open
     }
 

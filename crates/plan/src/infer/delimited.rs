@@ -61,7 +61,7 @@ impl Shape {
         // The head may end in the middle of a quoted field.
         let format =
             engine::spec::Delimited { delimiter: self.delimiter, quoted: self.quoted, columns: None };
-        let end = Cutter::new(&Format::Delimited(format)).cut(text.as_bytes(), table.whole);
+        let end = Cutter::new(&Format::Delimited(format), usize::MAX).cut(text.as_bytes(), table.whole);
         let mut records = records(&text[..end], self.delimiter, self.quoted);
         if self.header {
             let header = records.next();

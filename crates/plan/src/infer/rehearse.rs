@@ -14,9 +14,15 @@ const MEMORY_BYTES: u64 = 256 << 20;
 /// pipeline cannot read it at all.
 pub fn rehearse(pipeline: &Pipeline, head: &Head<'_>) -> Option<Tally> {
     let source = pipeline.spec.sources.first()?;
-    let end = Cutter::new(&source.format).cut(head.bytes, head.whole);
+    let end = Cutter::new(&source.format, source.record_bytes_max).cut(head.bytes, head.whole);
     let bytes = &head.bytes[..end];
-    let mut engine = Engine::new(source, first_record(&source.format, bytes, true), 1, MEMORY_BYTES).ok()?;
+    let mut engine = Engine::new(
+        source,
+        first_record(&source.format, bytes, true, source.record_bytes_max),
+        1,
+        MEMORY_BYTES,
+    )
+    .ok()?;
     engine.push(&Block { partition: 0, number: 0, first_byte: 0, bytes, arrival: None });
     engine.finish(0);
     Some(engine.tally())

@@ -2,12 +2,15 @@
 
 use super::deep::deep;
 use super::lint::{Lint, Notes};
+use super::moments::Moments;
 use super::{About, Options, QueryError};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
+use engine::moment::Moment;
 use futures::StreamExt;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -15,12 +18,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 /// An answer that is being computed. Dropping it ends the computation.
-#[derive(Debug)]
 pub struct Answered {
     /// The columns.
     pub schema: SchemaRef,
     lints: Vec<Lint>,
     notes: Arc<Notes>,
+    moments: Arc<Moments>,
     batches: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
     task: JoinHandle<()>,
     until: Instant,
@@ -29,6 +32,15 @@ pub struct Answered {
     rows: usize,
     bytes: usize,
     over: bool,
+}
+
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answered")
+            .field("schema", &self.schema)
+            .field("rows", &self.rows)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Drop for Answered {
@@ -42,10 +54,9 @@ impl Answered {
     pub(crate) fn run(
         schema: SchemaRef,
         mut stream: SendableRecordBatchStream,
-        lints: Vec<Lint>,
-        notes: Arc<Notes>,
-        deadline: Duration,
-        until: Instant,
+        (lints, notes): (Vec<Lint>, Arc<Notes>),
+        moments: Arc<Moments>,
+        (deadline, until): (Duration, Instant),
         options: Arc<Options>,
     ) -> Answered {
         let (sender, batches) = mpsc::channel(1);
@@ -61,6 +72,7 @@ impl Answered {
             schema,
             lints,
             notes,
+            moments,
             batches,
             task,
             until,
@@ -124,6 +136,11 @@ impl Answered {
         let mut out = self.lints.clone();
         out.extend(self.notes.all());
         out
+    }
+
+    /// The moments that the answer was read from so far, by the number of their source.
+    pub fn moments(&self) -> Vec<(usize, Arc<Moment>)> {
+        self.moments.taken()
     }
 
     fn counted(&mut self, batch: RecordBatch) -> Result<RecordBatch, QueryError> {

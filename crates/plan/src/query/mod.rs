@@ -17,6 +17,7 @@ mod error;
 pub mod file;
 mod functions;
 pub mod json;
+mod lasting;
 mod lint;
 mod moments;
 pub mod postgres;
@@ -97,6 +98,11 @@ impl Database {
     /// When DataFusion cannot be set up, which would be a bug.
     pub fn session(&self) -> Result<Session, QueryError> {
         Session::new(Arc::clone(&self.reader), Arc::clone(&self.options))
+    }
+
+    /// What gives it moments.
+    pub fn reader(&self) -> &Arc<dyn Reader> {
+        &self.reader
     }
 
     /// What a query may use, and the views there are.

@@ -38,4 +38,10 @@ impl Moments {
         taken.insert(source, Arc::clone(&moment));
         Ok(moment)
     }
+
+    /// The moments that were needed so far, by the number of their source.
+    pub fn taken(&self) -> Vec<(usize, Arc<Moment>)> {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.iter().map(|(source, moment)| (*source, Arc::clone(moment))).collect()
+    }
 }

@@ -5,6 +5,7 @@ use super::ask::{Calls, SERIES};
 use super::catalog::{self, CATALOG, Catalog, Current, Names, SCHEMA};
 use super::deep::{at_once, deep, deeply};
 use super::error::QueryError;
+use super::lasting;
 use super::lint::{self, Lint, Notes};
 use super::moments::Moments;
 use super::postgres::{Described, Value, bind, count, describable, lists};
@@ -28,6 +29,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// Rows of a batch.
+const BATCH_ROWS: usize = 512;
 
 /// A session of one client. Statements of one session go one after the other.
 pub struct Session {
@@ -72,15 +76,18 @@ impl Session {
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
             // One query has one core, and leaves the others to what is measured.
-            .with_target_partitions(1);
+            .with_target_partitions(1)
+            // A constant stands in every row of a batch, so what one query can make of a long text grows with it.
+            .with_batch_size(BATCH_ROWS);
         let state = SessionStateBuilder::new()
             .with_default_features()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
             .with_relation_planners(vec![Arc::new(Calls(Arc::clone(&names)))])
             .build();
-        let context = SessionContext::new_with_state(state);
+        let mut context = SessionContext::new_with_state(state);
         context.register_catalog(CATALOG, Arc::new(Catalog(Arc::clone(&names))));
+        functions::hold(&mut context, options.memory_bytes).map_err(|error| QueryError::of(&error))?;
         let notes = Arc::new(Notes::default());
         functions::register(&context, &catalog::now(&names), &notes);
         Ok(Session { reader, options, names, runtime, context, notes })
@@ -183,6 +190,13 @@ impl Session {
         self.execute_until(planned, within, Instant::now() + within).await
     }
 
+    /// Whether the answer to a statement follows from the moments that it reads and from nothing else, so that it is the same as
+    /// long as they are: it asks neither for the time nor for chance, and not how it is answered.
+    pub fn is_lasting(&self, sql: &str) -> bool {
+        let (state, names) = (self.context.state(), self.names());
+        lasting::is_lasting(&state, &names.views.iter().map(|view| &view.view).collect::<Vec<_>>(), sql)
+    }
+
     /// Understands a view by its name.
     pub(crate) async fn check_view(&self, name: &str) -> Result<(), QueryError> {
         let (state, names) = (self.context.state(), self.names());
@@ -204,14 +218,15 @@ impl Session {
         let physical = deep(state.create_physical_plan(&planned.plan)).await;
         let physical = physical.and_then(yielding).map_err(|error| QueryError::of(&error))?;
         self.notes.clear();
-        let config = state.config().clone().with_extension(Arc::new(Moments::new(&self.reader)));
+        let moments = Arc::new(Moments::new(&self.reader));
+        let config = state.config().clone().with_extension(Arc::clone(&moments));
         let pool = Arc::new(GreedyMemoryPool::new(self.options.memory_bytes));
         let runtime = RuntimeEnv { memory_pool: pool, ..(*self.runtime).clone() };
         let task = TaskContext::from(&state).with_session_config(config).with_runtime(Arc::new(runtime));
         let stream = execute_stream(physical, Arc::new(task)).map_err(|error| QueryError::of(&error))?;
-        let notes = Arc::clone(&self.notes);
+        let told = (planned.lints, Arc::clone(&self.notes));
         let options = Arc::clone(&self.options);
-        Ok(Answered::run(stream.schema(), stream, planned.lints, notes, within, until, options))
+        Ok(Answered::run(stream.schema(), stream, told, moments, (within, until), options))
     }
 
     /// The names that are good now, with the columns of views.

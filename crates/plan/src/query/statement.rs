@@ -5,7 +5,8 @@ use super::catalog::{Names, SCHEMA};
 use super::deep::deeply;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion_sql::sqlparser::ast::{
-    Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Statement as Ast, VisitMut, VisitorMut,
+    Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Statement as Ast, TableAlias, TableFactor,
+    VisitMut, VisitorMut,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::keywords::Keyword;
@@ -29,7 +30,7 @@ pub(crate) fn read(sql: &str, names: &Names) -> Result<Statement, QueryError> {
                 .hint("there are SELECT, EXPLAIN, SHOW TABLES, SHOW COLUMNS and DESCRIBE"));
         }
         let words = names.words();
-        rewrite(&mut statement, &mut Rewrite { names, words });
+        rewrite(&mut statement, &mut Rewrite { names, words, depth: 0, named: 0 });
         Ok(statement)
     })
 }
@@ -130,6 +131,10 @@ fn rewrite(statement: &mut Statement, visitor: &mut Rewrite<'_>) {
 struct Rewrite<'n> {
     names: &'n Names,
     words: BTreeSet<&'n str>,
+    /// Tables in parentheses that this stands in.
+    depth: usize,
+    /// Of which so many were given names.
+    named: usize,
 }
 
 impl Rewrite<'_> {
@@ -160,6 +165,25 @@ impl VisitorMut for Rewrite<'_> {
                 self.quote(ident);
             }
         }
+        ControlFlow::Continue(())
+    }
+
+    /// A table in parentheses within another one gets a name. Of two nameless ones that ask for the same, as `select n + 1 as n`, the
+    /// optimizer of DataFusion 55.2 would take one away, although it counts (`merge_consecutive_projections`).
+    fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Derived { alias, .. } = table {
+            self.depth += 1;
+            if self.depth > 1 && alias.is_none() {
+                self.named += 1;
+                let name = Ident::with_quote('"', format!("subquery_{}", self.named));
+                *alias = Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None });
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<()> {
+        self.depth -= usize::from(matches!(table, TableFactor::Derived { .. }));
         ControlFlow::Continue(())
     }
 

@@ -1,19 +1,21 @@
 //! A directory of commits: read, written, tidied.
 
-use super::manifest::{CHECKSUM_BYTES, checksum};
+use super::manifest::{checksum, checksum_of};
 use super::panes::{PaneRecords, Panes, tickets};
-use super::segment::{pack, unpack};
+use super::segment::{Packed, Packer, unpack};
 use super::shelf::{PaneShelf, SegmentFile};
 use super::{
     About, Codec, JUDGE, KEPT, Manifest, PANES, Position, SEGMENT, SHARD, Segment, StateId, segments_of,
 };
 use crate::RunError;
-use crate::disk::{Disk, Entry, Files, How, Lock};
+use crate::disk::{Disk, DiskFile, Entry, Files, How, Lock};
 use crate::sink::Delivery;
 use engine::judge::FrozenJudge;
 use engine::shard::Frozen;
 use engine::spec::Source;
 use sabotage::{Bug, planted};
+use sketch::hash::Xxh3Parts;
+use sketch::outflow::{Measured, Outflow};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -253,24 +255,16 @@ impl StateDirectory {
             self.shelf.lost().unwrap_or(RunError::Spilled { path, why })
         };
         let away = tickets(&cut.shards);
-        let panes = self.panes.write(&cut.shards, &self.shelf, lost, |raw| {
+        let panes = self.panes.write(&cut.shards, &self.shelf, lost, || {
             let file = format!("{}{PANES}-{}", segments_of(number), nth.next().unwrap_or(0));
-            let segment = self.put(PANES, file, raw, checksum(raw))?;
-            let file = SegmentFile::new(&self.disk, &self.path, &segment);
-            Ok((segment, file))
+            NewSegment::begin(self, PANES, file)
         })?;
         let mut segments = Vec::new();
-        let mut raw = Vec::new();
         for (i, shard) in cut.shards.into_iter().enumerate() {
-            raw.clear();
-            shard.write_open(source, &mut raw);
             // What was copied for its sake goes before the next one is written.
-            drop(shard);
-            segments.push(self.segment(number, format!("{SHARD}{i}"), &raw)?);
+            segments.push(self.segment(number, format!("{SHARD}{i}"), &|out| shard.send_open(source, out))?);
         }
-        raw.clear();
-        cut.judge.snapshot(&mut raw);
-        segments.push(self.segment(number, JUDGE.to_string(), &raw)?);
+        segments.push(self.segment(number, JUDGE.to_string(), &|out| cut.judge.send(out))?);
         segments.extend(panes.segments().cloned());
         let manifest = Manifest {
             number,
@@ -299,38 +293,45 @@ impl StateDirectory {
         self.last.as_ref().map(|last| last.state).filter(|id| id.began_us > 0).unwrap_or_else(fresh)
     }
 
-    /// The segment of a part: that of the last commit when nothing has changed, else a new one.
-    fn segment(&self, number: u64, part: String, raw: &[u8]) -> Result<Segment, RunError> {
-        let raw_checksum = checksum(raw);
+    /// The segment of a part: that of the last commit when nothing has changed, else a new one. `write` is asked two or three
+    /// times for the same bytes, which never stand in memory together.
+    fn segment(
+        &self,
+        number: u64,
+        part: String,
+        write: &dyn Fn(&mut Outflow<'_>),
+    ) -> Result<Segment, RunError> {
+        let measured = Measured::of(write);
         let before = self.last.iter().flat_map(|last| &last.segments).find(|segment| segment.part == part);
-        if let Some(same) = before.filter(|segment| segment.raw_checksum == raw_checksum) {
-            return Ok(same.clone());
+        if let Some(before) = before.filter(|segment| segment.raw_bytes == measured.bytes()) {
+            let mut sum = Xxh3Parts::default();
+            measured.send(&mut |piece| sum.push(piece), write);
+            if checksum_of(&sum) == before.raw_checksum {
+                return Ok(before.clone());
+            }
         }
         let file = format!("{}{part}", segments_of(number));
-        self.put(&part, file, raw, raw_checksum)
-    }
-
-    /// Makes a segment durable.
-    fn put(
-        &self,
-        part: &str,
-        file: String,
-        raw: &[u8],
-        raw_checksum: [u8; CHECKSUM_BYTES],
-    ) -> Result<Segment, RunError> {
-        let bytes = pack(raw, self.codec).map_err(|source| wrong("write to", &self.path, source))?;
-        self.write(&file, &bytes)?;
-        let (part, checksum) = (part.to_string(), checksum(&bytes));
-        let (bytes, raw_bytes) = (bytes.len() as u64, raw.len() as u64);
-        Ok(Segment { part, file, bytes, raw_bytes, live_bytes: raw_bytes, checksum, raw_checksum })
+        let mut segment = NewSegment::begin(self, &part, file);
+        measured.send(&mut |piece| segment.push(piece), write);
+        segment.finish().map(|(segment, _)| segment)
     }
 
     /// Writes a file beside its place, makes it durable, and puts it there.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RunError> {
+        let file = self.begin(name);
+        self.settle(name, file.and_then(|mut file| file.write_all(bytes).map(|()| file)))
+    }
+
+    /// A file beside its place.
+    fn begin(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.open(&self.path.join(format!("{name}{PART}")), How::New)
+    }
+
+    /// Makes a file durable that was written beside its place, and puts it there.
+    fn settle(&self, name: &str, written: io::Result<Box<dyn DiskFile>>) -> Result<(), RunError> {
         let (beside, place) = (self.path.join(format!("{name}{PART}")), self.path.join(name));
         let put = || -> io::Result<()> {
-            let mut file = self.disk.open(&beside, How::New)?;
-            file.write_all(bytes)?;
+            let mut file = written?;
             if !planted(Bug::SegmentNotSynced) || !name.starts_with(SEGMENT) {
                 file.sync_all()?;
             }
@@ -472,6 +473,44 @@ impl StateDirectory {
     /// The last commit that was read or written.
     pub fn last(&self) -> Option<&Manifest> {
         self.last.as_ref()
+    }
+}
+
+/// A segment that is being written.
+pub(super) struct NewSegment<'d> {
+    directory: &'d StateDirectory,
+    part: String,
+    file: String,
+    packer: Packer<Box<dyn DiskFile>>,
+}
+
+impl<'d> NewSegment<'d> {
+    fn begin(directory: &'d StateDirectory, part: &str, file: String) -> NewSegment<'d> {
+        let packer = Packer::new(directory.begin(&file), directory.codec);
+        NewSegment { directory, part: part.to_string(), file, packer }
+    }
+
+    /// Appends to the part. Whether that went well, [`NewSegment::finish`] says.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.packer.push(bytes);
+    }
+
+    /// Bytes of the part so far.
+    pub fn raw_bytes(&self) -> u64 {
+        self.packer.raw_bytes()
+    }
+
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// When something of it could not be written.
+    pub fn finish(self) -> Result<(Segment, SegmentFile), RunError> {
+        let NewSegment { directory, part, file, packer } = self;
+        let (Packed { bytes, checksum, raw_bytes, raw_checksum }, written) = packer.finish();
+        directory.settle(&file, written)?;
+        let segment = Segment { part, file, bytes, raw_bytes, live_bytes: raw_bytes, checksum, raw_checksum };
+        let file = SegmentFile::new(&directory.disk, &directory.path, &segment);
+        Ok((segment, file))
     }
 }
 

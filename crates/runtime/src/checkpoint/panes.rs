@@ -5,8 +5,10 @@
 //! a new one. So the disk holds at most about twice what is needed, and a pane is moved a bounded number of times.
 
 use super::Segment;
+use super::directory::NewSegment;
 use super::manifest::{CHECKSUM_BYTES, checksum};
 use super::shelf::{PaneShelf, SegmentFile};
+use crate::RunError;
 use engine::Shelf;
 use engine::shard::{Frozen, FrozenPane, Mark, PaneId, Records};
 use engine::time::Time;
@@ -16,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A segment is not made larger than this and one pane, unpacked: what is packed and unpacked at a time.
+/// A segment is not made larger than this and one pane, unpacked: what is read at a time when a run begins.
 /// Small in tests of this crate, so that few panes make several segments.
 pub(super) const SEGMENT_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 32 << 20 };
 /// Segments that need less than half of that, at most; beyond it the smaller half of them becomes one.
@@ -96,22 +98,22 @@ impl Panes {
         Ok(())
     }
 
-    /// Writes the closed panes of these shards as far as they are not there as they are now, through `put`, which makes a
-    /// segment of bytes. Gives back what is there afterwards, and changes nothing itself. Of panes that are not in memory one at
+    /// Writes the closed panes of these shards as far as they are not there as they are now, into segments that `begin`
+    /// begins. Gives back what is there afterwards, and changes nothing itself. Of panes that are not in memory one at
     /// a time is read, where they move; `lost` says what is wrong when it cannot be.
-    pub fn write<E>(
+    pub fn write<'d>(
         &self,
         shards: &[Frozen],
         shelf: &PaneShelf,
-        lost: impl Fn() -> E,
-        mut put: impl FnMut(&[u8]) -> Result<(Segment, SegmentFile), E>,
-    ) -> Result<Panes, E> {
-        let mut put = |raw: &[u8]| put(raw).map(|(segment, file)| (segment, Arc::new(file)));
+        lost: impl Fn() -> RunError,
+        mut begin: impl FnMut() -> NewSegment<'d>,
+    ) -> Result<Panes, RunError> {
+        let end = |segment: NewSegment<'d>| segment.finish().map(|(segment, file)| (segment, Arc::new(file)));
         let kept = self.unchanged(shards, shelf);
         let anew = self.to_write_anew(&kept);
         let mut next = Panes { records: kept, segments: BTreeMap::new() };
         let mut age = self.segments.last_key_value().map_or(0, |(age, _)| age + 1);
-        let (mut raw, mut record) = (Vec::new(), Vec::new());
+        let (mut segment, mut head, mut record) = (None, Vec::new(), Vec::new());
         for (place, pane) in all(shards) {
             if next.records.get(&place).is_some_and(|record| !anew.contains(&record.segment)) {
                 continue;
@@ -120,21 +122,21 @@ impl Panes {
             if !pane.write(&mut record) {
                 return Err(lost());
             }
-            let before = raw.len();
-            write_record(place, &record, &mut raw);
-            let (end, was) = (raw.len() as u64, Was::Marked(pane.mark()));
-            let range = end - record.len() as u64..end;
+            head.clear();
+            write_record_head(place, record.len(), &mut head);
+            let to: &mut NewSegment<'d> = segment.get_or_insert_with(&mut begin);
+            [&head, &record].into_iter().for_each(|bytes| to.push(bytes));
+            let (until, was) = (to.raw_bytes(), Was::Marked(pane.mark()));
+            let (bytes, range) = ((head.len() + record.len()) as u64, until - record.len() as u64..until);
             let sum = checksum(&record);
-            let record = Record { was, segment: age, bytes: end - before as u64, range, sum };
-            next.records.insert(place, record);
-            if raw.len() as u64 >= SEGMENT_BYTES {
-                next.segments.insert(age, put(&raw)?);
-                raw.clear();
+            next.records.insert(place, Record { was, segment: age, bytes, range, sum });
+            if let Some(full) = segment.take_if(|_| until >= SEGMENT_BYTES) {
+                next.segments.insert(age, end(full)?);
                 age += 1;
             }
         }
-        if !raw.is_empty() {
-            next.segments.insert(age, put(&raw)?);
+        if let Some(last) = segment {
+            next.segments.insert(age, end(last)?);
         }
         let live = next.live();
         let named = self.segments.iter().map(|(age, segment)| (*age, segment.clone()));
@@ -260,11 +262,11 @@ fn all(shards: &[Frozen]) -> impl Iterator<Item = (Place, FrozenPane<'_>)> {
     shards.flat_map(|(shard, nth)| shard.panes().map(move |pane| ((nth, pane.id), pane)))
 }
 
-fn write_record((shard, pane): Place, record: &[u8], out: &mut Vec<u8>) {
+/// What stands before a record of so many bytes.
+fn write_record_head((shard, pane): Place, bytes: usize, out: &mut Vec<u8>) {
     [shard, pane.series, pane.level].iter().for_each(|number| write_varint(u64::from(*number), out));
     out.extend_from_slice(&pane.start.0.to_le_bytes());
-    write_varint(record.len() as u64, out);
-    out.extend_from_slice(record);
+    write_varint(bytes as u64, out);
 }
 
 /// Which pane comes next, and the length of its record, behind which the reader is left.

@@ -2,10 +2,11 @@
 //! it holds is checked by the manifest that names it, and frame by frame when a part is read later.
 
 use super::Codec;
-use super::manifest::{CHECKSUM_BYTES, checksum};
+use super::manifest::{CHECKSUM_BYTES, checksum, checksum_of};
 use flate2::Compression;
 use flate2::read::{GzDecoder, GzEncoder};
 use lz4_flex::frame::{BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+use sketch::hash::Xxh3Parts;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// The first bytes of a segment.
@@ -40,19 +41,101 @@ pub(super) struct Frame {
 /// # Errors
 /// None but those of the compression itself, which has memory to write to.
 pub fn pack(raw: &[u8], codec: Codec) -> io::Result<Vec<u8>> {
-    let mut out = MAGIC.to_vec();
-    out.extend_from_slice(&VERSION.to_le_bytes());
-    out.push(codec as u8);
-    let mut packed = Vec::new();
-    for raw in raw.chunks(FRAME_BYTES) {
-        packed.clear();
-        pack_frame(raw, codec, &mut packed)?;
-        out.extend_from_slice(&(packed.len() as u32).to_le_bytes());
-        out.extend_from_slice(&(raw.len() as u32).to_le_bytes());
-        out.extend_from_slice(&checksum(&packed));
-        out.extend_from_slice(&packed);
+    let mut packer = Packer::new(Ok(Vec::new()), codec);
+    packer.push(raw);
+    packer.finish().1
+}
+
+/// Packs a part of a state as it comes; holds one frame of it.
+#[derive(Debug)]
+pub(super) struct Packer<W> {
+    codec: Codec,
+    /// Of the next frame.
+    raw: Vec<u8>,
+    /// What is written next.
+    packed: Vec<u8>,
+    raw_sum: Xxh3Parts,
+    sum: Xxh3Parts,
+    raw_bytes: u64,
+    bytes: u64,
+    /// Where it goes, or why it does not.
+    out: io::Result<W>,
+}
+
+/// Lengths and checksums of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Packed {
+    pub bytes: u64,
+    pub checksum: [u8; CHECKSUM_BYTES],
+    pub raw_bytes: u64,
+    pub raw_checksum: [u8; CHECKSUM_BYTES],
+}
+
+impl<W: Write> Packer<W> {
+    /// A segment without anything in it yet.
+    pub fn new(out: io::Result<W>, codec: Codec) -> Packer<W> {
+        let mut packed = MAGIC.to_vec();
+        packed.extend_from_slice(&VERSION.to_le_bytes());
+        packed.push(codec as u8);
+        let (raw_sum, sum) = Default::default();
+        Packer { codec, raw: Vec::new(), packed, raw_sum, sum, raw_bytes: 0, bytes: 0, out }
     }
-    Ok(out)
+
+    /// Appends to the part.
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        self.raw_sum.push(bytes);
+        self.raw_bytes += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let (head, tail) = bytes.split_at(bytes.len().min(FRAME_BYTES - self.raw.len()));
+            self.raw.extend_from_slice(head);
+            bytes = tail;
+            if self.raw.len() == FRAME_BYTES {
+                self.end_frame();
+            }
+        }
+    }
+
+    /// Bytes of the part so far.
+    pub fn raw_bytes(&self) -> u64 {
+        self.raw_bytes
+    }
+
+    /// What has become of it; the first error of whatever it was written to, if there was one.
+    pub fn finish(mut self) -> (Packed, io::Result<W>) {
+        self.end_frame();
+        let (checksum, raw_checksum) = (checksum_of(&self.sum), checksum_of(&self.raw_sum));
+        let Packer { bytes, raw_bytes, .. } = self;
+        (Packed { bytes, checksum, raw_bytes, raw_checksum }, self.out)
+    }
+
+    fn end_frame(&mut self) {
+        let done = self.pack_frame();
+        self.sum.push(&self.packed);
+        self.bytes += self.packed.len() as u64;
+        if let Ok(out) = &mut self.out
+            && let Err(error) = done.and_then(|()| out.write_all(&self.packed))
+        {
+            self.out = Err(error);
+        }
+        self.raw.clear();
+        self.packed.clear();
+    }
+
+    fn pack_frame(&mut self) -> io::Result<()> {
+        if self.raw.is_empty() {
+            return Ok(());
+        }
+        let head = self.packed.len();
+        let at = head + FRAME_HEAD_BYTES;
+        self.packed.resize(at, 0);
+        pack_frame(&self.raw, self.codec, &mut self.packed)?;
+        let bytes = (self.packed.len() - at) as u32;
+        let sum = checksum(&self.packed[at..]);
+        self.packed[head..head + 4].copy_from_slice(&bytes.to_le_bytes());
+        self.packed[head + 4..head + 8].copy_from_slice(&(self.raw.len() as u32).to_le_bytes());
+        self.packed[head + 8..at].copy_from_slice(&sum);
+        Ok(())
+    }
 }
 
 fn pack_frame(raw: &[u8], codec: Codec, out: &mut Vec<u8>) -> io::Result<()> {
@@ -162,11 +245,38 @@ fn lz4_frame() -> FrameInfo {
 mod tests {
     use super::*;
 
+    /// What was written, and the most of it at a time.
+    #[derive(Default)]
+    struct Longest {
+        all: Vec<u8>,
+        longest: usize,
+    }
+
+    impl Write for Longest {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.longest = self.longest.max(bytes.len());
+            self.all.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
     fn every_codec_gives_back_what_it_took() {
-        let raw: Vec<u8> = (0..10_000u32).flat_map(|i| (i / 7).to_le_bytes()).collect();
+        let raw: Vec<u8> = (0..150_000u32).flat_map(|i| (i / 7).to_le_bytes()).collect();
         for codec in Codec::ALL {
             let packed = pack(&raw, codec).unwrap();
+            let mut pieces = Packer::new(Ok(Longest::default()), codec);
+            raw.chunks(777).for_each(|piece| pieces.push(piece));
+            let (told, written) = pieces.finish();
+            let Longest { all, longest } = written.unwrap();
+            assert!(all == packed, "{codec:?}: in pieces");
+            assert!(longest <= HEAD_BYTES + FRAME_HEAD_BYTES + FRAME_BYTES, "{codec:?}: frame by frame");
+            let (bytes, raw_bytes) = (packed.len() as u64, raw.len() as u64);
+            let (checksum, raw_checksum) = (checksum(&packed), checksum(&raw));
+            assert_eq!(told, Packed { bytes, checksum, raw_bytes, raw_checksum }, "{codec:?}");
             assert_eq!(unpack(&packed, raw.len() as u64).as_ref(), Ok(&raw), "{codec:?}");
             assert!(unpack(&packed, raw.len() as u64 - 1).is_err(), "{codec:?}: more than was said");
             assert!(unpack(&packed[..packed.len() - 1], raw.len() as u64).is_err(), "{codec:?}: cut");

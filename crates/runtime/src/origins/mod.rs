@@ -11,15 +11,17 @@
 mod incoming;
 mod push;
 mod read;
+mod saved;
 #[cfg(test)]
 mod tests;
 
 pub use push::{Failure, PushError, Remote, Sent, push};
-pub use read::{Copied, any, names, read};
+pub use read::{Copied, any, names, read, version};
+pub use saved::{FitsSaved, read_saved, saved_names, saved_version};
 
 use crate::RunError;
 use crate::checkpoint::{About, KEPT, Manifest, SEGMENT, Segment, StateDirectory, StateId, checksum_of_file};
-use engine::origins::{Incoming, No, Offered, SegmentOf, is_origin};
+use engine::origins::{Incoming, No, Offered, Replaced, SegmentOf, is_origin};
 use sabotage::{Bug, planted};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -77,7 +79,10 @@ pub type Fits = Box<dyn Fn(&About) -> Result<(), No> + Send + Sync>;
 pub struct Origins {
     below: PathBuf,
     fits: Fits,
+    fits_saved: Option<FitsSaved>,
     limits: OriginLimits,
+    /// Held while a saved state is built to be judged.
+    judging: Mutex<()>,
     locks: [Mutex<()>; LOCKS],
     /// Held while an origin is made, so that they can be counted.
     making: Mutex<()>,
@@ -102,10 +107,13 @@ impl Origins {
                 let _ = fs::remove_file(place.join(name));
             }
         }
+        Origins::tidy_saved(&below);
         Ok(Origins {
             below,
             fits,
+            fits_saved: None,
             limits,
+            judging: Mutex::new(()),
             locks: Default::default(),
             making: Mutex::new(()),
             incoming: Arc::default(),
@@ -190,6 +198,11 @@ impl engine::origins::Origins for Origins {
         let place = self.place(origin, source)?;
         let manifest = self.understood(source, bytes)?;
         let _one = self.lock(&place);
+        if self.has_saved(origin) {
+            return Err(No::Another(format!(
+                "origin `{origin}` sends saved states: what it pushes would count twice; push under another name"
+            )));
+        }
         let state = name_of(manifest.state);
         if let Some(later) = read::states(&place).into_iter().rfind(|held| *held > state) {
             return Err(No::Another(format!(
@@ -221,6 +234,10 @@ impl engine::origins::Origins for Origins {
         tidy(&directory, None);
         forget_others(&place, &state);
         Ok(Offered::Taken)
+    }
+
+    fn merge(&self, origin: &str, revision: u64, file: &[u8]) -> Result<Replaced, No> {
+        self.replace(origin, revision, file)
     }
 
     fn segment(&self, of: &SegmentOf<'_>) -> Result<Box<dyn Incoming>, No> {

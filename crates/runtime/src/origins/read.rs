@@ -55,6 +55,14 @@ pub fn read(state: &Path, origin: &str, source: &str) -> Result<Option<Copied>, 
     }
 }
 
+/// What is there of an origin without reading its segments: its state, and the number and time of its newest commit.
+pub fn version(state: &Path, origin: &str, source: &str) -> Option<(String, u64, u64)> {
+    let place = state.join(ORIGINS).join(origin).join(source);
+    let newest = states(&place).pop()?;
+    let (manifest, _) = StateDirectory::manifests(&place.join(&newest)).pop()?;
+    Some((newest, manifest.number, manifest.written_us))
+}
+
 /// The states of a place that have a commit, by name, which is by age.
 pub(super) fn states(place: &Path) -> Vec<String> {
     let mut names = entries(place).unwrap_or_default();

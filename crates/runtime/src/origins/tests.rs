@@ -405,3 +405,92 @@ fn only_the_bytes_that_the_commit_names_are_kept() {
     drop(held);
     assert!(hub.store.segment(&of).is_ok());
 }
+
+/// A saved state of no sources, which no other one equals.
+fn saved(number: u64) -> Vec<u8> {
+    let file = engine::state::StateFile {
+        name: "p.toml".into(),
+        pipeline: format!("state {number}"),
+        overrides: Vec::new(),
+        question: engine::spec::Question::Total,
+        whole: true,
+        sources: Vec::new(),
+    };
+    file.write()
+}
+
+fn with_saved(path: &Path) -> Origins {
+    store(path, OriginLimits::default()).with_saved(Box::new(|_| Ok(())))
+}
+
+#[test]
+fn of_saved_states_the_newest_revision_counts_whatever_is_lost_repeated_or_late() {
+    let hub = Hub::new("saved");
+    let mut store = with_saved(&hub.path);
+    let (mut seed, mut newest) = (7, 0);
+    for _ in 0..400 {
+        let revision = 1 + random(&mut seed) % 60;
+        let said = store.merge("a", revision, &saved(revision));
+        if revision > newest {
+            assert_eq!(said, Ok(Replaced::Taken), "{revision} after {newest}");
+            newest = revision;
+        } else {
+            assert_eq!(said, Ok(Replaced::Known { revision: newest }), "{revision} after {newest}");
+        }
+        let sent = super::read_saved(&hub.path, "a").unwrap().expect("a state");
+        assert_eq!((sent.revision, sent.file.pipeline), (newest, format!("state {newest}")));
+        if random(&mut seed).is_multiple_of(20) {
+            store = with_saved(&hub.path);
+        }
+    }
+    assert_eq!(super::saved_names(&hub.path), ["a"]);
+    let place = hub.path.join(ORIGINS).join("a/saved.d");
+    assert!(entries(&place).unwrap().len() <= 2, "what nobody needs is removed");
+    let other = store.merge("a", newest, &saved(1_000)).unwrap_err();
+    assert!(matches!(&other, No::Another(why) if why.contains("other bytes")), "{other:?}");
+}
+
+#[test]
+fn a_saved_state_that_is_damaged_is_named_and_mended_by_the_next_one() {
+    let hub = Hub::new("saved-damaged");
+    let store = with_saved(&hub.path);
+    assert_eq!(store.merge("a", 1, &saved(1)), Ok(Replaced::Taken));
+    assert_eq!(store.merge("a", 2, &saved(2)), Ok(Replaced::Taken));
+    let path = hub.path.join(ORIGINS).join("a/saved.d/0000000000000002.sgs");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let sent = super::read_saved(&hub.path, "a").unwrap().expect("the one before");
+    assert_eq!((sent.revision, sent.damaged.is_some()), (1, true));
+    assert_eq!(store.merge("a", 2, &saved(2)), Ok(Replaced::Taken), "the same again mends it");
+    assert_eq!(super::read_saved(&hub.path, "a").unwrap().expect("a state").revision, 2);
+}
+
+#[test]
+fn what_is_no_state_or_would_count_twice_is_refused() {
+    let hub = Hub::new("saved-refused");
+    assert!(matches!(hub.store.merge("a", 1, &saved(1)), Err(No::NoSource(_))), "nobody judges them");
+    let judge = |file: &engine::state::StateFile| match file.pipeline.as_str() {
+        "state 13" => Err(No::Another("it measures something else".into())),
+        _ => Ok(()),
+    };
+    let store = store(&hub.path, OriginLimits::default()).with_saved(Box::new(judge));
+    let mut damaged = saved(1);
+    damaged.truncate(damaged.len() - 1);
+    for (bytes, part) in
+        [(&b"nonsense"[..], "no state file"), (&damaged, "damaged"), (&saved(13), "something else")]
+    {
+        let no = store.merge("a", 1, bytes).unwrap_err();
+        assert!(no.to_string().contains(part), "{no}");
+    }
+    assert!(matches!(store.merge("../a", 1, &saved(1)), Err(No::Bad(_))));
+    assert!(super::saved_names(&hub.path).is_empty(), "nothing is kept of them");
+    // One name, one way.
+    let mut site = Stream::new("saved-refused-site");
+    site.block(0, 100);
+    site.commit();
+    push(&site.path, &mut Network::quiet(&store)).unwrap();
+    let no = store.merge("a", 1, &saved(1)).unwrap_err();
+    assert!(no.to_string().contains("pushes its commits"), "{no}");
+    assert_eq!(store.merge("b", 1, &saved(1)), Ok(Replaced::Taken));
+}

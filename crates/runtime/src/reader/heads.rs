@@ -41,49 +41,36 @@ impl Heads {
     }
 
     /// The head of the block that was just filled.
-    pub fn of_bytes(&mut self, open: &mut OpenFile, first_byte: u64) -> BlockHead {
-        let skipped_lines = open.take_skipped_lines();
-        self.numbered(open.head().clone(), first_byte..open.position(), skipped_lines, Content::Bytes)
+    pub fn of_bytes(&mut self, open: &OpenFile, first_byte: u64) -> BlockHead {
+        self.numbered(open.head().clone(), first_byte..open.position(), Content::Bytes)
     }
 
     /// The head of a block of rows.
     pub fn of_rows(&mut self, file: &Arc<FileHead>, first: u64, batch: RecordBatch) -> BlockHead {
         let rows = first..first + batch.num_rows() as u64;
-        self.numbered(file.clone(), rows, 0, Content::Rows(batch))
+        self.numbered(file.clone(), rows, Content::Rows(batch))
     }
 
     /// The head of a block that was received: it came when it did, whenever it is read.
     pub fn of_lines(&mut self, file: Arc<FileHead>, bytes: Range<u64>, arrival: Time) -> BlockHead {
         let before = self.arrival;
-        let head = self.numbered(file, bytes, 0, Content::Bytes);
+        let head = self.numbered(file, bytes, Content::Bytes);
         self.arrival = before.map(|last| last.max(arrival));
         BlockHead { arrival: self.arrival, ..head }
     }
 
     /// The head of no block: only time has passed.
     pub fn of_nothing(&mut self) -> BlockHead {
-        self.head(self.nobody.clone(), 0..0, 0, Content::Nothing)
+        self.head(self.nobody.clone(), 0..0, Content::Nothing)
     }
 
-    fn numbered(
-        &mut self,
-        file: Arc<FileHead>,
-        bytes: Range<u64>,
-        skipped_lines: u64,
-        content: Content,
-    ) -> BlockHead {
-        let head = self.head(file, bytes, skipped_lines, content);
+    fn numbered(&mut self, file: Arc<FileHead>, bytes: Range<u64>, content: Content) -> BlockHead {
+        let head = self.head(file, bytes, content);
         self.next_block += 1;
         head
     }
 
-    fn head(
-        &mut self,
-        file: Arc<FileHead>,
-        bytes: Range<u64>,
-        skipped_lines: u64,
-        content: Content,
-    ) -> BlockHead {
+    fn head(&mut self, file: Arc<FileHead>, bytes: Range<u64>, content: Content) -> BlockHead {
         // The clock of a machine may be set back; that of a source is not.
         self.arrival = self.arrival.map(|last| last.max(now()));
         let Range { start: first_byte, end: next_byte } = bytes;
@@ -92,7 +79,6 @@ impl Heads {
             number: self.next_block,
             first_byte,
             next_byte,
-            skipped_lines,
             news: std::mem::take(&mut self.news),
             arrival: self.arrival,
             content,

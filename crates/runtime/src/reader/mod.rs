@@ -6,6 +6,8 @@ pub mod given;
 mod heads;
 mod open;
 pub mod received;
+#[cfg(test)]
+mod tests;
 
 use crate::RunError;
 use crate::checkpoint::Position;
@@ -100,8 +102,6 @@ pub struct BlockHead {
     pub first_byte: u64,
     /// Position of the first byte behind it and what was skipped with it; of rows, the number of the next one.
     pub next_byte: u64,
-    /// Lines skipped with a record that was too long, beyond those of the block.
-    pub skipped_lines: u64,
     /// What has become of files since the block before, in order.
     pub news: Vec<News>,
     /// When it was read, if the source takes its time from there.

@@ -1,6 +1,6 @@
 //! One file, open: its bytes cut into blocks of whole records.
 //!
-//! A record that does not end within `record_bytes_max` is cut there and the rest of it skipped, so that one endless
+//! Of a record that does not end within `record_bytes_max` only the head is kept and the rest of its line skipped, so that one endless
 //! line costs one bad record and no memory. Of a file that may grow, the end of what is there is not the end: what is
 //! behind the last whole record waits for the rest of its line.
 
@@ -9,9 +9,9 @@ use crate::RunError;
 use crate::checkpoint::Position;
 use crate::input::{Growth, Stream};
 use crate::resume::{self, Planned};
-use engine::decode::{Cutter, first_record};
+use engine::decode::{Cutter, beyond, first_record};
 use engine::spec::{Delimited, Format, Source};
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -68,8 +68,6 @@ pub struct OpenFile {
     position: u64,
     /// Where to begin, until that was done.
     begin_at: Option<u64>,
-    /// Lines skipped since the last block was handed out.
-    skipped_lines: u64,
     /// A record that is too long, whose line has not ended yet.
     long: Option<LongRecord>,
     at_end: bool,
@@ -98,12 +96,11 @@ impl OpenFile {
         let Planned { file, partition, first_byte } = planned;
         OpenFile {
             stream,
-            cutter: Cutter::new(style.format()),
+            cutter: Cutter::new(style.format(), style.record_bytes_max()),
             file: Arc::new(FileHead { path: file.path.clone(), partition: *partition, header: None }),
             rest: Vec::new(),
             position: 0,
             begin_at: Some(*first_byte),
-            skipped_lines: 0,
             long: None,
             at_end: false,
         }
@@ -128,11 +125,6 @@ impl OpenFile {
     /// Where the bytes come from.
     pub fn stream(&self) -> &Stream {
         &self.stream
-    }
-
-    /// Lines skipped since this was asked last.
-    pub fn take_skipped_lines(&mut self) -> u64 {
-        std::mem::take(&mut self.skipped_lines)
     }
 
     /// How far the file was taken, also what is not handed out yet.
@@ -171,6 +163,9 @@ impl OpenFile {
             self.file = Arc::new(FileHead { path: path.clone(), partition: *partition, header });
         }
         self.skip_to(first_byte)?;
+        if self.position > 0 {
+            self.cutter.leave_out();
+        }
         self.begin_at = None;
         Ok(true)
     }
@@ -191,14 +186,18 @@ impl OpenFile {
     /// its line has not ended and may go on.
     fn header(&mut self, style: &Style) -> Result<Option<Vec<u8>>, RunError> {
         loop {
-            if let Some(header) = first_record(style.format(), &self.rest, self.at_end) {
+            let max = style.record_bytes_max();
+            let header = first_record(style.format(), &self.rest, self.at_end, max);
+            if header.is_some_and(|header| header.len() > max)
+                || header.is_none() && self.rest.len() > beyond(max)
+            {
+                return Err(RunError::LongHeader(self.file.path.clone()));
+            }
+            if let Some(header) = header {
                 return Ok(Some(header.to_vec()));
             }
             if self.at_end {
                 return Ok(Some(Vec::new()));
-            }
-            if self.rest.len() > style.record_bytes_max() {
-                return Err(RunError::LongHeader(self.file.path.clone()));
             }
             if !self.read_more(1 << 16)? && !self.at_end {
                 return Ok(None);
@@ -220,7 +219,7 @@ impl OpenFile {
         loop {
             let wanted = BLOCK_BYTES.saturating_sub(buffer.len()).max(BLOCK_BYTES / 4);
             let more = !self.at_end && self.read_into(buffer, wanted)?;
-            let cut = self.cut(buffer, style);
+            let cut = self.cutter.cut(buffer, self.at_end);
             if cut > 0 {
                 self.rest.clear();
                 self.rest.extend_from_slice(&buffer[cut..]);
@@ -228,7 +227,7 @@ impl OpenFile {
                 self.position += cut as u64;
                 return Ok(Filled::Block(first_byte));
             }
-            if buffer.len() > style.record_bytes_max().saturating_add(2) {
+            if buffer.len() > beyond(style.record_bytes_max()) {
                 self.begin_long(buffer, style);
                 return self.end_of_long(buffer);
             }
@@ -242,27 +241,16 @@ impl OpenFile {
         }
     }
 
-    /// How much of the buffer is whole records: at the end all of it, unless its last record is too long. A quote that is never closed
-    /// must not cost the rest of a file that is read in one go either.
-    fn cut(&mut self, buffer: &[u8], style: &Style) -> usize {
-        let cut = self.cutter.cut(buffer, false);
-        let is_long = buffer.len() - cut > style.record_bytes_max().saturating_add(2);
-        if self.at_end && !is_long { self.cutter.cut(buffer, true) } else { cut }
-    }
-
-    /// Keeps the head of a record that is too long, as a record of its own. Quotes hide no newline any more: one that is
-    /// never closed must not cost the rest of the file.
+    /// Keeps the head of a record that is too long, as a record of its own: as far as quotes may hide newlines in it. Behind that
+    /// the next newline ends it.
     fn begin_long(&mut self, buffer: &mut Vec<u8>, style: &Style) {
-        // One byte more than allowed, so that the decoder sees that it is too long.
-        let head = (style.record_bytes_max() + 1).min(buffer.len());
-        self.skipped_lines += memchr_iter(b'\n', &buffer[..head]).count() as u64;
-        self.cutter = Cutter::new(style.format());
+        let head = beyond(style.record_bytes_max());
+        self.cutter.leave_out();
         self.rest.clear();
         self.rest.extend_from_slice(&buffer[head..]);
         let first_byte = self.position;
         self.position += head as u64;
         buffer.truncate(head);
-        buffer.iter_mut().filter(|b| **b == b'\n').for_each(|b| *b = b' ');
         buffer.push(b'\n');
         self.long = Some(LongRecord { first_byte, head: std::mem::take(buffer) });
     }

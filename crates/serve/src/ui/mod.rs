@@ -2,6 +2,7 @@
 //!
 //! No build step: the browser reads the modules as they stand here. Charts are by uPlot (MIT, `vendor/`).
 
+use crate::cache::digest;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -42,7 +43,7 @@ pub(crate) async fn part(Path(name): Path<String>, headers: HeaderMap) -> Respon
 
 /// A file that changes only with the program: asked for again, it is not sent again.
 fn file(headers: &HeaderMap, kind: &'static str, text: &'static str) -> Response {
-    let tag = format!("\"{}-{:x}\"", env!("CARGO_PKG_VERSION"), digest(text));
+    let tag = format!("\"{}-{:x}\"", env!("CARGO_PKG_VERSION"), digest(text.as_bytes()));
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
     let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { text.into_response() };
     let fixed: [(HeaderName, &'static str); 5] = [
@@ -58,10 +59,4 @@ fn file(headers: &HeaderMap, kind: &'static str, text: &'static str) -> Response
     }
     headers.extend(HeaderValue::from_str(&tag).ok().map(|tag| (header::ETAG, tag)));
     response
-}
-
-/// Tells one text from another (FNV-1a).
-fn digest(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }

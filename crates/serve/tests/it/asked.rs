@@ -29,6 +29,13 @@ impl Reader for Still {
 
 /// An event a second for two hours, of three devices in turn: 2,400 of each.
 pub(crate) fn reader() -> Still {
+    let source = Arc::new(hits());
+    let moment = moment(&source, 7_200);
+    Still(source, Ok(moment))
+}
+
+/// A source that counts what there is, by device.
+pub fn hits() -> Source {
     let second = |n: i64| Span(n * SECOND);
     let hits = Metric {
         name: "hits".into(),
@@ -49,27 +56,30 @@ pub(crate) fn reader() -> Still {
         ahead: None,
         agree: 32,
     };
-    let source = Source {
+    Source {
         fields: vec![Field { path: "device".into(), kind: Kind::String }],
         time: Some(time),
         metrics: vec![hits],
         ..Source::new("events", Format::Ndjson)
-    };
+    }
+}
+
+/// So many events of it, one a second, of three devices in turn.
+pub fn moment(source: &Arc<Source>, rows: usize) -> Arc<Moment> {
     let devices = ["ios", "android", "a b&c"];
     let batch = Batch {
-        rows: 7_200,
-        times: (0..7_200).map(|at| Time(at * SECOND)).collect(),
-        columns: vec![Column::String(StringArray::from_iter_values((0..7_200).map(|at| devices[at % 3])))],
-        lines: 7_200,
+        rows,
+        times: (0..rows).map(|at| Time(at as i64 * SECOND)).collect(),
+        columns: vec![Column::String(StringArray::from_iter_values((0..rows).map(|at| devices[at % 3])))],
+        lines: rows as u64,
         ..Batch::empty(0, 0)
     };
-    let (mut intake, mut judge) = (Intake::new(&source), Judge::new(&source, None, 0));
-    let mut shard = Shard::new(&source, u64::MAX);
+    let (mut intake, mut judge) = (Intake::new(source), Judge::new(source, None, 0));
+    let mut shard = Shard::new(source, u64::MAX);
     intake.push(batch).iter().for_each(|judged| shard.apply(judged));
     shard.advance(intake.boundary().expect("a watermark"));
-    let (source, frozen) = (Arc::new(source), vec![shard.freeze()]);
-    let moment = Moment::new(Arc::clone(&source), frozen, &mut judge, intake.tally(), intake.watermark());
-    Still(source, Ok(Arc::new(moment)))
+    let frozen = vec![shard.freeze()];
+    Arc::new(Moment::new(Arc::clone(source), frozen, &mut judge, intake.tally(), intake.watermark()))
 }
 
 fn server(reader: Still) -> Server {

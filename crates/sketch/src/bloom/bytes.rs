@@ -3,6 +3,7 @@
 //! What follows from the size (blocks and capacity of each layer) is not written but checked.
 
 use super::{Filter, LAYERS_MAX, Layer, Layers, Measured, Seen, Size, State};
+use crate::Outflow;
 use crate::codec::{DecodeError, Limits, Reader, expect_head, kind};
 use crate::hll::set::TokenSet;
 
@@ -15,9 +16,15 @@ const LAYER_BYTES_MIN: usize = 8 + 6;
 impl Seen {
     /// Appends the whole state: 31 + 8n bytes while it is a set of n keys, else 44 and, per layer, 14 and its blocks.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
+        Outflow::append(out, |out| self.send(out));
+    }
+
+    /// The same for a state that need not stand in memory twice.
+    pub fn send(&self, flow: &mut Outflow<'_>) {
         if cfg!(debug_assertions) {
             self.check_invariants();
         }
+        let out = flow.bytes();
         out.extend_from_slice(&[kind::SEEN, VERSION]);
         out.extend_from_slice(&self.size.keys().to_le_bytes());
         out.extend_from_slice(&self.size.rate().to_bits().to_le_bytes());
@@ -30,8 +37,8 @@ impl Seen {
                 out.extend_from_slice(&layers.misjudged.to_bits().to_le_bytes());
                 out.extend_from_slice(&layers.variance.to_bits().to_le_bytes());
                 for layer in layers.all() {
-                    out.extend_from_slice(&layer.taken.to_le_bytes());
-                    layer.filter.filter().snapshot(out);
+                    flow.bytes().extend_from_slice(&layer.taken.to_le_bytes());
+                    layer.filter.filter().send(flow);
                 }
             }
         }

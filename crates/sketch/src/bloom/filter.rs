@@ -15,12 +15,14 @@ use std::array;
 
 use super::blocks_for;
 use crate::codec::{DecodeError, Limits, Reader, expect_head, kind};
-use crate::{Health, Incompatible, MergeNote, Token};
+use crate::{Health, Incompatible, MergeNote, Outflow, Token};
 
 /// Bytes of a block.
 pub const BLOCK_BYTES: u64 = 32;
 /// Most blocks of a filter, 256 MiB: the sum of their products, 2^40 each, still fits 63 bits.
 pub const BLOCKS_MAX: u64 = (1 << 23) - 1;
+/// Blocks that are written at a time: 16 KiB.
+const SENT_BLOCKS: usize = 512;
 
 const VERSION: u8 = 1;
 const SALTS: [u32; 8] =
@@ -306,17 +308,25 @@ impl Filter {
 
     /// Appends the snapshot, 6 + 32 · blocks bytes; what follows the head is the bit set of a Parquet filter.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
+        Outflow::append(out, |out| self.send(out));
+    }
+
+    /// The same for a filter that need not stand in memory twice.
+    pub fn send(&self, out: &mut Outflow<'_>) {
         if cfg!(debug_assertions) {
             self.check_invariants();
         }
-        out.extend_from_slice(&[kind::FILTER, VERSION]);
-        out.extend_from_slice(&(self.blocks.len() as u32).to_le_bytes());
-        self.write_bits(out);
+        out.bytes().extend_from_slice(&[kind::FILTER, VERSION]);
+        out.bytes().extend_from_slice(&(self.blocks.len() as u32).to_le_bytes());
+        for blocks in self.blocks.chunks(SENT_BLOCKS) {
+            write_blocks(blocks, out.bytes());
+            out.ease();
+        }
     }
 
     /// The blocks alone, as Parquet has them.
     pub(super) fn write_bits(&self, out: &mut Vec<u8>) {
-        out.extend(self.blocks.iter().flat_map(|block| block.0).flat_map(u32::to_le_bytes));
+        write_blocks(&self.blocks, out);
     }
 
     /// Reads what [`Filter::snapshot`] wrote. Survives any bytes and allocates no more than it reads.
@@ -357,6 +367,10 @@ impl Filter {
         assert!((1..=BLOCKS_MAX).contains(&(self.blocks.len() as u64)), "a filter has blocks");
         assert!(self.blocks.iter().all(is_possible), "a key sets a bit in every word of its block");
     }
+}
+
+fn write_blocks(blocks: &[Block], out: &mut Vec<u8>) {
+    out.extend(blocks.iter().flat_map(|block| block.0).flat_map(u32::to_le_bytes));
 }
 
 /// A key sets one bit in every word, so either all words hold bits or none does.

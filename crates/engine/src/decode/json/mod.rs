@@ -51,7 +51,7 @@ impl JsonReader {
             if at == bytes.len() {
                 return;
             }
-            let end = cut::record_end(bytes, at, None);
+            let end = cut::line_end(bytes, at);
             let next = (end + 1).min(bytes.len());
             // In a block that is not UTF-8 as a whole, shapes may read a line that is.
             let fast = !utf8

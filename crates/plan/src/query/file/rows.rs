@@ -34,6 +34,9 @@ struct Row<'a> {
     readings: BTreeMap<usize, &'a Reading>,
 }
 
+/// What functions may make of the answers is reckoned from so many bytes.
+const RESULTS_BYTES_MAX: usize = 1 << 30;
+
 /// Asks the rest of the statement.
 pub(super) async fn finish(
     parts: &Parts,
@@ -46,8 +49,8 @@ pub(super) async fn finish(
         name_entries(&mut rest, &batch.schema());
     }
     let of = |error| QueryError::of(&error);
-    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
-    functions::remove(&context);
+    let mut context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    functions::hold(&mut context, RESULTS_BYTES_MAX).map_err(of)?;
     let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(of)?;
     context.register_table(RESULTS, Arc::new(table)).map_err(of)?;
     let statement = Statement::Statement(Box::new(Ast::Query(Box::new(rest))));

@@ -3,15 +3,18 @@
 //! Names are those of Spark's functions where Spark has one, as second names. Bytes that are no sketch, and sketches that
 //! do not go together, end the query with a sentence; no bytes end anything else.
 
+mod bounded;
 mod call;
 mod estimate;
 mod items;
 mod merge;
+mod operators;
 mod sets;
 
 use super::catalog::Names;
 use super::lint::Notes;
 use call::{Call, Context, Returns};
+use datafusion::error::Result;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
 use sketch::hash::Hashing;
@@ -30,16 +33,29 @@ const REMOVED: [&str; 9] = [
     "generate_series",
 ];
 
-/// Takes away what one call can use up memory with.
-pub(super) fn remove(session: &SessionContext) {
+/// Takes away what one call can use up memory with, and bounds what others make: `memory_bytes` are those of a query.
+///
+/// # Errors
+/// When an operator cannot be planned otherwise, which would be a bug.
+pub(super) fn hold(session: &mut SessionContext, memory_bytes: usize) -> Result<()> {
     for name in REMOVED {
         session.deregister_udf(name);
     }
+    let join = Arc::new(ScalarUDF::new_from_impl(operators::Joined::new()));
+    session.register_udf(ScalarUDF::clone(&join));
+    bounded::register(session, memory_bytes / PARTS);
+    let join = session.state().scalar_functions().get(operators::JOIN).cloned().unwrap_or(join);
+    datafusion::execution::FunctionRegistry::register_expr_planner(
+        session,
+        Arc::new(operators::Operators { join }),
+    )
 }
+
+/// One call of a function makes at most so many-th part of the memory of a query.
+const PARTS: usize = 8;
 
 /// Makes the functions known to a session.
 pub(super) fn register(session: &SessionContext, names: &Names, notes: &Arc<Notes>) {
-    remove(session);
     let source = names.sources.first();
     let context = Arc::new(Context {
         confidence: source.map_or(0.95, |source| source.confidence),

@@ -40,3 +40,56 @@ fn a_query_without_end_ends() {
     // The computation itself ended too: the runtime of each was shut down, which waits for its threads.
     assert!(began.elapsed() < Duration::from_secs(60));
 }
+
+#[test]
+fn little_text_does_not_become_much() {
+    let shop =
+        Database::new(measured(FILE, &events()), Options { memory_bytes: 8 << 20, ..Options::default() });
+    let nested = |start: &str, times: usize, call: &dyn Fn(&str) -> String| {
+        (0..times).fold(start.to_string(), |inner, _| call(&inner))
+    };
+    let eight = nested("'aaaaaaaa'", 12, &|inner| format!("replace({inner}, 'a', 'aaaaaaaa')"));
+    let hex = nested("'aaaaaaaa'", 40, &|inner| format!("encode({inner}, 'hex')"));
+    let doubled = nested("select value::text as s from generate_series(1, 1000)", 18, &|inner| {
+        format!("select s || s as s from ({inner}) as t")
+    });
+    let concat = nested("select value::text as s from generate_series(1, 1000)", 18, &|inner| {
+        format!("select concat(s, s) as s from ({inner}) as t")
+    });
+    let lists = nested("select make_array(value) as s from generate_series(1, 1000)", 18, &|inner| {
+        format!("select array_concat(s, s) as s from ({inner}) as t")
+    });
+    let (commas, word) = (",".repeat(20_000), "y".repeat(40_000));
+    for sql in [
+        format!("select length({eight})"),
+        format!("select length({hex})"),
+        format!("select max(length(s)) from ({doubled}) as t"),
+        format!("select max(length(s)) from ({concat}) as t"),
+        format!("select max(cardinality(s)) from ({lists}) as t"),
+        format!("select length(array_to_string(string_to_array('{commas}', ','), '{word}'))"),
+        format!("select length(regexp_replace('{commas}', ',', '{word}', 'g'))"),
+        "select regexp_like('aaaa', '((\\w{100}){100}){100}')".into(),
+        "select grouped_by from views where grouped_by ~ '((\\w{100}){100}){100}'".into(),
+    ] {
+        let error = refused(&shop, &sql);
+        assert_eq!(error.trouble, Trouble::Limit, "{error}: {}", &sql[..sql.len().min(200)]);
+    }
+    // What is asked in earnest is answered.
+    let text = |sql: &str| told(&shop, sql).rows[0][0].clone();
+    let long = "select sum(length(replace(concat('shop-', value::text, '/basket'), '/', ' in front of '))) \
+                from generate_series(100001, 150000)";
+    assert_eq!(text(long), (50_000 * (5 + 6 + 13 + 6)).to_string());
+    assert_eq!(text("select max('a' || value || 'b') from generate_series(1, 5)"), "a5b");
+    assert_eq!(text("select coalesce('a' || null, 'none')"), "none");
+    assert_eq!(text("select regexp_replace('a1b22', '([0-9]+)', '<\\1>', 'g')"), "a<1>b<22>");
+    assert_eq!(text("select cardinality(make_array(1, 2) || make_array(3))"), "3");
+}
+
+#[test]
+fn the_same_question_of_its_own_answer_counts_each_time() {
+    let shop = Database::new(measured(FILE, &events()), Options::default());
+    let one = "select n + 1 as n from (select n + 1 as n from (select n + 1 as n from (select 1 as n)))";
+    assert_eq!(told(&shop, one).rows[0][0], "4");
+    let of_values = "select column1 + 1 as column1 from (select column1 + 1 as column1 from (values (1)))";
+    assert_eq!(told(&shop, of_values).rows[0][0], "3");
+}

@@ -5,8 +5,8 @@
 
 use super::planes::{Line, Planes};
 use super::{LINE_BYTES, LINES_PER_KEY_MAX, Map, RingSize, SLOT_BYTES, SeenRing, State, Window};
-use crate::Token;
 use crate::codec::{DecodeError, Limits, Reader, expect_head, kind};
+use crate::{Outflow, Token};
 
 const VERSION: u8 = 1;
 const UNOPENED: u8 = 0;
@@ -17,9 +17,15 @@ impl SeenRing {
     /// Appends the whole state: 21 bytes before the first bucket, 33 + 16n while it is a map of n keys, else 29 and the
     /// bytes of the filter.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
+        Outflow::append(out, |out| self.send(out));
+    }
+
+    /// The same for a ring that need not stand in memory twice.
+    pub fn send(&self, flow: &mut Outflow<'_>) {
         if cfg!(debug_assertions) {
             self.check_invariants();
         }
+        let out = flow.bytes();
         out.extend_from_slice(&[kind::SEEN_RING, VERSION]);
         out.extend_from_slice(&self.size.keys().to_le_bytes());
         out.extend_from_slice(&self.size.rate().to_bits().to_le_bytes());
@@ -39,8 +45,10 @@ impl SeenRing {
                 }
             }
             State::Planes(planes) => {
-                let lines = planes.lines(self.window.live);
-                out.extend(lines.flat_map(|line| line.0).flat_map(u64::to_le_bytes));
+                for line in planes.lines(self.window.live) {
+                    flow.bytes().extend(line.0.into_iter().flat_map(u64::to_le_bytes));
+                    flow.ease();
+                }
             }
         }
     }

@@ -1,6 +1,10 @@
 //! Values of an answer as JSON, by the contract of all answers: integers beyond 2^53 as text, times as RFC 3339, bytes as base64.
 
-use super::QueryError;
+mod read;
+
+pub use read::batch;
+
+use crate::query::QueryError;
 use datafusion::arrow::array::{
     Array, AsArray, BooleanArray, FixedSizeListArray, LargeListArray, ListArray, StructArray,
     TimestampMicrosecondArray,
