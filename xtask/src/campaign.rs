@@ -23,7 +23,7 @@ pub struct Campaign {
     promise: &'static str,
     /// The package and its program.
     package: &'static str,
-    binary: &'static str,
+    pub binary: &'static str,
     /// Programs without which it cannot be run.
     tools: &'static [&'static str],
     /// Rounds of the short and of the full form.
@@ -149,6 +149,12 @@ const CAMPAIGNS: &[Campaign] = &[
         &[],
         (1, 100),
     ),
+    processes(
+        "query-of-death",
+        "no question, however it is meant, takes more than its time and memory, or keeps events from being taken in",
+        &["python3"],
+        (28, 560),
+    ),
 ];
 
 /// No program, but the right to mount a disk.
@@ -236,7 +242,8 @@ impl Campaign {
 
     fn verdict(&self, root: &Path, target: &Path, (seed, rounds, quick): (u64, u64, bool)) -> Result<Value> {
         let program = target.join("release/streamgauge");
-        let (mut command, work) = self.command(root, target, &program, (seed, rounds, quick));
+        let binary = target.join("release").join(self.binary);
+        let (mut command, work) = self.command(root, &binary, &program, (seed, rounds, quick));
         command.stderr(std::process::Stdio::inherit());
         let output = command.output().with_context(|| format!("cannot start {}", self.binary))?;
         // 1 is a verdict that something failed; anything else but 0 that it could not be tried.
@@ -247,17 +254,22 @@ impl Campaign {
             .with_context(|| format!("campaign {} told no verdict", self.name))
     }
 
+    /// Whether what it tries is in its own program.
+    pub fn is_simulated(&self) -> bool {
+        self.package == SIMULATED.0
+    }
+
     /// What starts it, and the directory that it is given.
     pub fn command(
         &self,
         root: &Path,
-        target: &Path,
+        binary: &Path,
         program: &Path,
         (seed, rounds, quick): (u64, u64, bool),
     ) -> (Command, PathBuf) {
         let work = std::env::temp_dir().join(format!("streamgauge-{}-{}", self.name, std::process::id()));
         let (seed, rounds) = (seed.to_string(), rounds.to_string());
-        let mut command = shell::command(root, target.join("release").join(self.binary), [self.name]);
+        let mut command = shell::command(root, binary, [self.name]);
         command.args(["--seed", &seed, "--rounds", &rounds]).args(quick.then_some("--quick"));
         command.arg("--program").arg(program).arg("--root").arg(root).arg("--work").arg(&work);
         (command, work)

@@ -50,7 +50,7 @@ const HOUSE: &[Room] = &[
     },
     Room {
         package: "streamgauge-simulate",
-        may_know: &[SKETCH, ENGINE, RUNTIME],
+        may_know: &[SKETCH, SABOTAGE, ENGINE, RUNTIME],
         pure: false,
         free_tests: false,
     },

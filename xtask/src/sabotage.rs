@@ -39,6 +39,14 @@ const BUGS: &[(&str, &str)] = &[
     ("watermark-is-maximum", "partitions"),
     ("unsealed-origin-folded", "sites"),
     ("origin-added", "sites"),
+    ("bad-counted-twice", "malformed"),
+    ("refused-acked", "disk-full"),
+    ("rename-error-swallowed", "nth-fault"),
+    ("ahead-moves-clock", "time-abuse"),
+    ("arrival-goes-back", "clocks"),
+    ("memory-not-looked-at", "cardinality-bomb"),
+    ("lines-not-synced", "simulate"),
+    ("checksum-not-looked-at", "bit-rot"),
 ];
 
 /// Plants one after the other.
@@ -84,18 +92,24 @@ pub fn run(root: &Path, asked: Option<u64>) -> Result<()> {
     Ok(())
 }
 
+/// Programs that have bugs in the test-only build: the one that users have, and the one that simulates it.
+const PROGRAMS: [&str; 2] = ["streamgauge", "streamgauge-simulate"];
+
 /// The test-only build, put aside, and then the one that users have, in which nothing of it may be.
 fn build(root: &Path) -> Result<(PathBuf, PathBuf)> {
-    let build = ["build", "--release", "--quiet", "-p", "streamgauge"];
-    shell::run(shell::cargo(root, build).args(["--features", "sabotage"]))?;
+    let build = ["build", "--release", "--quiet", "-p", PROGRAMS[0], "-p", PROGRAMS[1]];
+    let features = PROGRAMS.map(|program| format!("{program}/sabotage")).join(",");
+    shell::run(shell::cargo(root, build).args(["--features", &features]))?;
     let target = release(root, "streamgauge-campaign", &[])?;
-    let (program, planted) =
-        (target.join("release/streamgauge"), target.join("campaign/streamgauge-sabotaged"));
-    std::fs::create_dir_all(target.join("campaign"))?;
-    std::fs::copy(&program, &planted)?;
+    let planted = target.join("campaign/sabotaged");
+    std::fs::create_dir_all(&planted)?;
+    for program in PROGRAMS {
+        std::fs::copy(target.join("release").join(program), planted.join(program))?;
+    }
     shell::run(&mut shell::cargo(root, build))?;
-    for (file, has) in [(&planted, true), (&program, false)] {
-        let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let of = |folder: PathBuf, has| PROGRAMS.map(|program| (folder.join(program), has));
+    for (file, has) in of(planted.clone(), true).into_iter().chain(of(target.join("release"), false)) {
+        let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let found = bytes.windows(VARIABLE.len()).any(|window| window == VARIABLE.as_bytes());
         ensure!(found == has, "{} has {VARIABLE} in it: {found}", file.display());
     }
@@ -106,13 +120,15 @@ fn build(root: &Path) -> Result<(PathBuf, PathBuf)> {
 fn passes(
     root: &Path,
     target: &Path,
-    program: &Path,
+    planted: &Path,
     campaign: &str,
     (bug, seed): (Option<&str>, u64),
 ) -> Result<bool> {
     let campaign = find(campaign).with_context(|| format!("there is no campaign {campaign}"))?;
     let begun = Instant::now();
-    let (mut command, work) = campaign.command(root, target, program, (seed, campaign.rounds.0, true));
+    let folder = if campaign.is_simulated() { planted.to_path_buf() } else { target.join("release") };
+    let (binary, program) = (folder.join(campaign.binary), planted.join(PROGRAMS[0]));
+    let (mut command, work) = campaign.command(root, &binary, &program, (seed, campaign.rounds.0, true));
     match bug {
         Some(bug) => command.env(VARIABLE, bug),
         None => command.env_remove(VARIABLE),

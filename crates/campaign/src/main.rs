@@ -21,6 +21,7 @@ mod nth_fault;
 mod oracle;
 mod overload;
 mod partitions;
+mod query_of_death;
 mod random;
 mod reload;
 mod seen;
@@ -83,6 +84,7 @@ const CAMPAIGNS: &[(&str, Run)] = &[
     ("time-abuse", time_abuse::run),
     ("clocks", clocks::run),
     ("cardinality-bomb", cardinality_bomb::run),
+    ("query-of-death", query_of_death::run),
 ];
 
 fn main() -> ExitCode {

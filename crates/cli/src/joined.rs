@@ -4,10 +4,12 @@
 //! not added up in advance: the parts of all nodes stand side by side in a moment, and become one in what is asked.
 
 use crate::origins::{Measured, Site, sites};
+use engine::inbox::Replies;
 use engine::moment::{Counted, Moment, Reader};
 use engine::spec::Source;
 use engine::state::Unmergeable;
 use engine::time::Time;
+use engine::times::Times;
 use runtime::Lives;
 use runtime::checkpoint::PaneShelf;
 use runtime::origins::{names, saved_names, saved_version, version};
@@ -213,6 +215,18 @@ impl Reader for Joined {
         let known = all.entry(source.name.clone()).or_default();
         self.look(source, known);
         known.told()
+    }
+
+    fn times(&self, source: usize) -> Vec<(&'static str, Times)> {
+        self.lives.times(source)
+    }
+
+    fn replies(&self, source: &str) -> Option<Arc<dyn Replies>> {
+        self.lives.replies(source)
+    }
+
+    fn committed(&self, source: usize) -> Option<(u64, u64)> {
+        self.lives.committed(source)
     }
 
     fn quarantine(&self, source: usize) -> Option<String> {

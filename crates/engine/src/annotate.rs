@@ -63,18 +63,36 @@ impl Annotator {
         Ok(Annotator { confidence: source.confidence, source: source.clone(), columns, asked })
     }
 
+    /// Asks for columns and `seen` metrics alone: what is known of an event before it is folded in, whatever the number of shards.
+    ///
+    /// # Errors
+    /// As [`Annotator::new`], and for a metric so far.
+    pub fn of_events(source: &Source, names: &[String]) -> Result<Annotator, AnnotateError> {
+        let annotator = Annotator::new(source, names)?;
+        match annotator.asked.iter().find(|(_, asked)| matches!(asked, Asked::Metric(_))) {
+            Some((name, _)) => Err(AnnotateError::SoFar(name.clone())),
+            None => Ok(annotator),
+        }
+    }
+
+    /// What is to be said of a row, in the order asked, of an annotator [of events](Annotator::of_events).
+    ///
+    /// # Panics
+    /// Of another one.
+    pub fn event_notes(&self, judged: &Judged, row: usize) -> Notes<'_> {
+        let note = |asked: &Asked| match *asked {
+            Asked::Column(column) => value(judged, column, row),
+            Asked::Verdict(column) => verdict(judged, column, row),
+            Asked::Metric(_) => panic!("a metric so far is known to a shard alone"),
+        };
+        self.asked.iter().map(|(name, asked)| (name.as_str(), note(asked))).collect()
+    }
+
     /// What is to be said of a row, in the order asked.
     pub fn notes(&self, shard: &Shard, judged: &Judged, row: usize) -> Notes<'_> {
         let note = |asked: &Asked| match *asked {
-            Asked::Column(column) => Note::Value(Key::of(&judged.batch.columns[column], row)),
-            Asked::Verdict(column) => {
-                let seen = match Key::of(&judged.batch.columns[column], row) {
-                    Key::Bool(seen) => Some(seen),
-                    _ => None,
-                };
-                let verdict = judged.misjudged.iter().find(|verdict| verdict.column == column);
-                Note::Verdict { seen, false_positive_rate: verdict.map_or(0.0, |verdict| verdict.rate) }
-            }
+            Asked::Column(column) => value(judged, column, row),
+            Asked::Verdict(column) => verdict(judged, column, row),
             Asked::Metric(metric) => Note::Reading(Box::new(self.reading(metric, shard, judged, row))),
         };
         self.asked.iter().map(|(name, asked)| (name.as_str(), note(asked))).collect()
@@ -100,6 +118,19 @@ impl Annotator {
         }
         reading
     }
+}
+
+fn value(judged: &Judged, column: usize, row: usize) -> Note {
+    Note::Value(Key::of(&judged.batch.columns[column], row))
+}
+
+fn verdict(judged: &Judged, column: usize, row: usize) -> Note {
+    let seen = match Key::of(&judged.batch.columns[column], row) {
+        Key::Bool(seen) => Some(seen),
+        _ => None,
+    };
+    let verdict = judged.misjudged.iter().find(|verdict| verdict.column == column);
+    Note::Verdict { seen, false_positive_rate: verdict.map_or(0.0, |verdict| verdict.rate) }
 }
 
 fn asked(source: &Source, columns: &[Field], name: &str) -> Result<Asked, AnnotateError> {
@@ -141,6 +172,8 @@ pub enum AnnotateError {
     Sessions(String),
     /// The metric forgets, so it has no number so far.
     Ring(String),
+    /// The metric has a number so far, which one shard alone does not know.
+    SoFar(String),
 }
 
 impl fmt::Display for AnnotateError {
@@ -158,6 +191,9 @@ impl fmt::Display for AnnotateError {
             }
             AnnotateError::Ring(name) => {
                 write!(f, "metric `{name}` forgets (`keep`), so it has no number so far")
+            }
+            AnnotateError::SoFar(name) => {
+                write!(f, "metric `{name}` is over many events, not of one: name `seen` metrics and fields")
             }
         }
     }

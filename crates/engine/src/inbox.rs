@@ -2,6 +2,7 @@
 //!
 //! Neither side knows the other. The engine does not keep, time or count anything here.
 
+use crate::annotate::Note;
 use std::fmt;
 
 /// Longest name of a producer.
@@ -99,6 +100,34 @@ impl fmt::Display for Refusal {
             Refusal::Failed(why) => write!(f, "the body could not be written: {why}"),
         }
     }
+}
+
+/// Tells of single events what was found of them when they were read.
+pub trait Replies: Send + Sync {
+    /// Begins to listen, before a body is handed in. The names are those of `seen` metrics and of fields.
+    ///
+    /// # Errors
+    /// A sentence, when nothing can be said under a name.
+    fn listen(&self, names: &[String]) -> Result<Box<dyn Listening>, String>;
+}
+
+/// Somebody who listens; no more once it is dropped.
+pub trait Listening: Send {
+    /// The body that was handed in is durable. `told` is called once, when all of its records have been judged; it is dropped when
+    /// they never are.
+    fn of(&mut self, accepted: Accepted, told: Told);
+}
+
+/// Is told of each record of a body, in order.
+pub type Told = Box<dyn FnOnce(Vec<Reply>) + Send>;
+
+/// What was found of a record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// What is said of it, by name.
+    Notes(Vec<(String, Note)>),
+    /// It could not be read, for this reason.
+    Bad(&'static str),
 }
 
 /// How full an inbox is.

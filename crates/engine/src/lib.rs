@@ -41,6 +41,7 @@ mod slide;
 pub mod spec;
 pub mod state;
 pub mod time;
+pub mod times;
 pub mod verdicts;
 
 pub use away::Shelf;

@@ -5,6 +5,7 @@
 
 use crate::answer::Answer;
 use crate::cell::Cell;
+use crate::inbox::Replies;
 use crate::intake::Tally;
 use crate::judge::Judge;
 use crate::outlet::{Outlet, Tiles};
@@ -14,6 +15,7 @@ use crate::shard::{Frozen, GivenWay, GroupingSet, Shard};
 use crate::spec::{Ask, Measure, Question, Source, Unanswerable};
 use crate::state::{Unmergeable, WEIGHT_MERGED_MAX};
 use crate::time::{Span, Time};
+use crate::times::Times;
 use crate::verdicts::Verdicts;
 use std::sync::Arc;
 
@@ -50,6 +52,25 @@ pub trait Reader: Send + Sync {
     fn origins(&self, source: usize) -> Vec<Counted> {
         let _ = source;
         Vec::new()
+    }
+
+    /// How long the operations of a run took so far, by their names; none where nobody has looked at a clock.
+    fn times(&self, source: usize) -> Vec<(&'static str, Times)> {
+        let _ = source;
+        Vec::new()
+    }
+
+    /// The newest commit of the state of a source, where it is kept: its number, and when it was written, in microseconds since
+    /// 1970.
+    fn committed(&self, source: usize) -> Option<(u64, u64)> {
+        let _ = source;
+        None
+    }
+
+    /// What tells of single events of a source while it is measured.
+    fn replies(&self, source: &str) -> Option<Arc<dyn Replies>> {
+        let _ = source;
+        None
     }
 
     /// Where the records of a source are that were set aside, for people; `None` where they are only counted.

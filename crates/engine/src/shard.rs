@@ -377,7 +377,7 @@ impl Shard {
     fn keep_within_budget(&mut self) {
         loop {
             self.looked_at_bytes = self.memory_bytes() as u64;
-            if self.looked_at_bytes <= self.budget_bytes {
+            if self.looked_at_bytes <= self.budget_bytes || planted(Bug::MemoryNotLookedAt) {
                 return;
             }
             let excess = self.looked_at_bytes - self.budget_bytes;

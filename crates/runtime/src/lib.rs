@@ -19,6 +19,7 @@ mod parquet;
 mod pump;
 mod quarantine;
 mod reader;
+mod replies;
 mod resume;
 mod sink;
 mod steps;

@@ -4,8 +4,12 @@
 //! when somebody asks and what was frozen last is older than `freshness`, so many questions cost no more than one, and no
 //! question costs nothing.
 
+use crate::replies::{Found, OfSource};
+use engine::inbox::Replies;
 use engine::moment::{Moment, Reader};
 use engine::spec::Source;
+use engine::times::Times;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
@@ -21,6 +25,12 @@ pub struct Live {
     freshness: Duration,
     now: Mutex<Now>,
     turned: Condvar,
+    /// What operations took, by their names.
+    times: Mutex<BTreeMap<&'static str, Times>>,
+    /// What was found of single events, for those who wait for it.
+    found: Arc<Found>,
+    /// The newest commit: its number, and when it was written, in microseconds since 1970.
+    committed: Mutex<Option<(u64, u64)>>,
 }
 
 #[derive(Debug, Default)]
@@ -74,12 +84,32 @@ impl Reader for Lives {
     fn current(&self, source: usize) -> Option<Arc<Moment>> {
         self.sources().get(source)?.current()
     }
+
+    fn times(&self, source: usize) -> Vec<(&'static str, Times)> {
+        let live = self.sources().get(source).cloned();
+        live.map_or_else(Vec::new, |live| {
+            let times = live.times.lock().unwrap_or_else(PoisonError::into_inner);
+            times.iter().map(|(operation, times)| (*operation, times.clone())).collect()
+        })
+    }
+
+    fn replies(&self, source: &str) -> Option<Arc<dyn Replies>> {
+        let sources = self.sources();
+        let live = sources.iter().find(|live| live.source.name == source)?;
+        let (source, found) = (Arc::clone(&live.source), Arc::clone(&live.found));
+        Some(Arc::new(OfSource { source, found }))
+    }
+
+    fn committed(&self, source: usize) -> Option<(u64, u64)> {
+        *self.sources().get(source)?.committed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Live {
     /// A source that will be measured. Answers are at most `freshness` old, and what waiting takes.
     pub fn new(source: Arc<Source>, freshness: Duration) -> Live {
-        Live { source, freshness, now: Mutex::default(), turned: Condvar::new() }
+        let (times, committed, found) = (Mutex::default(), Mutex::default(), Arc::default());
+        Live { source, freshness, now: Mutex::default(), turned: Condvar::new(), times, committed, found }
     }
 
     /// What is measured.
@@ -126,6 +156,22 @@ impl Live {
         let shown = now.last.as_mut().filter(|shown| ended || shown.at + self.freshness >= begun)?;
         shown.wanted = begun;
         Some(Arc::clone(&shown.moment))
+    }
+
+    /// Notes how long an operation took.
+    pub(crate) fn note(&self, operation: &'static str, took: Duration) {
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.entry(operation).or_default().note(took.as_secs_f64());
+    }
+
+    /// What was found of single events.
+    pub(crate) fn found(&self) -> &Found {
+        &self.found
+    }
+
+    /// Notes a commit.
+    pub(crate) fn commit(&self, number: u64, written_us: u64) {
+        *self.committed.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, written_us));
     }
 
     /// The life of who answers: makes moments with `show`, which is told how often the run had changed when it was called last

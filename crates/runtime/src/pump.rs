@@ -27,6 +27,7 @@ use engine::rollup::Around;
 use engine::shard::Shard;
 use engine::spec::{BadPolicy, Later, Source};
 use engine::state::{Saved, State};
+use engine::time::Time;
 use sabotage::{Bug, planted};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
@@ -43,6 +44,9 @@ pub fn run<'a>(job: Job<'a>, progress: &(dyn Fn(Status) + Sync)) -> Result<Finis
     let live = job.live.clone();
     let (pump, writer, resumed) = Pump::begin(job, progress, Clock::real(), 0)?;
     let workers = workers.clamp(1, pump.shards.len()) as u64;
+    if let (Some(live), Some(last)) = (&live, writer.as_ref().and_then(|writer| writer.directory.last())) {
+        live.commit(last.number, last.written_us);
+    }
     match (writer, live) {
         (None, None) if workers == 1 => pump.work(0, 1),
         (writer, live) => std::thread::scope(|scope| {
@@ -73,13 +77,15 @@ pub(crate) struct Hand {
     turn: u64,
     workers: u64,
     decoder: Option<(u32, Decoder)>,
+    /// One that remembers where rows stand, once somebody has waited for what is found of them.
+    noting: Option<(u32, Decoder)>,
     buffer: Vec<u8>,
 }
 
 impl Hand {
     /// That of a worker of so many.
     pub fn new(hand: u64, workers: u64) -> Hand {
-        Hand { turn: hand, workers, decoder: None, buffer: Vec::new() }
+        Hand { turn: hand, workers, decoder: None, noting: None, buffer: Vec::new() }
     }
 }
 
@@ -107,6 +113,8 @@ pub(crate) struct Pump<'a, 'p> {
     /// Time between two commits.
     every: Duration,
     clock: Clock,
+    /// Who is told how long things take; without anybody no clock is looked at.
+    live: Option<Arc<Live>>,
     /// What a shard may take.
     shard_bytes: u64,
     /// Where closed panes go that memory has no room for.
@@ -179,6 +187,7 @@ impl<'a, 'p> Pump<'a, 'p> {
             intake_turn: Turn::default(),
             every: job.every,
             clock,
+            live: job.live,
             shard_bytes: job.memory_bytes / shards as u64,
             shelf,
             pressed: AtomicBool::new(false),
@@ -203,7 +212,7 @@ impl<'a, 'p> Pump<'a, 'p> {
 
     /// One block; false when there is none for this worker any more.
     pub fn turn(&self, hand: &mut Hand) -> bool {
-        let Hand { turn, workers, decoder, buffer } = hand;
+        let Hand { turn, workers, decoder, noting, buffer } = hand;
         if !self.read_turn.wait(*turn) {
             return false;
         }
@@ -217,7 +226,10 @@ impl<'a, 'p> Pump<'a, 'p> {
                 return false;
             }
         };
-        let batch = self.decode(decoder, &head, buffer);
+        // Whoever waits for a body has begun to before it was handed in.
+        let noted = self.live.as_ref().is_some_and(|live| live.found().is_wanted());
+        let decoder = if noted { noting } else { decoder };
+        let batch = self.decode((decoder, noted), &head, buffer);
         if !self.intake_turn.wait(*turn) {
             return false;
         }
@@ -249,7 +261,7 @@ impl<'a, 'p> Pump<'a, 'p> {
     /// `None` of a block that holds nothing.
     fn decode(
         &self,
-        decoder: &mut Option<(u32, Decoder)>,
+        (decoder, noted): (&mut Option<(u32, Decoder)>, bool),
         head: &BlockHead,
         bytes: &[u8],
     ) -> Result<Option<Batch>, RunError> {
@@ -261,7 +273,7 @@ impl<'a, 'p> Pump<'a, 'p> {
             let fresh = Decoder::new(self.source, head.file.header.as_deref())
                 .map_err(|source| RunError::Header { path: head.file.path.clone(), source })?
                 .with_program(self.program.clone());
-            let fresh = if self.annotate.is_some() { fresh.keeping_raw() } else { fresh };
+            let fresh = if self.annotate.is_some() || noted { fresh.keeping_raw() } else { fresh };
             *decoder = Some((partition, fresh));
         }
         let (number, first_byte, arrival) = (head.number, head.first_byte, head.arrival);
@@ -325,6 +337,11 @@ impl<'a, 'p> Pump<'a, 'p> {
             self.fail(error);
             return None;
         }
+        if let Some(live) =
+            self.live.as_ref().filter(|live| live.found().is_wanted() && !batch.bad.is_empty())
+        {
+            live.found().bad(&batch.bad);
+        }
         let mut ready = desk.intake.push(batch);
         let own = ready.pop_if(|judged| judged.batch.number == head.number);
         self.fold_all(&mut desk, ready);
@@ -360,6 +377,9 @@ impl<'a, 'p> Pump<'a, 'p> {
             self.fail(error);
         }
         desk.judge.apply(&mut judged);
+        if let Some(live) = self.live.as_ref().filter(|live| live.found().is_wanted()) {
+            live.found().judged(&judged);
+        }
         judged
     }
 
@@ -372,7 +392,10 @@ impl<'a, 'p> Pump<'a, 'p> {
 
     fn fold(&self, shard: &mut Shard, judged: &Judged) {
         let Some(Annotate { annotator, write }) = self.annotate else {
-            shard.apply(judged);
+            if let Some(watermark) = judged.before {
+                self.close(shard, watermark);
+            }
+            self.timed("fold_block", || shard.apply(judged));
             return self.spilled();
         };
         shard.apply_each(judged, &mut |shard, row| {
@@ -380,6 +403,22 @@ impl<'a, 'p> Pump<'a, 'p> {
                 self.fail(RunError::Events { source });
             }
         });
+    }
+
+    /// Brings a shard to a watermark, which closes the panes that end by it.
+    fn close(&self, shard: &mut Shard, watermark: Time) {
+        if shard.watermark().is_none_or(|was| was < watermark) {
+            self.timed("close_panes", || shard.advance(watermark));
+        }
+    }
+
+    /// Does something, and notes how long it took, where anybody can ask.
+    fn timed<T>(&self, operation: &'static str, work: impl FnOnce() -> T) -> T {
+        let Some(live) = &self.live else { return work() };
+        let begun = self.clock.now();
+        let done = work();
+        live.note(operation, self.clock.now().saturating_sub(begun));
+        done
     }
 
     fn report(&self, events: u64, shard: &Shard) {
@@ -524,10 +563,10 @@ impl<'a, 'p> Pump<'a, 'p> {
         let boundary = desk.intake.boundary();
         let frozen = |shard: &Mutex<Shard>| {
             let mut shard = lock(shard);
-            boundary.into_iter().for_each(|boundary| shard.advance(boundary));
+            boundary.into_iter().for_each(|boundary| self.close(&mut shard, boundary));
             shard.freeze()
         };
-        let frozen = self.shards.iter().map(frozen).collect();
+        let frozen = self.timed("freeze", || self.shards.iter().map(frozen).collect());
         let Desk { intake, judge, changes, .. } = &mut *desk;
         let moment = Moment::new(Arc::clone(source), frozen, judge, intake.tally(), intake.watermark());
         Some((moment, *changes))
@@ -577,11 +616,14 @@ impl<'a, 'p> Pump<'a, 'p> {
             let _ = deliveries.iter().try_for_each(|delivery| delivery.deliver(disk));
             return directory.commit(about, self.kept, cut).ok().map(|()| 0);
         }
-        let done = directory.commit(about, self.kept, cut);
+        let done = self.timed("commit", || directory.commit(about, self.kept, cut));
         let deliver = |delivery: &Delivery| delivery.deliver(&**directory.disk());
         if let Err(error) = done.and_then(|()| deliveries.iter().try_for_each(deliver)) {
             self.fail(error);
             return None;
+        }
+        if let (Some(live), Some(last)) = (&self.live, directory.last()) {
+            live.commit(last.number, last.written_us);
         }
         if let Some(release) = release {
             release.committed(&positions);

@@ -332,7 +332,7 @@ fn put_at(
 ) -> io::Result<()> {
     file.seek(SeekFrom::Start(offset))?;
     file.write_all(bytes)?;
-    if durable {
+    if durable && !planted(Bug::LinesNotSynced) {
         file.sync_data()?;
         if offset == 0 {
             disk.sync_directory(&holder(path))?;

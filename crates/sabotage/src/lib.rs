@@ -66,6 +66,22 @@ bugs! {
     UnsealedOriginFolded = "unsealed-origin-folded",
     /// A commit of an origin is added to the one before instead of replacing it.
     OriginAdded = "origin-added",
+    /// A bad record is counted twice.
+    BadCountedTwice = "bad-counted-twice",
+    /// A body that the disk has refused is acknowledged.
+    RefusedAcked = "refused-acked",
+    /// A commit whose name could not be given is taken for durable.
+    RenameErrorSwallowed = "rename-error-swallowed",
+    /// The clock follows every event, however far ahead it is.
+    AheadMovesClock = "ahead-moves-clock",
+    /// The time of arrival goes back with the clock of the machine.
+    ArrivalGoesBack = "arrival-goes-back",
+    /// Groups are kept apart without end, and nobody looks at the memory.
+    MemoryNotLookedAt = "memory-not-looked-at",
+    /// What has left through a sink is not synced before the commit after it forgets it.
+    LinesNotSynced = "lines-not-synced",
+    /// A segment is read whatever its checksums say.
+    ChecksumNotLookedAt = "checksum-not-looked-at",
 }
 
 /// Whether this one is in force.

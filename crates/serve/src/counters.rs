@@ -82,6 +82,8 @@ pub(crate) struct Counters {
     pub tls_failures: AtomicU64,
     /// Streams of answers that are open.
     pub streams: AtomicU64,
+    /// Bodies that wait for what is found of their events.
+    pub replies: AtomicU64,
     /// Turned away because there were too many.
     pub connections_refused: AtomicU64,
     /// Connections that the system could not hand over.

@@ -1,67 +1,57 @@
-//! How long requests take, by route: count, sum, largest, and quantiles by our own sketch.
+//! How long requests take, by route, and the operations of a run: count, sum, longest, and quantiles by our own sketch.
 
 use crate::exposition::Exposition;
-use sketch::quantile::Quantiles;
+use engine::times::Times;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// Relative error of the quantiles.
-const ERROR: f64 = 0.01;
 const ASKED: [(f64, &str); 3] = [(0.5, "0.5"), (0.9, "0.9"), (0.99, "0.99")];
 
 /// Times of requests by route, since the server was started.
 #[derive(Debug, Default)]
-pub(crate) struct Latency(Mutex<BTreeMap<String, Taken>>);
-
-#[derive(Debug)]
-struct Taken {
-    count: u64,
-    sum_s: f64,
-    largest_s: f64,
-    quantiles: Quantiles,
-}
+pub(crate) struct Latency(Mutex<BTreeMap<String, Times>>);
 
 impl Latency {
     /// Notes a request. There are as many routes as the server has.
     pub fn note(&self, route: &str, took: Duration) {
-        let seconds = took.as_secs_f64();
         let mut routes = self.0.lock().unwrap_or_else(|e| e.into_inner());
         if !routes.contains_key(route) {
-            let quantiles = Quantiles::for_relative_error(ERROR).expect("1 % is within bounds");
-            routes.insert(route.into(), Taken { count: 0, sum_s: 0.0, largest_s: 0.0, quantiles });
+            routes.insert(route.into(), Times::default());
         }
-        let taken = routes.get_mut(route).expect("made above");
-        taken.count += 1;
-        taken.sum_s += seconds;
-        taken.largest_s = taken.largest_s.max(seconds);
-        taken.quantiles.update(seconds);
+        routes.get_mut(route).expect("made above").note(took.as_secs_f64());
     }
 
-    /// As a summary, with the largest and the average beside it.
+    /// As a summary, with the longest and the average beside it.
     pub fn tell(&self, out: &mut Exposition) {
         let routes = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        let help = "How long requests took, by route; quantiles are within 1 %.";
-        if let Some(mut family) = out.family("http_request_duration_seconds", "summary", help) {
-            for (route, taken) in routes.iter() {
-                for (q, word) in ASKED {
-                    let value = taken.quantiles.quantile(q).map_or(f64::NAN, |estimate| estimate.value);
-                    family.put("", &[("route", route), ("quantile", word)], value);
-                }
-                family.put("_sum", &[("route", route)], taken.sum_s);
-                family.put("_count", &[("route", route)], taken.count as f64);
-            }
-        }
-        let mut gauge = |name: &str, help: &str, value: fn(&Taken) -> f64| {
-            if let Some(mut family) = out.family(name, "gauge", help) {
-                routes.iter().for_each(|(route, taken)| family.put("", &[("route", route)], value(taken)));
-            }
-        };
-        gauge("http_request_duration_max_seconds", "The longest request, by route.", |taken| taken.largest_s);
-        gauge("http_request_duration_average_seconds", "The average request, by route.", |taken| {
-            taken.sum_s / taken.count as f64
-        });
+        let times: Vec<(Vec<(&str, &str)>, &Times)> =
+            routes.iter().map(|(route, times)| (vec![("route", route.as_str())], times)).collect();
+        summary(out, ("http_request", "requests took, by route"), &times);
     }
+}
+
+/// Families `NAME_duration_seconds`, `_max_seconds` and `_average_seconds` of times with their labels; `help` stands behind "How
+/// long".
+pub(crate) fn summary(out: &mut Exposition, (name, help): (&str, &str), all: &[(Vec<(&str, &str)>, &Times)]) {
+    let told = format!("How long {help}; quantiles are within 1 %.");
+    if let Some(mut family) = out.family(&format!("{name}_duration_seconds"), "summary", &told) {
+        for (labels, times) in all {
+            for (q, word) in ASKED {
+                let quantile = [labels.as_slice(), &[("quantile", word)]].concat();
+                family.put("", &quantile, times.quantile_s(q));
+            }
+            family.put("_sum", labels, times.sum_s());
+            family.put("_count", labels, times.count() as f64);
+        }
+    }
+    let mut gauge = |end: &str, help: String, value: fn(&Times) -> f64| {
+        if let Some(mut family) = out.family(&format!("{name}_duration_{end}_seconds"), "gauge", &help) {
+            all.iter().for_each(|(labels, times)| family.put("", labels, value(times)));
+        }
+    };
+    gauge("max", format!("How long the longest {help}."), Times::longest_s);
+    gauge("average", format!("How long on average {help}."), Times::average_s);
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 //! never counts anything twice.
 
 use crate::exposition::{Exposition, Family};
+use crate::latency::summary;
 use engine::answer::{Answer, Key, List, Number};
 use engine::cell::Cell;
 use engine::moment::{Counted, Moment, Reader};
 use engine::spec::{Ask, Measure, Metric, Question, Source};
 use engine::time::{SECOND, Span};
+use engine::times::Times;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,6 +24,7 @@ pub(crate) fn tell(reader: &dyn Reader, window: Option<Span>, out: &mut Expositi
         (0..sources.len()).filter_map(|source| reader.moment(source).ok()).collect();
     of_sources(&moments, out);
     of_origins(reader, &sources, out);
+    of_operations(reader, &sources, out);
     for moment in &moments {
         let source = moment.source();
         for (number, metric) in source.metrics.iter().enumerate() {
@@ -80,6 +83,41 @@ fn of_sources(moments: &[Arc<Moment>], out: &mut Exposition) {
             }
         }
     }
+}
+
+/// What a run takes its time for, and how old its newest commit is.
+fn of_operations(reader: &dyn Reader, sources: &[Arc<Source>], out: &mut Exposition) {
+    let numbered = || sources.iter().map(|source| source.name.as_str()).enumerate();
+    let all: Vec<(&str, Vec<(&'static str, Times)>)> =
+        numbered().map(|(number, source)| (source, reader.times(number))).collect();
+    let labelled: Vec<(Vec<(&str, &str)>, &Times)> = all
+        .iter()
+        .flat_map(|(source, times)| {
+            times
+                .iter()
+                .map(|(operation, times)| (vec![("source", *source), ("operation", *operation)], times))
+        })
+        .collect();
+    if !labelled.is_empty() {
+        summary(out, ("operation", "operations of a run took"), &labelled);
+    }
+    let commits: Vec<(&str, (u64, u64))> =
+        numbered().filter_map(|(number, source)| Some((source, reader.committed(number)?))).collect();
+    let mut gauge = |name: &str, help: &str, value: &dyn Fn((u64, u64)) -> f64| {
+        if commits.is_empty() {
+            return;
+        }
+        if let Some(mut family) = out.family(name, "gauge", help) {
+            commits.iter().for_each(|(source, commit)| family.put("", &[("source", source)], value(*commit)));
+        }
+    };
+    gauge("checkpoint_age_seconds", "How long ago the newest commit of the state was written.", &|(
+        _,
+        written_us,
+    )| {
+        crate::status::age_s(written_us)
+    });
+    gauge("checkpoint_number", "The number of the newest commit of the state.", &|(number, _)| number as f64);
 }
 
 /// Other nodes whose states are in what is told.

@@ -72,7 +72,7 @@ fn of_requests(house: &House, out: &mut Exposition) {
             family.put("", &[("reason", word)], counters.refused(reason) as f64);
         }
     }
-    let single: [(&str, &str, &str, &AtomicU64); 13] = [
+    let single: [(&str, &str, &str, &AtomicU64); 14] = [
         ("http_received_bytes_total", "counter", "Bytes of bodies, as they came.", &counters.received_bytes),
         ("http_connections", "gauge", "Connections that are open.", &counters.connections),
         (
@@ -88,6 +88,7 @@ fn of_requests(house: &House, out: &mut Exposition) {
             &counters.postgres_refused,
         ),
         ("http_streams", "gauge", "Streams of answers that are open.", &counters.streams),
+        ("http_replies", "gauge", "Bodies that wait for what is found of their events.", &counters.replies),
         (
             "http_refused_connections_total",
             "counter",

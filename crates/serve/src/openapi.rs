@@ -221,12 +221,19 @@ fn schemas() -> Value {
             "detail": text("What is wrong, in a sentence."),
             "hint": text("What to do."),
         })),
-        "Accepted": object(json!({
-            "accepted_bytes": number("Bytes of the body, decompressed."),
-            "records": number("Lines that are not blank."),
-            "duplicate": { "type": "boolean", "description": "It had been taken in before." },
-            "offset": number("A position behind the body in the log."),
-        })),
+        "Accepted": {
+            "type": "object",
+            "properties": {
+                "accepted_bytes": number("Bytes of the body, decompressed."),
+                "records": number("Lines that are not blank."),
+                "duplicate": { "type": "boolean", "description": "It had been taken in before." },
+                "offset": number("A position behind the body in the log."),
+                "judged": { "type": "boolean", "description": "Where `reply` was asked for: whether `events` are there." },
+                "events": { "type": "array", "items": { "type": "object" }, "description": "Of each record, by the names of `reply`; or `bad`, and why." },
+                "why": text("Why they are not."),
+            },
+            "required": ["accepted_bytes", "records", "duplicate", "offset"],
+        },
         "Offered": {
             "type": "object",
             "properties": {

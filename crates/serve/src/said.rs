@@ -23,6 +23,10 @@ pub(crate) const EVENTS: &[Operation] = &[Operation {
     method: "post",
     says: "Events as NDJSON become durable.",
     takes: &[
+        word(
+            "reply",
+            "Names of `seen` metrics and fields: the answer tells of each event what was found, in order.",
+        ),
         header(
             "Streamgauge-Producer",
             "Who sends, so that a retry counts once; 1 to 128 visible ASCII characters.",
@@ -31,7 +35,15 @@ pub(crate) const EVENTS: &[Operation] = &[Operation {
         header("Content-Encoding", "gzip or zstd."),
     ],
     body: &["application/x-ndjson"],
-    gives: &[json_of("It is on disk, and will be counted.", "Accepted")],
+    gives: &[
+        json_of("It is on disk, and will be counted.", "Accepted"),
+        Gives {
+            status: 202,
+            says: "So it is, but what was found of its events is not told.",
+            media: "application/json",
+            schema: "Accepted",
+        },
+    ],
 }];
 pub(crate) const COMMIT: &[Operation] = &[Operation {
     method: "post",

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use engine::answer::Key;
-use engine::moment::{Counted, Moment};
+use engine::moment::{Counted, Moment, Reader};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,7 +24,7 @@ pub(crate) async fn status(State(house): State<Arc<House>>) -> Response {
         (0..numbers)
             .map(|source| {
                 let told = reader.moment(source);
-                told.map_or_else(|why| json!({ "error": why }), |now| of(&now, &reader.origins(source)))
+                told.map_or_else(|why| json!({ "error": why }), |now| of(&now, &*reader, source))
             })
             .collect()
     });
@@ -61,7 +61,11 @@ fn origin(counted: &Counted) -> Value {
     }
 }
 
-fn of(moment: &Moment, origins: &[Counted]) -> Value {
+fn of(moment: &Moment, reader: &dyn Reader, number: usize) -> Value {
+    let origins = reader.origins(number);
+    let commit = reader
+        .committed(number)
+        .map(|(number, written_us)| json!({ "number": number, "age_s": age_s(written_us) }));
     let source = moment.source();
     let mut counters = Map::new();
     moment.counters(&mut |answer| {
@@ -81,6 +85,7 @@ fn of(moment: &Moment, origins: &[Counted]) -> Value {
         "complete_to": moment.watermark().map(|time| time.to_string()),
         "newest": moment.newest().map(|time| time.to_string()),
         "counters": counters,
+        "commit": commit,
         "origins": origins.iter().map(origin).collect::<Vec<Value>>(),
         "memory_bytes": metrics,
     })

@@ -52,6 +52,13 @@ impl Args {
 }
 
 fn main() -> ExitCode {
+    #[cfg(feature = "sabotage")]
+    if let Ok(bug) = std::env::var("STREAMGAUGE_SABOTAGE")
+        && !sabotage::begin(&bug)
+    {
+        eprintln!("there is no bug called `{bug}`");
+        return ExitCode::from(2);
+    }
     let args = match Args::read(std::env::args().skip(1)) {
         Ok(args) => args,
         Err(why) => {

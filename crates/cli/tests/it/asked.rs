@@ -29,14 +29,25 @@ fn events(seconds: std::ops::Range<u64>) -> String {
 
 /// The status and the body of an answer.
 pub fn get(address: &str, path: &str) -> (u16, Value) {
+    let (status, body) = fetch(address, path);
+    (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+}
+
+/// The body of an answer that is no JSON.
+pub fn text(address: &str, path: &str) -> String {
+    let (status, body) = fetch(address, path);
+    assert_eq!(status, 200, "{body}");
+    body
+}
+
+fn fetch(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("somebody listens");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("a request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    let body = answer.split_once("\r\n\r\n").expect("a body").1;
-    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    (status, answer.split_once("\r\n\r\n").expect("a body").1.to_string())
 }
 
 /// The status and the answer of a query.

@@ -1,6 +1,7 @@
 //! Events over HTTP: what was acknowledged is counted once, whatever happens to the program.
 
 use crate::support::{Workdir, counter, gz, shown};
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -208,4 +209,98 @@ fn the_example_of_a_shop_as_it_happens_runs() {
 fn without_a_state_nothing_is_acknowledged() {
     let dir = dir("127.0.0.1:0");
     dir.call(&["run", "p.toml"]).expect(2, &["takes events over HTTP", "add --state DIR"]);
+}
+
+/// Posts a body to a path with words, and gives back the status and the answer.
+fn post_to(address: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
+    let mut stream = TcpStream::connect(address).expect("somebody listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
+    );
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).expect("it is taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let body = answer.split_once("\r\n\r\n").expect("a body").1;
+    (status, serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
+}
+
+#[test]
+fn who_posts_is_told_what_was_found_of_each_event() {
+    let dir = Workdir::new();
+    dir.write(
+        "p.toml",
+        "checkpoint = { every = \"20ms\" }\nserve = { listen = \"127.0.0.1:0\" }\n\
+         [source.e]\nkind = \"http\"\ntime = { field = \"ts\", unit = \"s\" }\nfields = { ts = \"int64\" }\n\
+         [metric]\nhits = \"count()\"\nreturning = { measure = \"seen(user)\", size = \"1K @ 1%\", keep = \"forever\" }\n\
+         devices = { measure = \"count()\", by = [\"device\"] }\n",
+    );
+    let mut child = start(&dir);
+    let at = address(&mut child);
+    let event = |ts: u64, user: &str, device: &str| {
+        format!("{{\"ts\":{ts},\"user\":\"{user}\",\"device\":\"{device}\"}}\n")
+    };
+    let first = [
+        event(1_000, "ada", "ios"),
+        "nonsense\n\n".into(),
+        event(1_001, "bob", "tv"),
+        event(1_001, "ada", "tv"),
+    ]
+    .concat();
+    let (status, answer) = post_to(&at, "/v1/events?reply=returning,device", "", &first);
+    assert_eq!((status, &answer["judged"], &answer["records"]), (200, &json!(true), &json!(4)), "{answer}");
+    let seen = |answer: &Value| -> Vec<Value> {
+        let events = answer["events"].as_array().expect("events").iter();
+        events
+            .map(|event| event["bad"].as_str().map_or(event["returning"]["value"].clone(), Value::from))
+            .collect()
+    };
+    assert_eq!(seen(&answer), [json!(false), json!("json"), json!(false), json!(true)], "{answer}");
+    assert_eq!(
+        (&answer["events"][0]["device"], &answer["events"][3]["device"]),
+        (&json!("ios"), &json!("tv"))
+    );
+    // Many at once, each told of its own; every user is new once.
+    let told: Vec<Vec<Value>> = std::thread::scope(|scope| {
+        let post = |of: u64| {
+            let body: String = (0..200)
+                .map(|n| event(1_002 + n / 50, &format!("u{}", (of * 100 + n) % 500), "web"))
+                .collect();
+            let (status, answer) = post_to(&at, "/v1/events/e?reply=returning", "", &body);
+            assert_eq!((status, answer["judged"].as_bool()), (200, Some(true)), "{answer}");
+            seen(&answer)
+        };
+        let posts: Vec<_> = (0..10).map(|of| scope.spawn(move || post(of))).collect();
+        posts.into_iter().map(|post| post.join().expect("it ends")).collect()
+    });
+    assert!(told.iter().all(|told| told.len() == 200));
+    // A filter may take a new user for one seen before, and never the other way round.
+    let new = told.iter().flatten().filter(|seen| **seen == json!(false)).count();
+    assert!((450..=500).contains(&new), "{new}");
+    // One that was taken in before is judged once.
+    let stamp = "Streamgauge-Producer: web-1\r\nStreamgauge-Sequence: 7\r\n";
+    let body = event(1_010, "cy", "ios");
+    assert_eq!(post_to(&at, "/v1/events?reply=returning", stamp, &body).0, 200);
+    let (status, answer) = post_to(&at, "/v1/events?reply=returning", stamp, &body);
+    assert_eq!(
+        (status, &answer["judged"], &answer["duplicate"]),
+        (202, &json!(false), &json!(true)),
+        "{answer}"
+    );
+    let refused = |words: &str, body: &str, status: u16, part: &str| {
+        let (code, said) = post_to(&at, &format!("/v1/events?{words}"), "", body);
+        assert_eq!(code, status, "{said}");
+        assert!(said["detail"].as_str().is_some_and(|detail| detail.contains(part)), "{part}: {said}");
+    };
+    refused("reply=hits", &body, 400, "`hits` is over many events");
+    refused("reply=colour", &body, 400, "no field `colour`");
+    refused("reply=", &body, 400, "names 0 things");
+    refused("answer=hits", &body, 400, "`answer` is not known here");
+    refused("reply=returning", &event(1, "x", "y").repeat(10_001), 413, "10001 records");
+    let (code, out) = terminate(child);
+    assert_eq!(code, Some(0));
+    let report: Vec<Value> = serde_json::from_str(&out).expect("a report");
+    assert_eq!(counter(&report, "read"), 4 + 2_000 + 1, "nothing that was refused is kept");
 }

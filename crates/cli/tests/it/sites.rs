@@ -1,6 +1,6 @@
 //! Sites that hand their states to a hub, whose answers are those of one run over the events of all.
 
-use crate::asked::get;
+use crate::asked::{get, text};
 use crate::http::{address, post, terminate};
 use crate::support::{Ran, Workdir, counter, shown};
 use serde_json::Value;
@@ -577,4 +577,47 @@ fn a_hub_that_goes_on_is_asked_over_all_sites() {
     assert_eq!(code, Some(0));
     let report: Vec<Value> = serde_json::from_str(&out).expect("a report");
     assert_eq!(counter(&report, "read"), 3_000);
+}
+
+#[test]
+fn a_run_tells_how_long_its_operations_take_and_how_old_its_state_is() {
+    let dir = dir("127.0.0.1:0");
+    dir.write("hub.ndjson", events(3, 0..3_000));
+    let (child, at) = hub(&dir);
+    counts(&at, 3_000);
+    let host = at.trim_start_matches("http://");
+    let value = |name: &str| -> Option<f64> {
+        let text = text(host, "/metrics");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("streamgauge_{name} ")).map(String::from));
+        line.map(|number| number.parse().expect("a number"))
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while value("checkpoint_number{source=\"e\"}").is_none_or(|number| number < 1.0) {
+        assert!(Instant::now() < deadline, "{}", text(host, "/metrics"));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for operation in ["fold_block", "close_panes", "freeze", "commit"] {
+        let of = |name: &str| {
+            value(&format!("operation_duration_{name}{{source=\"e\",operation=\"{operation}\"}}"))
+        };
+        assert!(
+            of("seconds_count").is_some_and(|count| count >= 1.0),
+            "{operation}: {}",
+            text(host, "/metrics")
+        );
+        let (average, longest) = (of("average_seconds").expect("told"), of("max_seconds").expect("told"));
+        assert!(0.0 <= average && average <= longest && longest < 600.0, "{operation}: {average} {longest}");
+        let median = "operation_duration_seconds{source=\"e\",operation=\"fold_block\",quantile=\"0.5\"}";
+        assert!(value(median).is_some());
+    }
+    assert!(value("checkpoint_age_seconds{source=\"e\"}").is_some_and(|age| (0.0..600.0).contains(&age)));
+    assert_eq!(terminate(child).0, Some(0));
+    // What an earlier run has committed has an age as well.
+    let (child, at) = hub(&dir);
+    counts(&at, 3_000);
+    let told = text(at.trim_start_matches("http://"), "/metrics");
+    assert!(told.contains("streamgauge_checkpoint_age_seconds{source=\"e\"} "), "{told}");
+    assert_eq!(terminate(child).0, Some(0));
 }

@@ -14,6 +14,7 @@ use crate::spec::{BadPolicy, Kind, Later, Source, TimeFrom, TimeSpec};
 use crate::time::Time;
 use arrow_array::{BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use sabotage::{Bug, planted};
 
 /// A record of the block that is being decoded.
 #[derive(Debug, Clone, Copy)]
@@ -230,6 +231,9 @@ impl Rows {
             field,
             raw: Raw { line: record.line, byte: self.position(record), bytes: bytes.into() },
         });
+        if planted(Bug::BadCountedTwice) {
+            self.bad.extend(self.bad.last().cloned());
+        }
     }
 
     /// Ends the block.

@@ -9,6 +9,7 @@
 //! so much memory, so much time and so many rows, whatever it is made of. This module opens no file and no socket, and runs
 //! on the async runtime of whoever awaits it. Tables, functions and warnings are described in `docs/sql.md`.
 
+mod accounted;
 mod answered;
 mod ask;
 mod catalog;

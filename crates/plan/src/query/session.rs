@@ -1,5 +1,6 @@
 //! A session: DataFusion's state with our catalogue and functions, fresh for everybody who connects.
 
+use super::accounted::accounted;
 use super::answered::Answered;
 use super::ask::{Calls, SERIES};
 use super::catalog::{self, CATALOG, Catalog, Current, Names, SCHEMA};
@@ -252,10 +253,11 @@ impl Session {
     }
 }
 
-/// A plan each of whose operators lets others run after a number of batches: only then can it be stopped.
+/// A plan each of whose operators lets others run after a number of batches: only then can it be stopped. Those that keep rows
+/// and tell nobody are given an account.
 fn yielding(plan: Arc<dyn ExecutionPlan>) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
     let wrap = |node: Arc<dyn ExecutionPlan>| {
-        Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>))
+        Ok(Transformed::yes(Arc::new(CooperativeExec::new(accounted(node)?)) as Arc<dyn ExecutionPlan>))
     };
     Ok(plan.transform_up(wrap)?.data)
 }

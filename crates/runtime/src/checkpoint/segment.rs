@@ -6,6 +6,7 @@ use super::manifest::{CHECKSUM_BYTES, checksum, checksum_of};
 use flate2::Compression;
 use flate2::read::{GzDecoder, GzEncoder};
 use lz4_flex::frame::{BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+use sabotage::{Bug, planted};
 use sketch::hash::Xxh3Parts;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -218,7 +219,9 @@ pub(super) fn read_frame(file: &mut (impl Read + Seek), frame: &Frame) -> Result
     file.seek(SeekFrom::Start(frame.at)).map_err(text)?;
     let mut packed = Vec::new();
     file.take(frame.bytes).read_to_end(&mut packed).map_err(text)?;
-    if packed.len() as u64 != frame.bytes || frame.sum.is_some_and(|sum| checksum(&packed) != sum) {
+    if packed.len() as u64 != frame.bytes
+        || frame.sum.is_some_and(|sum| checksum(&packed) != sum && !planted(Bug::ChecksumNotLookedAt))
+    {
         return Err("its checksum does not hold, so it was cut off or changed".into());
     }
     let reader: Box<dyn Read + '_> = match frame.codec {

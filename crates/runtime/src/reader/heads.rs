@@ -5,6 +5,7 @@ use super::{BlockHead, Content, FileHead, News};
 use arrow_array::RecordBatch;
 use engine::spec::{Source, TimeFrom};
 use engine::time::Time;
+use sabotage::{Bug, planted};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -72,7 +73,8 @@ impl Heads {
 
     fn head(&mut self, file: Arc<FileHead>, bytes: Range<u64>, content: Content) -> BlockHead {
         // The clock of a machine may be set back; that of a source is not.
-        self.arrival = self.arrival.map(|last| last.max(now()));
+        self.arrival =
+            self.arrival.map(|last| if planted(Bug::ArrivalGoesBack) { now() } else { last.max(now()) });
         let Range { start: first_byte, end: next_byte } = bytes;
         BlockHead {
             file,

@@ -22,6 +22,10 @@ fn more_memory_than_allowed_is_said() {
     let error = refused(&shop, "select * from generate_series(1, 200000) order by 1 desc");
     assert_eq!(error.trouble, Trouble::Limit, "{error}");
     assert!(error.to_string().contains("more memory than it may have"), "{error}");
+    let error = refused(&shop, "select sum(value) over (order by value) from generate_series(1, 200000)");
+    assert_eq!(error.trouble, Trouble::Limit, "{error}");
+    let sums = "select sum(value) over (order by value) from generate_series(1, 100) order by 1 desc";
+    assert_eq!(told(&shop, sums).rows[0][0], "5050");
 }
 
 #[test]
