@@ -20,6 +20,7 @@ import time
 import psycopg
 import sqlalchemy
 
+import twin
 from handshakes import HANDSHAKES
 
 HERE = pathlib.Path(__file__).parent
@@ -254,6 +255,16 @@ def handshakes(run):
     print(f"{', '.join(HANDSHAKES)}: {asked} questions as they ask them")
 
 
+def beside_postgres(run):
+    if not twin.there():
+        print("SKIPPED the comparison with a real Postgres: there is none")
+        return
+    with psycopg.connect(run.url(), autocommit=True) as connection:
+        asked, differ = twin.compare(connection)
+    check("what the interpreter says otherwise than Postgres", "\n".join(differ), "")
+    print(f"Postgres itself: {asked} questions, the same answers")
+
+
 def board(run):
     """The board of deploy/grafana, with its variables and macros filled in as Grafana does."""
     text = json.loads((HERE / "../../deploy/grafana/streamgauge-postgres.json").read_text(encoding="utf-8"))
@@ -322,6 +333,7 @@ def main():
         jdbc(run, driver)
         handshakes(run)
         board(run)
+        beside_postgres(run)
     behind_tokens(program, driver)
 
 

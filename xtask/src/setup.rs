@@ -241,6 +241,13 @@ mod tests {
     }
 
     #[test]
+    fn the_jdbc_driver_is_the_one_that_is_pinned() {
+        let pom = std::fs::read_to_string(crate::root().join(JDBC)).unwrap();
+        let version = JDBC_JAR.trim_start_matches("postgresql-").trim_end_matches(".jar");
+        assert!(pom.contains(&format!("<version>{version}</version>")), "{version}");
+    }
+
+    #[test]
     fn every_java_says_its_number() {
         assert_eq!(major_of("openjdk 17.0.15 2025-04-15\nOpenJDK Runtime"), Some(17));
         assert_eq!(major_of("java 21 2023-09-19 LTS"), Some(21));

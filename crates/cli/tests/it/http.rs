@@ -177,6 +177,7 @@ fn the_example_of_a_shop_as_it_happens_runs() {
     dir.call(&["demo", "--events", "20000", "--write", "events.ndjson"]).expect(0, &[]);
     let mut child = dir
         .command(&["run", "p.toml", "--state", "s", "--format", "json", "--set", "serve.listen=127.0.0.1:0"])
+        .args(["--set", "serve.postgres=127.0.0.1:0"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

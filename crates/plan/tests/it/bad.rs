@@ -150,6 +150,8 @@ fn serving() {
     check("listen = «\"example.com:80\"", "is no address", "");
     check("listen = «\"127.0.0.1:99999\"", "is no address", "");
     check("listen = «\"0.0.0.0:8428\"", "would take events from anybody", "add token = { env");
+    check("postgres = «\"0.0.0.0:5433\"", "would answer anybody", "add read_token = { env");
+    check("postgres = «\"5433\"", "is no address", "");
     check("body_max = «\"1GiB\"", "too large", "");
     check("body_max = «\"1B\"", "too small", "");
     check("query = «5", "`query` must be a table", "as in query");

@@ -202,6 +202,9 @@ fn what_is_served() {
     assert_eq!(serve("serve = {}", "path = \"a.csv\"").2, Some(Serve::default()));
     assert_eq!(serve("serve = { listen = \"localhost:0\" }", http).2, Some(listen("127.0.0.1:0")));
     assert_eq!(serve("serve = { listen = \"[::1]:80\" }", http).2, Some(listen("[::1]:80")));
+    let postgres =
+        serve("serve = { postgres = \"localhost:5433\" }", http).2.and_then(|serve| serve.postgres);
+    assert_eq!(postgres, Some("127.0.0.1:5433".parse().unwrap()));
     let all = "[serve]\nlisten = \"0.0.0.0:8428\"\ntoken = { env = \"TOKEN\" }\nbody_max = \"1MiB\"\n\
         query = { memory = \"1GiB\", timeout = \"2s\", rows = 7 }";
     let expected = Serve {

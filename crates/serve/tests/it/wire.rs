@@ -300,8 +300,19 @@ fn the_catalogue_tells_what_there_is() {
     assert_eq!(version[0][1..], row(&["me", "streamgauge"])[..]);
     // What is measured and the catalogue do not mix, and what takes too much work is stopped.
     assert_eq!(code(&pg.ask("select * from hits, pg_class")).as_deref(), Some("42P01"));
-    let heavy = "select count(*) from pg_type a, pg_type b, pg_type c, pg_type d";
+    let heavy = "select count(*) from pg_am, generate_series(1, 100000) a, generate_series(1, 100000) b";
     assert_eq!(code(&pg.ask(heavy)).as_deref(), Some("54000"));
+    let long = "x".repeat(50_000);
+    for large in [
+        format!("select replace('{0}', 'x', '{0}'), version()", &long[..30_000]),
+        format!("select a, version() from (select '{long}' as a) b, generate_series(1, 100000) c"),
+        format!("select string_agg('x', '{long}'), version() from generate_series(1, 10000)"),
+        format!(
+            "select version() || a || a from (select string_agg('{long}', '') as a from generate_series(1, 10000)) b"
+        ),
+    ] {
+        assert_eq!(code(&pg.ask(&large)).as_deref(), Some("53200"), "{}", &large[..60]);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::query::{QueryError, STATEMENT_BYTES_MAX};
 use datafusion_sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion_sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion_sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
 /// Words of a statement that are told; commands have fewer.
 const SIGNS_MAX: usize = 64;
@@ -53,24 +53,40 @@ pub fn split(sql: &str) -> Result<Vec<Piece>, QueryError> {
             format!("the statement has {} bytes, and {STATEMENT_BYTES_MAX} are the most", sql.len());
         return Err(QueryError::limit(message, "ask in parts, or put common parts into views"));
     }
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).with_unescape(false).tokenize();
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).with_unescape(false).tokenize_with_location();
     let tokens = tokens.map_err(|error| QueryError::syntax(format!("not a statement of SQL: {error}")))?;
-    let mut pieces = Vec::new();
-    let mut piece = Piece { text: String::new(), signs: Vec::new() };
-    for token in tokens.into_iter().chain([Token::SemiColon]) {
-        if token == Token::SemiColon {
-            let done = std::mem::replace(&mut piece, Piece { text: String::new(), signs: Vec::new() });
-            if !done.signs.is_empty() {
-                pieces.push(Piece { text: done.text.trim().to_string(), ..done });
-            }
+    let ends = tokens.iter().filter(|token| token.token == Token::SemiColon).map(|token| token.span.start);
+    let mut ends = offsets(sql, ends.collect()).into_iter().chain([sql.len()]);
+    let (mut pieces, mut signs, mut from) = (Vec::new(), Vec::new(), 0);
+    let last = std::iter::once(Token::SemiColon);
+    for token in tokens.into_iter().map(|token| token.token).chain(last) {
+        if token != Token::SemiColon {
+            signs.extend(sign(token).filter(|_| signs.len() < SIGNS_MAX));
             continue;
         }
-        piece.text.push_str(&token.to_string());
-        if let Some(sign) = sign(token).filter(|_| piece.signs.len() < SIGNS_MAX) {
-            piece.signs.push(sign);
+        let to = ends.next().unwrap_or(sql.len());
+        // As it was written: what a token says of itself may be something else.
+        let text = sql.get(from..to).unwrap_or_default().trim().to_string();
+        from = to + 1;
+        let signs = std::mem::take(&mut signs);
+        if !signs.is_empty() {
+            pieces.push(Piece { text, signs });
         }
     }
     Ok(pieces)
+}
+
+/// Where in a text these places are, in bytes; they ascend.
+fn offsets(sql: &str, places: Vec<Location>) -> Vec<usize> {
+    let mut wanted = places.into_iter().peekable();
+    let (mut line, mut column, mut out) = (1, 1, Vec::new());
+    for (at, c) in sql.char_indices() {
+        if wanted.next_if(|place| (place.line, place.column) == (line, column)).is_some() {
+            out.push(at);
+        }
+        (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
+    }
+    out
 }
 
 fn sign(token: Token) -> Option<Sign> {
@@ -101,6 +117,10 @@ mod tests {
         check("begin; select 1;", &["begin", "select 1"]);
         check("select ';' , \"a;b\", 'it''s' ; select 2", &["select ';' , \"a;b\", 'it''s'", "select 2"]);
         check("select E'a\\';b', $$x;y$$", &["select E'a\\';b', $$x;y$$"]);
+        check(
+            "select 'ä';\r\n select $q$;$q$ -- ;\n; select 2",
+            &["select 'ä'", "select $q$;$q$ -- ;", "select 2"],
+        );
         check("select '\\d' as \"q\"\"q\"", &["select '\\d' as \"q\"\"q\""]);
         assert!(split("select 'open").is_err());
     }

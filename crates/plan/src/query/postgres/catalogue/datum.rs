@@ -74,6 +74,17 @@ impl Datum {
         Datum::Text(text.into())
     }
 
+    /// Bytes that it takes, about.
+    pub fn bytes(&self) -> usize {
+        std::mem::size_of::<Datum>()
+            + match self {
+                Datum::Text(text) | Datum::Named(_, text) => text.len(),
+                Datum::List(items) => items.iter().map(Datum::bytes).sum(),
+                Datum::Row(fields) => fields.iter().map(|(name, field)| name.len() + field.bytes()).sum(),
+                Datum::Null | Datum::Bool(_) | Datum::Int(_) | Datum::Float(_) => 0,
+            }
+    }
+
     pub fn is_null(&self) -> bool {
         *self == Datum::Null
     }

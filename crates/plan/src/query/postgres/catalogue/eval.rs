@@ -133,6 +133,8 @@ impl<'e> Eval<'e> {
             }
             Expr::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain)?,
             Expr::Function(function) => self.function(function)?,
+            Expr::Ceil { expr, .. } => functions::value("ceil", &[self.value(expr)?], self.asking)?,
+            Expr::Floor { expr, .. } => functions::value("floor", &[self.value(expr)?], self.asking)?,
             Expr::Position { expr, r#in } => {
                 functions::value("strpos", &[self.value(r#in)?, self.value(expr)?], self.asking)?
             }
@@ -215,6 +217,9 @@ impl<'e> Eval<'e> {
             _ => {}
         }
         let b = self.value(right)?;
+        if *op == BinaryOperator::StringConcat {
+            self.asking.made(&[a.clone(), b.clone()])?;
+        }
         Ok(match op {
             BinaryOperator::And => boolean(and(a.truth(), b.truth())),
             BinaryOperator::Or => boolean(or(a.truth(), b.truth())),
@@ -316,7 +321,9 @@ impl<'e> Eval<'e> {
         if functions::gives_rows(&name) {
             return Ok(functions::rows(&name, &args).into_iter().next().unwrap_or(Datum::Null));
         }
-        functions::value(&name, &args, self.asking)
+        let value = functions::value(&name, &args, self.asking)?;
+        self.asking.made(std::slice::from_ref(&value))?;
+        Ok(value)
     }
 
     /// An aggregate over the rows of a group.
@@ -338,7 +345,9 @@ impl<'e> Eval<'e> {
             {
                 continue;
             }
-            values.push(args.first().map_or(Ok(Datum::Bool(true)), |arg| eval.value(arg))?);
+            let value = args.first().map_or(Ok(Datum::Bool(true)), |arg| eval.value(arg))?;
+            self.asking.made(std::slice::from_ref(&value))?;
+            values.push(value);
             if let (None, Some(arg)) = (&by, args.get(1)) {
                 by = eval.value(arg)?.shown();
             }
@@ -349,6 +358,7 @@ impl<'e> Eval<'e> {
             let mut seen = BTreeSet::new();
             values.retain(|value| seen.insert(value.key()));
         }
+        functions::fits(values.len().saturating_mul(by.as_ref().map_or(0, String::len)))?;
         let there = || values.iter().filter(|value| !value.is_null());
         Ok(match name {
             "count" => Datum::Int(there().count() as i64),

@@ -71,7 +71,7 @@ impl Asking<'_> {
                 JoinConstraint::None => {}
                 JoinConstraint::Natural => return Err(unsupported("NATURAL JOIN")),
             }
-            all = if lateral(&join.relation) {
+            all = if lateral(&join.relation) && kept != Kept::Right && using.is_empty() {
                 self.join_lateral(all, &join.relation, &on, kept, outer)?
             } else {
                 let right = self.factor(&join.relation, outer)?;
@@ -210,6 +210,7 @@ impl Asking<'_> {
             let before = rows.len();
             for own in right.rows {
                 let joined = [row.clone(), own].concat();
+                self.made(&joined)?;
                 if self.holds(on, &columns, &joined, outer)? {
                     rows.push(joined);
                 }
@@ -283,6 +284,7 @@ impl Asking<'_> {
             let before = rows.len();
             for &at in partners.into_iter().flatten() {
                 let joined = [row.clone(), right.rows[at].clone()].concat();
+                self.made(&joined)?;
                 if self.holds(on, &columns, &joined, outer)? {
                     met[at] = true;
                     rows.push(joined);

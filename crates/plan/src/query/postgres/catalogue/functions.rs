@@ -135,8 +135,37 @@ pub(crate) fn rows(name: &str, args: &[Datum]) -> Vec<Datum> {
     }
 }
 
+/// Longest text that a function makes.
+const TEXT_BYTES_MAX: usize = 16 << 20;
+
+/// An error for a text that would be longer than there is room for.
+pub(crate) fn fits(bytes: usize) -> Result<(), QueryError> {
+    if bytes <= TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    let message = "a text of a question to the catalogue is longer than 16 MiB";
+    Err(QueryError::limit(message, "ask for less at once").about(About::Memory))
+}
+
+/// Bytes of what a function makes, at most, where that may be much more than what it is given.
+fn made_bytes(name: &str, args: &[Datum]) -> usize {
+    let text = |at: usize| args.get(at).and_then(Datum::shown).unwrap_or_default();
+    let length = |at: usize| text(at).len();
+    match name {
+        "replace" if length(1) > 0 => text(0).matches(&text(1)).count().saturating_mul(length(2)),
+        "regexp_replace" => (length(0) + 1).saturating_mul(length(2)),
+        "array_to_string" => match args.first() {
+            Some(Datum::List(items)) => items.len().saturating_mul(length(1) + length(2)),
+            _ => 0,
+        },
+        "concat_ws" => args.len().saturating_mul(length(0)),
+        _ => 0,
+    }
+}
+
 /// The value of a function.
 pub(crate) fn value(name: &str, args: &[Datum], asking: &Asking<'_>) -> Result<Datum, QueryError> {
+    fits(made_bytes(name, args))?;
     if let Some(found) = of_catalogue(name, args, asking)? {
         return Ok(found);
     }
@@ -311,6 +340,7 @@ fn of_texts(name: &str, args: &[Datum]) -> Option<Datum> {
         Some(own)
     };
     Some(match name {
+        "row" => Datum::Row(args.iter().map(|arg| (String::new(), arg.clone())).collect()),
         "coalesce" => args.iter().find(|arg| !arg.is_null()).cloned().unwrap_or(Datum::Null),
         "nullif" => match args {
             [one, other] if one.equals(other) == Some(true) => Datum::Null,
@@ -376,7 +406,7 @@ fn of_texts(name: &str, args: &[Datum]) -> Option<Datum> {
             Datum::Int(n) => Datum::Int(n.saturating_abs()),
             other => other.number().map_or(Datum::Null, |f| Datum::Float(f.abs())),
         },
-        "round" => number(0).map_or(Datum::Null, |f| Datum::Float(f.round())),
+        "round" => number(0).map_or(Datum::Null, |f| Datum::Float(f.round_ties_even())),
         "floor" => number(0).map_or(Datum::Null, |f| Datum::Float(f.floor())),
         "ceil" | "ceiling" => number(0).map_or(Datum::Null, |f| Datum::Float(f.ceil())),
         "mod" => match (int(0), int(1)) {

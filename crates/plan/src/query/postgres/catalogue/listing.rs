@@ -151,10 +151,7 @@ const SYSTEM_OIDS: [(&str, i64); 12] = [
 pub(crate) fn quote_ident(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && !matches!(
-            name,
-            "end" | "start" | "user" | "table" | "select" | "from" | "order" | "group" | "all" | "other"
-        );
+        && !matches!(name, "end" | "user" | "table" | "select" | "from" | "order" | "group" | "all");
     if plain { name.into() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 

@@ -22,6 +22,9 @@ use std::rc::Rc;
 /// Values that a question may compute: some seconds of work.
 const STEPS_MAX: usize = 5_000_000;
 
+/// Bytes of values that a question may make, of all that it makes.
+const BYTES_MAX: usize = 256 << 20;
+
 /// A question, with what it is about.
 pub(crate) struct Asking<'a> {
     pub listing: &'a Listing,
@@ -31,6 +34,7 @@ pub(crate) struct Asking<'a> {
     /// Whether columns alone are wanted.
     pub dry: bool,
     steps: Rc<Cell<usize>>,
+    bytes: Rc<Cell<usize>>,
     patterns: Rc<RefCell<BTreeMap<(String, bool), Regex>>>,
 }
 
@@ -47,13 +51,14 @@ type Unit<'a> = (&'a [Datum], Option<&'a [Vec<Datum>]>);
 
 impl<'a> Asking<'a> {
     pub fn new(listing: &'a Listing, client: &'a Client, dry: bool) -> Asking<'a> {
-        let (steps, patterns) = (Rc::default(), Rc::default());
-        Asking { listing, client, with: Rc::default(), dry, steps, patterns }
+        let (steps, bytes, patterns) = Default::default();
+        Asking { listing, client, with: Rc::default(), dry, steps, bytes, patterns }
     }
 
     fn again(&self, with: Rc<BTreeMap<String, Rows>>, dry: bool) -> Asking<'a> {
-        let (steps, patterns) = (Rc::clone(&self.steps), Rc::clone(&self.patterns));
-        Asking { listing: self.listing, client: self.client, with, dry, steps, patterns }
+        let (steps, bytes, patterns) =
+            (Rc::clone(&self.steps), Rc::clone(&self.bytes), Rc::clone(&self.patterns));
+        Asking { listing: self.listing, client: self.client, with, dry, steps, bytes, patterns }
     }
 
     /// Counts what is computed.
@@ -67,6 +72,18 @@ impl<'a> Asking<'a> {
             "the question to the catalogue takes too much work",
             "ask for fewer tables at once",
         ))
+    }
+
+    /// Counts the bytes of what is made.
+    pub fn made(&self, row: &[Datum]) -> Result<(), QueryError> {
+        let bytes = self.bytes.get() + row.iter().map(Datum::bytes).sum::<usize>();
+        self.bytes.set(bytes);
+        if bytes < BYTES_MAX {
+            return Ok(());
+        }
+        let error =
+            QueryError::limit("the question to the catalogue takes too much memory", "ask for less at once");
+        Err(error.about(About::Memory))
     }
 
     pub fn matches(&self, pattern: &str, insensitive: bool, text: &str) -> Result<bool, QueryError> {
@@ -253,6 +270,7 @@ impl<'a> Asking<'a> {
                 continue;
             }
             for values in expanded(&eval, &items)? {
+                self.made(&values)?;
                 let keys = order
                     .iter()
                     .map(|by| self.key(by, &eval, &columns, &values))
